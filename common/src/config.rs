@@ -1,0 +1,242 @@
+//! Configuration: a TOML file whose every key mirrors a command-line flag. Unknown keys are refused with the nearest
+//! valid one.
+
+use serde::{Deserialize, Serialize};
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// All settings, with their defaults.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Config {
+    /// `[capture]`
+    pub capture: CaptureConfig,
+    /// `[infer]`
+    pub infer: InferConfig,
+    /// `[render]`
+    pub render: RenderConfig,
+}
+
+/// Settings of capture.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct CaptureConfig {
+    /// Source URI: `v4l2:…`, `dir:…`, `file:…`, `y4m:-`, `synth:…`; `auto`: the first camera, else `synth:`.
+    pub source: String,
+}
+
+impl Default for CaptureConfig {
+    fn default() -> Self {
+        Self { source: "auto".into() }
+    }
+}
+
+/// Settings of infer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct InferConfig {
+    /// ONNX file; none: the model inside the executable.
+    pub model: Option<PathBuf>,
+    /// `auto`, `tensorrt`, `onnxruntime` or `rten`.
+    pub backend: String,
+    /// Least score of a detection, 0 to 1.
+    pub conf: f32,
+    /// Overlap above which the weaker of two boxes of one class is dropped, 0 to 1.
+    pub iou: f32,
+    /// Long side of the model's input in pixels, a multiple of 32.
+    pub size: u32,
+    /// Threads of the CPU backend; none: all cores.
+    pub threads: Option<usize>,
+}
+
+impl Default for InferConfig {
+    fn default() -> Self {
+        Self { model: None, backend: "auto".into(), conf: 0.4, iou: 0.45, size: 416, threads: None }
+    }
+}
+
+/// Settings of render.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RenderConfig {
+    /// Address of the web view, or `off`.
+    pub http: String,
+    /// Secret that the web view asks for; made up and logged if the address is not loopback and none is set.
+    pub token: Option<String>,
+}
+
+impl Default for RenderConfig {
+    fn default() -> Self {
+        Self { http: "127.0.0.1:8080".into(), token: None }
+    }
+}
+
+/// Why a configuration file is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// Not readable.
+    #[error("cannot read the configuration {}: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Not TOML, or a value of the wrong type.
+    #[error("{}: {message}", path.display())]
+    Syntax {
+        /// The file.
+        path: PathBuf,
+        /// Where and what.
+        message: String,
+    },
+    /// A key nobody knows.
+    #[error("{}: unknown key '{key}'{}; known here: {}", path.display(), hint(nearest), known.join(", "))]
+    UnknownKey {
+        /// The file.
+        path: PathBuf,
+        /// The key with its table.
+        key: String,
+        /// The closest valid one.
+        nearest: Option<String>,
+        /// All valid ones.
+        known: Vec<String>,
+    },
+    /// A number outside its range.
+    #[error("{}: {key} = {value} is out of range: {range}", path.display())]
+    Range {
+        /// The file, or `command line`.
+        path: PathBuf,
+        /// The key.
+        key: &'static str,
+        /// What was given.
+        value: String,
+        /// What is allowed.
+        range: &'static str,
+    },
+}
+
+fn hint(nearest: &Option<String>) -> String {
+    nearest.as_ref().map_or_else(String::new, |n| format!(", did you mean '{n}'?"))
+}
+
+impl Config {
+    /// Reads and checks a file.
+    ///
+    /// # Errors
+    /// Each names the file and the key.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+        Self::parse(&text, path)
+    }
+
+    fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
+        let syntax = |message: String| ConfigError::Syntax { path: path.to_owned(), message };
+        let table: toml::Table =
+            text.parse().map_err(|e: toml::de::Error| syntax(e.to_string().trim_end().replace('\n', " ")))?;
+        check_keys(&table, path)?;
+        let config: Self = table
+            .try_into()
+            .map_err(|e: toml::de::Error| syntax(e.to_string().trim_end().replace('\n', " ")))?;
+        config.check(path)?;
+        Ok(config)
+    }
+
+    /// Checks ranges; `path` is named in the error.
+    ///
+    /// # Errors
+    /// [`ConfigError::Range`].
+    pub fn check(&self, path: &Path) -> Result<(), ConfigError> {
+        let range = |key, value: String, range| {
+            Err(ConfigError::Range { path: path.to_owned(), key, value, range })
+        };
+        let i = &self.infer;
+        if !(i.conf > 0.0 && i.conf < 1.0) {
+            return range("infer.conf", i.conf.to_string(), "between 0 and 1");
+        }
+        if !(i.iou > 0.0 && i.iou <= 1.0) {
+            return range("infer.iou", i.iou.to_string(), "above 0, at most 1");
+        }
+        if !i.size.is_multiple_of(32) || !(64..=4096).contains(&i.size) {
+            return range("infer.size", i.size.to_string(), "a multiple of 32 from 64 to 4096");
+        }
+        if i.threads.is_some_and(|t| !(1..=256).contains(&t)) {
+            return range("infer.threads", format!("{:?}", i.threads), "1 to 256");
+        }
+        Ok(())
+    }
+}
+
+/// The valid keys are those of the defaults, so that they cannot get out of step with the structs.
+fn check_keys(table: &toml::Table, path: &Path) -> Result<(), ConfigError> {
+    const TABLES: [(&str, &[&str]); 3] = [
+        ("capture", &["source"]),
+        ("infer", &["model", "backend", "conf", "iou", "size", "threads"]),
+        ("render", &["http", "token"]),
+    ];
+    let unknown = |key: String, wrong: &str, known: Vec<String>| {
+        let nearest = known
+            .iter()
+            .max_by(|a, b| strsim::jaro_winkler(a, wrong).total_cmp(&strsim::jaro_winkler(b, wrong)))
+            .filter(|k| strsim::jaro_winkler(k, wrong) > 0.7)
+            .cloned();
+        Err(ConfigError::UnknownKey { path: path.to_owned(), key, nearest, known })
+    };
+    for (name, value) in table {
+        let Some((_, keys)) = TABLES.iter().find(|(t, _)| t == name) else {
+            return unknown(name.clone(), name, TABLES.iter().map(|(t, _)| (*t).to_owned()).collect());
+        };
+        for key in value.as_table().into_iter().flat_map(toml::Table::keys) {
+            if !keys.contains(&key.as_str()) {
+                let known = keys.iter().map(|k| (*k).to_owned()).collect();
+                return unknown(format!("{name}.{key}"), key, known);
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Config, String> {
+        Config::parse(text, Path::new("hanja.toml")).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn defaults_and_partial_files() {
+        assert_eq!(parse("").unwrap(), Config::default());
+        let c = parse("[infer]\nconf = 0.5\n[render]\nhttp = \"off\"").unwrap();
+        assert_eq!((c.infer.conf, c.infer.size, c.render.http.as_str()), (0.5, 416, "off"));
+    }
+
+    #[test]
+    fn every_default_key_is_known() {
+        let mut config = Config::default();
+        config.infer.model = Some("m.onnx".into());
+        config.infer.threads = Some(2);
+        config.render.token = Some("t".into());
+        let text = toml::to_string(&config).unwrap();
+        assert_eq!(parse(&text).unwrap(), config);
+    }
+
+    #[test]
+    fn unknown_keys_name_the_nearest() {
+        let e = parse("[infer]\ncnof = 0.5").unwrap_err();
+        assert!(e.contains("hanja.toml: unknown key 'infer.cnof', did you mean 'conf'?"), "{e}");
+        let e = parse("[rendr]\nhttp = \"off\"").unwrap_err();
+        assert!(e.contains("did you mean 'render'?"), "{e}");
+        let e = parse("zzz = 1").unwrap_err();
+        assert!(!e.contains("did you mean") && e.contains("capture, infer, render"), "{e}");
+    }
+
+    #[test]
+    fn bad_values_are_refused_in_one_line() {
+        for text in ["[infer]\nconf = 2.0", "[infer]\nsize = 100", "[infer]\nconf = \"a\"", "[infer", "infer = 3"] {
+            let e = parse(text).unwrap_err();
+            assert!(e.starts_with("hanja.toml: ") && !e.contains('\n'), "{e}");
+        }
+    }
+}

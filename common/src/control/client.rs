@@ -1,0 +1,159 @@
+//! The reader's side of the control socket: attach, notice that the writer is gone, attach again.
+
+use super::message::{LEN, Reply, Request};
+use super::{Door, socket_path};
+use crate::ring::Topic;
+use crate::ring::reader::RingReader;
+use crate::stage::StageName;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::net::{
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendFlags, SocketAddrUnix,
+    SocketFlags, SocketType,
+};
+use std::io::{self, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use zerocopy::IntoBytes;
+
+/// How often an absent writer is looked for. Cheap (one failed connect), and part of the time to recover.
+const RETRY: Duration = Duration::from_millis(20);
+
+/// A connection to one topic that renews itself.
+#[derive(Debug)]
+pub(crate) struct Link {
+    path: PathBuf,
+    topic: Topic,
+    quota: u16,
+    state: State,
+    complained: bool,
+}
+
+#[derive(Debug)]
+enum State {
+    Away { retry_at: Option<Instant> },
+    Asked { socket: OwnedFd },
+    Attached { socket: OwnedFd, ring: Arc<RingReader> },
+}
+
+impl Link {
+    /// `quota` 0: a tap.
+    pub(crate) fn new(runtime_dir: &Path, stage: StageName, topic: Topic, quota: u16) -> Self {
+        let door = if quota == 0 { Door::Tap } else { Door::Lease };
+        let path = socket_path(runtime_dir, stage.name(), door);
+        Self { path, topic, quota, state: State::Away { retry_at: None }, complained: false }
+    }
+
+    pub(crate) fn attached(&self) -> bool {
+        matches!(self.state, State::Attached { .. })
+    }
+
+    /// The attached ring; tries to attach for at most `timeout`.
+    pub(crate) fn ring(&mut self, timeout: Duration) -> Option<Arc<RingReader>> {
+        let deadline = Instant::now() + timeout;
+        loop {
+            match &self.state {
+                State::Attached { ring, .. } => return Some(Arc::clone(ring)),
+                State::Away { retry_at } => {
+                    let wait = retry_at.map_or(Duration::ZERO, |t| t.saturating_duration_since(Instant::now()));
+                    let left = deadline.saturating_duration_since(Instant::now());
+                    if wait > left {
+                        std::thread::sleep(left);
+                        return None;
+                    }
+                    std::thread::sleep(wait);
+                    self.state = self.ask().map_or_else(|_| Self::away(), |socket| State::Asked { socket });
+                }
+                State::Asked { socket } => {
+                    let left = deadline.saturating_duration_since(Instant::now());
+                    if !readable(socket, left) {
+                        return None;
+                    }
+                    self.receive();
+                }
+            }
+        }
+    }
+
+    /// Has the writer hung up? Looks without waiting.
+    pub(crate) fn hung_up(&self) -> bool {
+        match &self.state {
+            State::Attached { socket, .. } => readable(socket, Duration::ZERO),
+            _ => true,
+        }
+    }
+
+    /// Lets go of the ring; the next [`ring`](Self::ring) attaches anew.
+    pub(crate) fn detach(&mut self) {
+        // No wait before the first try: a writer that renews its ring is there already.
+        self.state = State::Away { retry_at: None };
+    }
+
+    fn away() -> State {
+        State::Away { retry_at: Some(Instant::now() + RETRY) }
+    }
+
+    fn ask(&self) -> io::Result<OwnedFd> {
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let socket =
+            rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;
+        rustix::net::connect(&socket, &SocketAddrUnix::new(&self.path)?)?;
+        let request = Request::new(self.topic, self.quota);
+        rustix::net::send(&socket, request.as_bytes(), SendFlags::NOSIGNAL)?;
+        Ok(socket)
+    }
+
+    fn receive(&mut self) {
+        let State::Asked { socket } = std::mem::replace(&mut self.state, Self::away()) else { return };
+        match self.attach(&socket) {
+            Ok(ring) => {
+                self.complained = false;
+                self.state = State::Attached { socket, ring };
+            }
+            Err(reason) if !self.complained => {
+                self.complained = true; // once per outage: the retries go on 50 times a second
+                tracing::warn!("{} ({}): {reason}; trying again", self.path.display(), self.topic.name());
+            }
+            Err(_) => {}
+        }
+    }
+
+    fn attach(&self, socket: &OwnedFd) -> Result<Arc<RingReader>, String> {
+        let mut bytes = [0; LEN + 1];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
+        let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+        let flags = RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT;
+        let got = rustix::net::recvmsg(
+            socket,
+            &mut [IoSliceMut::new(&mut bytes)],
+            &mut ancillary,
+            flags,
+        )
+        .map_err(|e| e.to_string())?;
+        let mut fds: Vec<OwnedFd> = Vec::new();
+        for message in ancillary.drain() {
+            if let RecvAncillaryMessage::ScmRights(rights) = message {
+                fds.extend(rights);
+            }
+        }
+        if got.bytes == 0 {
+            return Err("the stage hung up".into());
+        }
+        let reply = Reply::parse(&bytes[..got.bytes]).map_err(|s| s.to_string())?;
+        let hazard = match (self.quota, fds.as_slice()) {
+            (0, [_]) => None,
+            (1.., [_, hazard]) => Some((hazard.as_fd(), u32::from(reply.quota))),
+            _ => return Err(format!("reply with {} descriptors", fds.len())),
+        };
+        RingReader::map(fds[0].as_fd(), hazard, self.topic).map_err(|e| e.to_string())
+    }
+}
+
+/// Whether a message, a hang-up or an error is there within `timeout`.
+fn readable(socket: &OwnedFd, timeout: Duration) -> bool {
+    let mut fds = [PollFd::new(socket, PollFlags::IN)];
+    let timeout = Timespec { tv_sec: timeout.as_secs() as i64, tv_nsec: i64::from(timeout.subsec_nanos()) };
+    matches!(poll(&mut fds, Some(&timeout)), Ok(n) if n > 0)
+}

@@ -1,0 +1,359 @@
+//! The stage's side of the control sockets: one thread, poll, no trust in any client.
+//!
+//! A client can send garbage, never read, pass descriptors, connect a thousand times or stop in the middle: it costs
+//! at most one of [`MAX_CLIENTS`] places, never the writer's time.
+
+use super::message::{LEN, Reply, Request, Status};
+use super::{Door, socket_path};
+use crate::ring::hazard::{HazardPage, MAX_QUOTA, MAX_SEATS, SeatChange};
+use crate::ring::writer::SharedRing;
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
+use rustix::fs::Mode;
+use rustix::net::{
+    AddressFamily, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketAddrUnix,
+    SocketFlags, SocketType,
+};
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+use zerocopy::IntoBytes;
+
+/// Most connections at a time, both sockets together.
+const MAX_CLIENTS: usize = 256;
+/// A client that connects and asks nothing is sent away after this.
+const ASK_WITHIN: Duration = Duration::from_secs(2);
+const TICK: Timespec = Timespec { tv_sec: 0, tv_nsec: 200_000_000 };
+
+/// Running control sockets of one stage; dropping it closes and removes them.
+#[derive(Debug)]
+pub(crate) struct ControlServer {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+    paths: Vec<PathBuf>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    rings: Mutex<Vec<Arc<SharedRing>>>,
+    wake: OwnedFd,
+    stop: AtomicBool,
+    readers: AtomicU32,
+}
+
+impl Shared {
+    fn rings(&self) -> std::sync::MutexGuard<'_, Vec<Arc<SharedRing>>> {
+        self.rings.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wake(&self) {
+        // The counter can only be full if nobody read it 2^64 times; a missed wake is repaired by the next tick.
+        let _ = rustix::io::write(&self.wake, &1u64.to_ne_bytes());
+    }
+}
+
+/// Process id of whoever listens at `path` now; `None`: nobody, the file may be left over.
+pub(crate) fn live_listener(path: &Path) -> Option<i32> {
+    let address = SocketAddrUnix::new(path).ok()?;
+    let fd = seqpacket().ok()?;
+    rustix::net::connect(&fd, &address).ok()?;
+    let peer = rustix::net::sockopt::socket_peercred(&fd).ok()?;
+    Some(peer.pid.as_raw_nonzero().get())
+}
+
+fn seqpacket() -> io::Result<OwnedFd> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    Ok(rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?)
+}
+
+fn listen(path: &Path) -> io::Result<OwnedFd> {
+    let address = SocketAddrUnix::new(path)?;
+    let fd = seqpacket()?;
+    match std::fs::remove_file(path) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+        _ => {}
+    }
+    rustix::net::bind(&fd, &address)?;
+    rustix::fs::chmod(path, Mode::from_raw_mode(0o660))?;
+    rustix::net::listen(&fd, 64)?;
+    Ok(fd)
+}
+
+impl ControlServer {
+    /// Binds both sockets of `stage` and starts the thread. Left-over socket files are replaced: the caller has made
+    /// sure that nobody listens on them.
+    pub(crate) fn start(runtime_dir: &Path, stage: &str) -> io::Result<Self> {
+        let paths: Vec<_> =
+            [Door::Lease, Door::Tap].map(|door| socket_path(runtime_dir, stage, door)).into();
+        let listeners = [listen(&paths[0])?, listen(&paths[1])?];
+        let shared = Arc::new(Shared {
+            rings: Mutex::default(),
+            wake: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
+            stop: AtomicBool::new(false),
+            readers: AtomicU32::new(0),
+        });
+        let server = Server {
+            shared: Arc::clone(&shared),
+            listeners,
+            clients: Vec::new(),
+            departures: VecDeque::new(),
+            next_id: 1,
+        };
+        let thread =
+            std::thread::Builder::new().name("control".into()).spawn(move || server.serve())?;
+        Ok(Self { shared, thread: Some(thread), paths })
+    }
+
+    /// Serves `ring` from now on, in place of an earlier generation of its topic, whose clients are hung up on.
+    pub(crate) fn offer(&self, ring: &Arc<SharedRing>) {
+        let mut rings = self.shared.rings();
+        rings.retain(|r| r.topic != ring.topic);
+        rings.push(Arc::clone(ring));
+        drop(rings);
+        self.shared.wake();
+    }
+
+    /// Attached clients.
+    pub(crate) fn readers(&self) -> u32 {
+        self.shared.readers.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for ControlServer {
+    fn drop(&mut self) {
+        self.shared.stop.store(true, Ordering::Relaxed);
+        self.shared.wake();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+        for path in &self.paths {
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Client {
+    id: u64,
+    fd: OwnedFd,
+    door: Door,
+    since: Instant,
+    wants: Option<(Request, crate::ring::Topic)>,
+    ring: Option<Arc<SharedRing>>,
+    leases: bool,
+}
+
+struct Server {
+    shared: Arc<Shared>,
+    listeners: [OwnedFd; 2],
+    clients: Vec<Client>,
+    /// Leaving readers that the writer's mailbox had no room for yet.
+    departures: VecDeque<(Arc<SharedRing>, u64)>,
+    next_id: u64,
+}
+
+impl Server {
+    fn serve(mut self) {
+        while !self.shared.stop.load(Ordering::Relaxed) {
+            let ready = match self.wait() {
+                Ok(ready) => ready,
+                Err(e) => {
+                    tracing::warn!("control socket: poll failed: {e}");
+                    std::thread::sleep(Duration::from_millis(100));
+                    continue;
+                }
+            };
+            let mut drain = [0; 8];
+            let _ = rustix::io::read(&self.shared.wake, &mut drain);
+            self.read_clients(&ready[3..]);
+            for (index, door) in [(0, Door::Lease), (1, Door::Tap)] {
+                if !ready[1 + index].is_empty() {
+                    self.accept(index, door);
+                }
+            }
+            self.retire();
+            self.answer();
+            self.flush_departures();
+            let attached = self.clients.iter().filter(|c| c.ring.is_some()).count();
+            self.shared.readers.store(attached as u32, Ordering::Relaxed);
+        }
+    }
+
+    /// Events of the wake-up descriptor, the two listeners, then the clients in order.
+    fn wait(&self) -> io::Result<Vec<PollFlags>> {
+        let fixed: [BorrowedFd<'_>; 3] =
+            [self.shared.wake.as_fd(), self.listeners[0].as_fd(), self.listeners[1].as_fd()];
+        let clients = self.clients.iter().map(|c| c.fd.as_fd());
+        let mut fds: Vec<_> =
+            fixed.into_iter().chain(clients).map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)).collect();
+        match poll(&mut fds, Some(&TICK)) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => Ok(fds.iter().map(PollFd::revents).collect()),
+            Err(e) => Err(e.into()),
+        }
+    }
+
+    fn accept(&mut self, listener: usize, door: Door) {
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        // Bounded, so that a storm of connects cannot keep the loop from its clients.
+        for _ in 0..64 {
+            match rustix::net::accept_with(&self.listeners[listener], flags) {
+                Ok(fd) if self.clients.len() < MAX_CLIENTS => {
+                    let since = Instant::now();
+                    let id = self.next_id;
+                    self.next_id += 1;
+                    let client = Client { id, fd, door, since, wants: None, ring: None, leases: false };
+                    self.clients.push(client);
+                }
+                Ok(_) => {} // closed at once: the client sees a hang-up and tries again later
+                Err(rustix::io::Errno::AGAIN) => return,
+                Err(e) => {
+                    tracing::warn!("control socket: accept failed: {e}");
+                    std::thread::sleep(Duration::from_millis(10)); // out of descriptors: do not spin
+                    return;
+                }
+            }
+        }
+    }
+
+    fn read_clients(&mut self, events: &[PollFlags]) {
+        let mut gone = Vec::new();
+        for (client, event) in self.clients.iter_mut().zip(events) {
+            let late = client.wants.is_none() && client.ring.is_none() && client.since.elapsed() > ASK_WITHIN;
+            if late || (!event.is_empty() && !client.read()) {
+                gone.push(client.id);
+            }
+        }
+        for id in gone {
+            self.remove(id);
+        }
+    }
+
+    fn remove(&mut self, id: u64) {
+        let Some(index) = self.clients.iter().position(|c| c.id == id) else { return };
+        let client = self.clients.swap_remove(index);
+        if let (true, Some(ring)) = (client.leases, client.ring) {
+            self.departures.push_back((ring, id));
+        }
+    }
+
+    /// Hangs up on clients of rings that are no longer offered.
+    fn retire(&mut self) {
+        let rings = self.shared.rings().clone();
+        let stale = |c: &Client| {
+            c.ring.as_ref().is_some_and(|r| !rings.iter().any(|now| Arc::ptr_eq(now, r)))
+        };
+        let gone: Vec<_> = self.clients.iter().filter(|c| stale(c)).map(|c| c.id).collect();
+        for id in gone {
+            self.remove(id);
+        }
+        self.departures.retain(|(ring, _)| rings.iter().any(|now| Arc::ptr_eq(now, ring)));
+    }
+
+    /// Attaches waiting clients whose topic is there.
+    fn answer(&mut self) {
+        let rings = self.shared.rings().clone();
+        let mut refused = Vec::new();
+        for index in 0..self.clients.len() {
+            let Some((request, topic)) = self.clients[index].wants else { continue };
+            let Some(ring) = rings.iter().find(|r| r.topic == topic) else { continue };
+            let seats = |c: &&Client| c.leases && c.ring.as_ref().is_some_and(|r| Arc::ptr_eq(r, ring));
+            let taken = self.clients.iter().filter(seats).count();
+            let client = &mut self.clients[index];
+            if let Err(status) = client.attach(ring, request.quota, taken) {
+                tracing::debug!("control socket: {} refused: {status}", topic.name());
+                client.send(&Reply::new(status, 0, 0, 0), &[]);
+                refused.push(client.id);
+            }
+        }
+        for id in refused {
+            self.remove(id);
+        }
+    }
+
+    fn flush_departures(&mut self) {
+        while let Some((ring, id)) = self.departures.pop_front() {
+            if ring.seats.push(SeatChange::Left(id)).is_err() {
+                self.departures.push_front((ring, id));
+                return;
+            }
+        }
+    }
+}
+
+impl Client {
+    /// Takes a request in; false: the client is gone or not worth keeping.
+    fn read(&mut self) -> bool {
+        let mut buffer = [0; LEN + 1];
+        // Plain recv: descriptors a client passes along are closed by the kernel.
+        let len = match rustix::net::recv(&self.fd, &mut buffer, RecvFlags::DONTWAIT) {
+            Ok((_, len)) => len,
+            Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => return true,
+            Err(_) => return false,
+        };
+        if len == 0 || self.wants.is_some() || self.ring.is_some() {
+            return false;
+        }
+        match Request::parse(&buffer[..len]) {
+            Ok(request) => {
+                self.wants = Some(request);
+                true
+            }
+            Err(status) => {
+                self.send(&Reply::new(status, 0, 0, 0), &[]);
+                false
+            }
+        }
+    }
+
+    fn attach(&mut self, ring: &Arc<SharedRing>, quota: u16, seats_taken: usize) -> Result<(), Status> {
+        if quota == 0 {
+            let reply = Reply::new(Status::Ok, 0, ring.generation, ring.total_len);
+            if !self.send(&reply, &[ring.fd()]) {
+                return Err(Status::Resources);
+            }
+        } else {
+            if self.door != Door::Lease || !self.may_lease() {
+                return Err(Status::Forbidden);
+            }
+            if seats_taken >= MAX_SEATS {
+                return Err(Status::Full);
+            }
+            let quota = u32::from(quota).min(MAX_QUOTA);
+            let (fd, page) = HazardPage::create(quota).map_err(|_| Status::Resources)?;
+            // The writer must be able to see the page before its reader can use it.
+            ring.seats.push(SeatChange::Taken(self.id, page)).map_err(|_| Status::Full)?;
+            self.leases = true;
+            self.ring = Some(Arc::clone(ring));
+            let reply = Reply::new(Status::Ok, quota as u16, ring.generation, ring.total_len);
+            if !self.send(&reply, &[ring.fd(), fd.as_fd()]) {
+                return Err(Status::Resources);
+            }
+        }
+        self.wants = None;
+        self.ring = Some(Arc::clone(ring));
+        Ok(())
+    }
+
+    /// The socket's permissions already decided who connects; this holds even if somebody widens them.
+    fn may_lease(&self) -> bool {
+        let Ok(peer) = rustix::net::sockopt::socket_peercred(&self.fd) else { return false };
+        let same_user = peer.uid == rustix::process::geteuid() || peer.uid.is_root();
+        same_user || peer.gid == rustix::process::getegid()
+    }
+
+    fn send(&self, reply: &Reply, fds: &[BorrowedFd<'_>]) -> bool {
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
+        let mut ancillary = SendAncillaryBuffer::new(&mut space);
+        if !fds.is_empty() && !ancillary.push(SendAncillaryMessage::ScmRights(fds)) {
+            return false;
+        }
+        let bytes = [IoSlice::new(reply.as_bytes())];
+        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+        rustix::net::sendmsg(&self.fd, &bytes, &mut ancillary, flags).is_ok()
+    }
+}

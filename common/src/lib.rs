@@ -1,0 +1,14 @@
+//! What the stages share: the ring, the records in it, the control socket, configuration, telemetry, the stage runtime.
+
+#![deny(unsafe_code)]
+
+pub mod clock;
+pub mod config;
+mod control;
+pub mod record;
+pub mod ring;
+pub mod stage;
+mod subscribe;
+pub mod telemetry;
+
+pub use subscribe::{LeaseSubscriber, TapSubscriber};

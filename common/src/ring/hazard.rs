@@ -1,0 +1,99 @@
+//! Hazard pages: one small shared page per leasing reader, written by that reader, scanned by the writer.
+//!
+//! A reader that dies leaves its cells as they are; the control server sees its socket hang up and takes the page
+//! away from the writer, which ends the leases. One file per reader, so that no reader can touch another's cells.
+
+use super::layout::State;
+use super::memfd::{self, Mapping, Writable};
+use super::primitive::{AtomicU64, Ordering};
+use super::protocol;
+use super::words::Words;
+use super::RingError;
+use crossbeam::queue::ArrayQueue;
+use std::os::fd::{BorrowedFd, OwnedFd};
+
+/// Most readers that may lease from one ring.
+pub(crate) const MAX_SEATS: usize = 8;
+/// Most slots one reader may hold.
+pub(crate) const MAX_QUOTA: u32 = 4;
+const PAGE: u64 = 4096;
+
+/// What the control server tells the writer about its readers.
+#[derive(Debug)]
+pub(crate) enum SeatChange {
+    /// A reader got this page.
+    Taken(u64, HazardPage),
+    /// The reader with this number is gone.
+    Left(u64),
+}
+
+/// The writer's view of one reader's cells.
+#[derive(Debug)]
+pub(crate) struct HazardPage {
+    mapping: Mapping,
+    quota: u32,
+}
+
+impl HazardPage {
+    /// A new page and the descriptor for its reader.
+    pub(crate) fn create(quota: u32) -> Result<(OwnedFd, Self), RingError> {
+        let quota = quota.clamp(1, MAX_QUOTA);
+        let (fd, mapping) = memfd::create_mapped("hanja-hazard", PAGE, Writable::Holder)?;
+        Ok((fd, Self { mapping, quota }))
+    }
+
+    fn holds(&self, state: State) -> bool {
+        (0..self.quota).any(|i| protocol::cell_holds(self.mapping.word(i as usize), state))
+    }
+}
+
+/// All pages the writer scans. Owned by the writer alone: changes arrive through a lock-free mailbox.
+#[derive(Debug, Default)]
+pub(super) struct HazardPages {
+    pages: Vec<(u64, HazardPage)>,
+}
+
+impl HazardPages {
+    /// Takes in what the control server said since the last call.
+    pub(super) fn apply(&mut self, mailbox: &ArrayQueue<SeatChange>) {
+        while let Some(change) = mailbox.pop() {
+            match change {
+                SeatChange::Taken(id, page) => self.pages.push((id, page)),
+                SeatChange::Left(id) => self.pages.retain(|(other, _)| *other != id),
+            }
+        }
+    }
+
+    pub(super) fn hold(&self, state: State) -> bool {
+        self.pages.iter().any(|(_, page)| page.holds(state))
+    }
+}
+
+/// The reader's own page.
+#[derive(Debug)]
+pub(super) struct HazardCells {
+    mapping: Mapping,
+    quota: u32,
+}
+
+impl HazardCells {
+    /// Maps a received page read-write.
+    pub(super) fn map(fd: BorrowedFd<'_>, quota: u32) -> Result<Self, RingError> {
+        let len = memfd::sealed_len(fd)?;
+        if len < PAGE || !(1..=MAX_QUOTA).contains(&quota) {
+            return Err(RingError::Header { what: "hazard page", value: len });
+        }
+        Ok(Self { mapping: Mapping::map(fd, PAGE, true)?, quota })
+    }
+
+    /// A cell that holds no lease. Only one thread takes leases; others may only end theirs, so a free cell stays
+    /// free until it is used.
+    pub(super) fn free(&self) -> Option<usize> {
+        // Relaxed: our own process wrote it; a lease just ended by another thread may be missed, at worst.
+        (0..self.quota as usize).find(|i| self.cell(*i).load(Ordering::Relaxed) == 0)
+    }
+
+    pub(super) fn cell(&self, index: usize) -> &AtomicU64 {
+        self.mapping.word(index)
+    }
+}

@@ -1,0 +1,194 @@
+//! Sealed shared memory: creation, sealing, mapping. The only raw pointers of the ring live here.
+//!
+//! A memfd has no name, so nothing is left behind by `kill -9`. `fallocate` turns lack of memory into an error at
+//! creation instead of SIGBUS at first touch; the seals keep a peer from shrinking the file under us (SIGBUS) and,
+//! with `F_SEAL_FUTURE_WRITE` (Linux 5.1), from ever mapping it writable.
+
+use super::primitive::AtomicU64;
+use super::words::Words;
+use super::RingError;
+use rustix::fs::{FallocateFlags, MemfdFlags, SealFlags};
+use rustix::mm::{MapFlags, ProtFlags};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+static FUTURE_WRITE_WARNED: AtomicBool = AtomicBool::new(false);
+
+/// Who may write through a file that is being sealed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Writable {
+    /// Only mappings that exist already: a ring, whose writer has mapped it.
+    Existing,
+    /// Whoever holds the descriptor: a hazard page, written by its reader.
+    Holder,
+}
+
+/// Creates a memfd of `len` bytes with all of its memory allocated.
+pub(super) fn create(name: &str, len: u64) -> Result<OwnedFd, RingError> {
+    let step = |step: &'static str| move |e: rustix::io::Errno| RingError::Memory { step, len, source: e.into() };
+    let fd = rustix::fs::memfd_create(name, MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)
+        .map_err(step("memfd_create"))?;
+    rustix::fs::ftruncate(&fd, len).map_err(step("ftruncate"))?;
+    rustix::fs::fallocate(&fd, FallocateFlags::empty(), 0, len).map_err(step("fallocate"))?;
+    Ok(fd)
+}
+
+/// Seals size and, for [`Writable::Existing`], future writers. Fails rather than go on unsealed; only
+/// `F_SEAL_FUTURE_WRITE` may be missing (kernels before 5.1, the first Jetson), which is said once in the log.
+pub(super) fn seal(fd: BorrowedFd<'_>, writable: Writable) -> Result<(), RingError> {
+    let fail = |e: rustix::io::Errno| RingError::Memory { step: "F_ADD_SEALS", len: 0, source: e.into() };
+    let size = SealFlags::SHRINK | SealFlags::GROW;
+    if writable == Writable::Existing {
+        match rustix::fs::fcntl_add_seals(fd, size | SealFlags::FUTURE_WRITE) {
+            Ok(()) => {}
+            Err(rustix::io::Errno::INVAL) => {
+                if !FUTURE_WRITE_WARNED.swap(true, Ordering::Relaxed) {
+                    tracing::warn!(
+                        "this kernel has no F_SEAL_FUTURE_WRITE (Linux 5.1): a process allowed to tap could map a ring writable"
+                    );
+                }
+                rustix::fs::fcntl_add_seals(fd, size).map_err(fail)?;
+            }
+            Err(e) => return Err(fail(e)),
+        }
+    } else {
+        rustix::fs::fcntl_add_seals(fd, size).map_err(fail)?;
+    }
+    rustix::fs::fcntl_add_seals(fd, SealFlags::SEAL).map_err(fail)
+}
+
+/// Size of a received file after checking that it can neither shrink nor grow.
+pub(super) fn sealed_len(fd: BorrowedFd<'_>) -> Result<u64, RingError> {
+    let fail = |step| move |e: rustix::io::Errno| RingError::Memory { step, len: 0, source: e.into() };
+    let seals = rustix::fs::fcntl_get_seals(fd).map_err(fail("F_GET_SEALS"))?;
+    let needed = SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL;
+    if !seals.contains(needed) {
+        return Err(RingError::Unsealed(seals.bits()));
+    }
+    let stat = rustix::fs::fstat(fd).map_err(fail("fstat"))?;
+    u64::try_from(stat.st_size).map_err(|_| RingError::Header { what: "size", value: 0 })
+}
+
+/// A mapping of a whole memfd.
+///
+/// Invariant (established in [`Mapping::map`], never changed): `base` points to `len` bytes of shared memory, mapped
+/// until drop, page-aligned, `len` a multiple of 8; the file is sealed against shrinking, or only this process has
+/// its descriptor until it is, so the pages stay backed.
+#[derive(Debug)]
+pub(super) struct Mapping {
+    base: NonNull<AtomicU64>,
+    len: usize,
+}
+
+// SAFETY: the memory is reached only through atomics and `bytes`, whose contract covers other threads as well as
+// other processes; the pointer itself never changes.
+unsafe impl Send for Mapping {}
+// SAFETY: as above.
+unsafe impl Sync for Mapping {}
+
+impl Mapping {
+    /// Maps all `len` bytes of `fd`, read-only or read-write.
+    pub(super) fn map(fd: BorrowedFd<'_>, len: u64, writable: bool) -> Result<Self, RingError> {
+        let fail = |e: rustix::io::Errno| RingError::Memory { step: "mmap", len, source: e.into() };
+        let size = usize::try_from(len).map_err(|_| fail(rustix::io::Errno::NOMEM))?;
+        if size == 0 || !size.is_multiple_of(8) {
+            return Err(RingError::Header { what: "size", value: len });
+        }
+        let prot = if writable { ProtFlags::READ | ProtFlags::WRITE } else { ProtFlags::READ };
+        // SAFETY: a new mapping at an address the kernel chooses disturbs nothing; it is unmapped only in drop.
+        let base = unsafe {
+            rustix::mm::mmap(std::ptr::null_mut(), size, prot, MapFlags::SHARED, fd, 0)
+        }
+        .map_err(fail)?;
+        let base = NonNull::new(base.cast()).ok_or_else(|| fail(rustix::io::Errno::FAULT))?;
+        Ok(Self { base, len: size })
+    }
+
+    /// The low half of word `index` as the 32-bit word that futexes need.
+    pub(super) fn futex(&self, index: usize) -> &AtomicU32 {
+        let word: *const AtomicU64 = self.word(index);
+        // SAFETY: inside the mapping (checked by `word`), aligned, and little-endian: the low half comes first. The
+        // word is only ever accessed atomically; the kernel's own access is 32-bit too.
+        unsafe { &*word.cast::<AtomicU32>() }
+    }
+
+    /// Bytes `at..at + len` as a plain slice.
+    ///
+    /// # Safety
+    /// Nobody may write these bytes while the slice lives: the caller holds a lease on their slot, and the writer
+    /// keeps the protocol ([`super::protocol::lease`]).
+    ///
+    /// # Panics
+    /// When the range leaves the mapping.
+    pub(super) unsafe fn bytes(&self, at: usize, len: usize) -> &[u8] {
+        assert!(at.checked_add(len).is_some_and(|end| end <= self.len), "outside the mapping");
+        // SAFETY: inside the mapping (just checked), initialised (file pages), not written (caller's contract).
+        unsafe { std::slice::from_raw_parts(self.base.as_ptr().cast::<u8>().add(at), len) }
+    }
+}
+
+impl Words for Mapping {
+    #[inline]
+    fn word(&self, index: usize) -> &AtomicU64 {
+        assert!(index < self.len / 8, "outside the mapping");
+        // SAFETY: inside the mapping (just checked), aligned (page-aligned base), valid until drop; other processes
+        // access these words atomically as well.
+        unsafe { &*self.base.as_ptr().add(index) }
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        // SAFETY: the invariant: exactly this range is our mapping, and no reference into it outlives `self`.
+        let unmapped = unsafe { rustix::mm::munmap(self.base.as_ptr().cast(), self.len) };
+        debug_assert!(unmapped.is_ok());
+    }
+}
+
+/// Creates, maps read-write and seals in one go; what the writer of a file does.
+pub(super) fn create_mapped(
+    name: &str,
+    len: u64,
+    writable: Writable,
+) -> Result<(OwnedFd, Mapping), RingError> {
+    let fd = create(name, len)?;
+    let mapping = Mapping::map(fd.as_fd(), len, writable == Writable::Existing)?;
+    seal(fd.as_fd(), writable)?;
+    Ok((fd, mapping))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sealed_ring_cannot_be_shrunk_or_mapped_writable() {
+        let (fd, mapping) = create_mapped("hanja-test", 8192, Writable::Existing).unwrap();
+        assert_eq!(sealed_len(fd.as_fd()).unwrap(), 8192);
+        assert!(rustix::fs::ftruncate(&fd, 0).is_err());
+        assert!(rustix::fs::ftruncate(&fd, 1 << 20).is_err());
+        assert!(rustix::io::pwrite(&fd, b"x", 0).is_err());
+        assert!(Mapping::map(fd.as_fd(), 8192, true).is_err());
+        let reader = Mapping::map(fd.as_fd(), 8192, false).unwrap();
+        mapping.copy_in(16, b"written after sealing");
+        let mut out = [0; 21];
+        reader.copy_out(16, &mut out);
+        assert_eq!(&out, b"written after sealing");
+    }
+
+    #[test]
+    fn an_unsealed_file_is_refused() {
+        let fd = create("hanja-test", 4096).unwrap();
+        assert!(matches!(sealed_len(fd.as_fd()), Err(RingError::Unsealed(_))));
+    }
+
+    #[test]
+    fn a_hazard_page_stays_writable_for_its_holder() {
+        let (fd, ours) = create_mapped("hanja-test", 4096, Writable::Holder).unwrap();
+        let theirs = Mapping::map(fd.as_fd(), 4096, true).unwrap();
+        theirs.copy_in(8, &7u64.to_le_bytes());
+        assert_eq!(ours.word(1).load(super::super::primitive::Ordering::Relaxed), 7);
+        assert!(rustix::fs::ftruncate(&fd, 0).is_err());
+    }
+}

@@ -1,0 +1,238 @@
+//! The protocol itself: claim, publish, lease, tap, as functions over [`Words`], free of system calls.
+//!
+//! Every shared word has exactly one writing process: the ring's words its writer, a hazard page's cells its reader.
+//! There is no read-modify-write anywhere; the writer's step count is bounded by the number of slots times cells.
+//! The orderings are explained in `docs/design.md`; each one here names its partner.
+
+use super::layout::{Layout, State, header, slot};
+use super::primitive::{AtomicU64, Ordering, fence};
+use super::words::Words;
+
+/// The writer's private memory of where it stands.
+#[derive(Debug)]
+pub(super) struct WriterState {
+    next_seq: u64,
+    next_slot: u32,
+    newest: State,
+}
+
+/// A slot marked WRITING; nobody leases it and no tap believes it until [`WriterState::publish`].
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Claim {
+    pub(super) seq: u64,
+    pub(super) slot: u32,
+}
+
+impl WriterState {
+    pub(super) fn new() -> Self {
+        Self { next_seq: 1, next_slot: 0, newest: State::NEVER }
+    }
+
+    pub(super) fn next_seq(&self) -> u64 {
+        self.next_seq
+    }
+
+    /// Marks the oldest slot that nobody leases. `leased(old)` is asked after the mark is out, and says whether any
+    /// hazard cell holds `old`. `None`: every slot is leased; nothing changed.
+    pub(super) fn claim(
+        &mut self,
+        words: &impl Words,
+        layout: &Layout,
+        mut leased: impl FnMut(State) -> bool,
+    ) -> Option<Claim> {
+        for step in 0..layout.slots {
+            let slot = (self.next_slot + step) % layout.slots;
+            if self.newest != State::NEVER && slot == self.newest.slot() {
+                continue; // readers are on their way to it
+            }
+            let state = words.word(layout.slot_word(slot) + slot::STATE);
+            let old = State(state.load(Ordering::Relaxed)); // own word: only this process stores it
+            state.store(State::writing(self.next_seq, slot).0, Ordering::Relaxed);
+            // SYNC W1 (with R1 in `lease`): either the reader sees the mark and lets go, or we see its cell.
+            // Also SYNC W2 (with R2 in `tap`): payload stores that follow are not seen before the mark.
+            fence(Ordering::SeqCst);
+            if old != State::NEVER && leased(old) {
+                // Nothing was overwritten. Release, so that a reader which acquires the restored word still
+                // sees the payload that was published under it.
+                state.store(old.0, Ordering::Release);
+                continue;
+            }
+            self.next_slot = (slot + 1) % layout.slots;
+            return Some(Claim { seq: self.next_seq, slot });
+        }
+        None
+    }
+
+    /// Makes a filled slot the newest. Payload and metadata were stored between `claim` and this.
+    pub(super) fn publish(
+        &mut self,
+        words: &impl Words,
+        layout: &Layout,
+        claim: Claim,
+        payload_len: u64,
+    ) {
+        let first = layout.slot_word(claim.slot);
+        let state = State::published(claim.seq, claim.slot);
+        words.word(first + slot::PAYLOAD_LEN).store(payload_len, Ordering::Relaxed);
+        // SYNC W3 (with R3): whoever acquires this state sees length, metadata and payload.
+        words.word(first + slot::STATE).store(state.0, Ordering::Release);
+        words.word(header::NEWEST).store(state.0, Ordering::Release);
+        // SYNC W4 (with `wait::Doorbell`): a reader that sees the new count sees the new `newest`.
+        let notify = words.word(header::NOTIFY);
+        let count = notify.load(Ordering::Relaxed).wrapping_add(1) & u64::from(u32::MAX);
+        notify.store(count, Ordering::Release);
+        self.newest = state;
+        self.next_seq += 1;
+    }
+}
+
+/// The newest published state; [`State::NEVER`] before the first. A state that cannot be (slot out of range,
+/// WRITING set) is taken for "nothing": the header belongs to another process.
+pub(super) fn newest(words: &impl Words, layout: &Layout) -> State {
+    let state = State(words.word(header::NEWEST).load(Ordering::Acquire));
+    if state.is_writing() || state.slot() >= layout.slots { State::NEVER } else { state }
+}
+
+/// The state under which sequence number `seq` is in the ring now, if it is.
+pub(super) fn find(words: &impl Words, layout: &Layout, seq: u64) -> Option<State> {
+    (0..layout.slots).map(|slot| State::published(seq, slot)).find(|state| {
+        let word = words.word(layout.slot_word(state.slot()) + slot::STATE);
+        word.load(Ordering::Acquire) == state.0
+    })
+}
+
+/// Puts `state` into the reader's hazard `cell`; true: the slot will not be touched until [`release`].
+pub(super) fn lease(
+    words: &impl Words,
+    layout: &Layout,
+    cell: &AtomicU64,
+    state: State,
+) -> bool {
+    cell.store(state.0, Ordering::Relaxed);
+    // SYNC R1 (with W1 in `claim`).
+    fence(Ordering::SeqCst);
+    // SYNC R3 (with W3 in `publish`).
+    let now = words.word(layout.slot_word(state.slot()) + slot::STATE).load(Ordering::Acquire);
+    if now == state.0 {
+        return true;
+    }
+    release(cell);
+    false
+}
+
+/// Ends a lease.
+pub(super) fn release(cell: &AtomicU64) {
+    // SYNC R4 (with W5 in `cell_holds`): our reads of the slot happen before the writer's reuse of it.
+    cell.store(0, Ordering::Release);
+}
+
+/// Writer's side: does this hazard cell hold `state`?
+pub(super) fn cell_holds(cell: &AtomicU64, state: State) -> bool {
+    // SYNC W5 (with R4 in `release`).
+    cell.load(Ordering::Acquire) == state.0
+}
+
+/// Copies a slot out without a lease. `None`: it was overwritten meanwhile, `meta` and `payload` hold rubbish.
+/// Allocates only while `payload` has not yet reached the largest payload seen.
+pub(super) fn tap(
+    words: &impl Words,
+    layout: &Layout,
+    state: State,
+    meta: &mut Vec<u8>,
+    payload: &mut Vec<u8>,
+) -> Option<()> {
+    let first = layout.slot_word(state.slot());
+    let word = words.word(first + slot::STATE);
+    // SYNC R3 (with W3 in `publish`).
+    if word.load(Ordering::Acquire) != state.0 {
+        return None;
+    }
+    let len = words.word(first + slot::PAYLOAD_LEN).load(Ordering::Relaxed);
+    let len = len.min(layout.payload_capacity) as usize;
+    meta.resize(layout.meta_len as usize, 0);
+    words.copy_out(layout.meta_byte(state.slot()), meta);
+    payload.resize(len, 0);
+    words.copy_out(layout.payload_byte(state.slot()), payload);
+    // SYNC R2 (with W2 in `claim`): if any load above saw a later store, this load sees the later mark.
+    fence(Ordering::Acquire);
+    (word.load(Ordering::Relaxed) == state.0).then_some(())
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::super::words::VecWords;
+    use super::super::{Geometry, Topic};
+    use super::*;
+
+    fn setup(slots: u32) -> (VecWords, Layout, WriterState) {
+        let g = Geometry { slots, meta_len: 8, payload_capacity: 64 };
+        let layout = Layout::new(Topic::Frames, 1, g).unwrap();
+        (VecWords::new(layout.total_len as usize), layout, WriterState::new())
+    }
+
+    fn write(w: &VecWords, l: &Layout, s: &mut WriterState, cells: &[AtomicU64]) -> Option<u64> {
+        let claim = s.claim(w, l, |old| cells.iter().any(|c| cell_holds(c, old)))?;
+        w.copy_in(l.payload_byte(claim.slot), &claim.seq.to_le_bytes());
+        s.publish(w, l, claim, 8);
+        Some(claim.seq)
+    }
+
+    fn read(w: &VecWords, l: &Layout, state: State) -> Option<u64> {
+        let (mut meta, mut payload) = (Vec::new(), Vec::new());
+        tap(w, l, state, &mut meta, &mut payload)?;
+        Some(u64::from_le_bytes(payload.try_into().unwrap()))
+    }
+
+    #[test]
+    fn newest_wins_and_old_states_are_refused() {
+        let (w, l, mut s) = setup(3);
+        assert_eq!(newest(&w, &l), State::NEVER);
+        write(&w, &l, &mut s, &[]);
+        let first = newest(&w, &l);
+        assert_eq!(read(&w, &l, first), Some(1));
+        for _ in 0..3 {
+            write(&w, &l, &mut s, &[]);
+        }
+        assert_eq!(read(&w, &l, first), None, "overwritten");
+        assert_eq!(read(&w, &l, newest(&w, &l)), Some(4));
+        assert_eq!(find(&w, &l, 4), Some(newest(&w, &l)));
+        assert_eq!(find(&w, &l, 1), None);
+    }
+
+    #[test]
+    fn leased_slots_are_kept_and_a_full_ring_drops() {
+        let (w, l, mut s) = setup(3);
+        let cells = [const { AtomicU64::new(0) }; 2];
+        write(&w, &l, &mut s, &cells);
+        assert!(lease(&w, &l, &cells[0], newest(&w, &l)));
+        write(&w, &l, &mut s, &cells);
+        assert!(lease(&w, &l, &cells[1], newest(&w, &l)));
+        write(&w, &l, &mut s, &cells); // third slot, now the newest: nothing is free any more
+        assert_eq!(write(&w, &l, &mut s, &cells), None);
+        assert_eq!(read(&w, &l, State(cells[0].load(Ordering::Relaxed))), Some(1));
+        release(&cells[0]);
+        assert_eq!(write(&w, &l, &mut s, &cells), Some(4));
+        assert_eq!(read(&w, &l, State(cells[1].load(Ordering::Relaxed))), Some(2), "still leased");
+    }
+
+    #[test]
+    fn a_lease_that_comes_too_late_fails_and_clears_its_cell() {
+        let (w, l, mut s) = setup(2);
+        let cell = AtomicU64::new(0);
+        write(&w, &l, &mut s, &[]);
+        let old = newest(&w, &l);
+        write(&w, &l, &mut s, &[]);
+        write(&w, &l, &mut s, &[]);
+        assert!(!lease(&w, &l, &cell, old));
+        assert_eq!(cell.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn a_hostile_newest_is_nothing() {
+        let (w, l, _) = setup(2);
+        for bad in [State::published(1, 2).0, State::writing(1, 0).0, u64::MAX] {
+            w.word(header::NEWEST).store(bad, Ordering::Relaxed);
+            assert_eq!(newest(&w, &l), State::NEVER);
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! The reading end of one generation of a ring: leases for trusted stages, copies for everybody.
+
+use super::hazard::HazardCells;
+use super::layout::{Layout, State, slot};
+use super::memfd::{self, Mapping};
+use super::primitive::Ordering;
+use super::words::Words;
+use super::{RingError, Sample, Topic, protocol, wait};
+use crate::record::FrameMeta;
+use std::os::fd::BorrowedFd;
+use std::sync::Arc;
+use std::time::Duration;
+use zerocopy::FromBytes;
+
+/// One attached generation.
+#[derive(Debug)]
+pub(crate) struct RingReader {
+    mapping: Mapping,
+    layout: Layout,
+    hazard: Option<HazardCells>,
+}
+
+impl RingReader {
+    /// Maps and checks a ring received from its writer; `hazard` with the quota makes it able to lease.
+    pub(crate) fn map(
+        ring: BorrowedFd<'_>,
+        hazard: Option<(BorrowedFd<'_>, u32)>,
+        topic: Topic,
+    ) -> Result<Arc<Self>, RingError> {
+        let len = memfd::sealed_len(ring)?;
+        if len < super::layout::HEADER_LEN {
+            return Err(RingError::Header { what: "size", value: len });
+        }
+        let mapping = Mapping::map(ring, len, false)?;
+        let layout = Layout::read(|i| mapping.word(i).load(Ordering::Acquire), len)?;
+        if layout.topic != topic {
+            return Err(RingError::Header { what: "topic", value: layout.topic as u64 });
+        }
+        let hazard = hazard.map(|(fd, quota)| HazardCells::map(fd, quota)).transpose()?;
+        Ok(Arc::new(Self { mapping, layout, hazard }))
+    }
+
+    pub(crate) fn generation(&self) -> u64 {
+        self.layout.generation
+    }
+
+    /// Sequence number of the newest slot, 0: none yet.
+    pub(crate) fn newest_seq(&self) -> u64 {
+        protocol::newest(&self.mapping, &self.layout).seq()
+    }
+
+    /// Waits for a slot newer than `seen`; false on time-out.
+    pub(crate) fn wait_newer(&self, seen: u64, timeout: Duration) -> bool {
+        let count = wait::count(&self.mapping);
+        if self.newest_seq() > seen {
+            return true;
+        }
+        wait::sleep(&self.mapping, count, timeout);
+        self.newest_seq() > seen
+    }
+
+    /// Leases the newest slot if it is newer than `seen`.
+    pub(crate) fn lease_newest(self: &Arc<Self>, seen: u64) -> Option<Lease> {
+        // The writer laps us at most once per attempt; after as many attempts as slots it is faster than memory.
+        for _ in 0..self.layout.slots {
+            let state = protocol::newest(&self.mapping, &self.layout);
+            if state == State::NEVER || state.seq() <= seen {
+                return None;
+            }
+            if let Some(lease) = self.lease(state) {
+                return Some(lease);
+            }
+        }
+        None
+    }
+
+    /// Leases sequence number `seq` if it is still in the ring.
+    pub(crate) fn lease_exact(self: &Arc<Self>, seq: u64) -> Option<Lease> {
+        let state = protocol::find(&self.mapping, &self.layout, seq)?;
+        self.lease(state)
+    }
+
+    fn lease(self: &Arc<Self>, state: State) -> Option<Lease> {
+        let hazard = self.hazard.as_ref()?;
+        let index = hazard.free()?;
+        let granted = protocol::lease(&self.mapping, &self.layout, hazard.cell(index), state);
+        granted.then(|| Lease { ring: Arc::clone(self), state, cell: index })
+    }
+
+    /// Copies the newest slot newer than `seen` into `sample`.
+    pub(crate) fn tap_newest(&self, seen: u64, sample: &mut Sample) -> bool {
+        for _ in 0..self.layout.slots {
+            let state = protocol::newest(&self.mapping, &self.layout);
+            if state == State::NEVER || state.seq() <= seen {
+                return false;
+            }
+            if self.copy(state, sample) {
+                sample.lapped = 0;
+                return true;
+            }
+            sample.torn_retries += 1;
+        }
+        false
+    }
+
+    /// Copies the oldest slot newer than `seen` that is still there; `sample.lapped` says how many were missed.
+    pub(crate) fn tap_next(&self, seen: u64, sample: &mut Sample) -> bool {
+        let newest = self.newest_seq();
+        // One slot may be in the writer's hands; skipped slots make the window smaller, never larger.
+        let oldest = newest.saturating_sub(u64::from(self.layout.slots) - 1).max(1);
+        for seq in oldest.max(seen + 1)..=newest {
+            let found = protocol::find(&self.mapping, &self.layout, seq);
+            if found.is_some_and(|state| self.copy(state, sample)) {
+                sample.lapped = seq - seen - 1;
+                return true;
+            }
+            sample.torn_retries += u32::from(found.is_some());
+        }
+        false
+    }
+
+    fn copy(&self, state: State, sample: &mut Sample) -> bool {
+        let done =
+            protocol::tap(&self.mapping, &self.layout, state, &mut sample.meta, &mut sample.payload);
+        sample.generation = self.layout.generation;
+        sample.seq = state.seq();
+        done.is_some()
+    }
+}
+
+/// A slot that the writer will not touch until this is dropped. Zero copy; may be sent to another thread. Keep it
+/// short: a reader that holds its whole quota gets no new frame.
+#[derive(Debug)]
+pub struct Lease {
+    ring: Arc<RingReader>,
+    state: State,
+    cell: usize,
+}
+
+impl Lease {
+    /// Generation of the ring.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.ring.layout.generation
+    }
+
+    /// Sequence number within the generation.
+    #[must_use]
+    pub fn seq(&self) -> u64 {
+        self.state.seq()
+    }
+
+    /// The slot's metadata.
+    #[must_use]
+    pub fn meta(&self) -> &[u8] {
+        let at = self.ring.layout.meta_byte(self.state.slot());
+        // SAFETY: `self` is a granted lease on this slot (made only in `RingReader::lease`).
+        unsafe { self.ring.mapping.bytes(at, self.ring.layout.meta_len as usize) }
+    }
+
+    /// The slot's payload, cut to the length published.
+    #[must_use]
+    pub fn payload(&self) -> &[u8] {
+        let slot = self.state.slot();
+        let len = self.ring.mapping.word(self.ring.layout.slot_word(slot) + slot::PAYLOAD_LEN);
+        let len = len.load(Ordering::Relaxed).min(self.ring.layout.payload_capacity);
+        // SAFETY: `self` is a granted lease on this slot (made only in `RingReader::lease`).
+        unsafe { self.ring.mapping.bytes(self.ring.layout.payload_byte(slot), len as usize) }
+    }
+
+    /// The metadata as a frame's; zeroed where this topic has none.
+    #[must_use]
+    pub fn frame_meta(&self) -> FrameMeta {
+        FrameMeta::read_from_prefix(self.meta()).map_or_else(|_| FrameMeta::zeroed(), |(m, _)| m)
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if let Some(hazard) = &self.ring.hazard {
+            protocol::release(hazard.cell(self.cell));
+        }
+    }
+}

@@ -1,0 +1,434 @@
+//! The runtime of one stage process: its runtime directory, control sockets, signals, readiness, and publishers.
+
+use crate::clock::now_ns;
+use crate::control::{ControlServer, live_listener, socket_path};
+use crate::ring::writer::RingWriter;
+use crate::ring::{Geometry, RingError, Stamp, Topic};
+use rustix::fs::{FlockOperation, Mode, OFlags};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use zerocopy::{Immutable, IntoBytes};
+
+/// The three daemons.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u16)]
+pub enum StageName {
+    /// Camera to frames.
+    Capture = 1,
+    /// Frames to detections.
+    Infer = 2,
+    /// Detections to people.
+    Render = 3,
+}
+
+impl StageName {
+    /// In the order in which a frame passes.
+    pub const ALL: [StageName; 3] = [Self::Capture, Self::Infer, Self::Render];
+
+    /// The name of subcommand, socket and log prefix.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Capture => "capture",
+            Self::Infer => "infer",
+            Self::Render => "render",
+        }
+    }
+}
+
+/// Why a stage could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StageError {
+    /// The directory for the sockets cannot be used.
+    #[error("cannot use the runtime directory {}: {source}; choose a writable one with --runtime-dir", path.display())]
+    RuntimeDir {
+        /// The directory.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Somebody else could plant sockets there.
+    #[error("the runtime directory {} belongs to user {owner} or is writable by others; choose another with --runtime-dir", path.display())]
+    Foreign {
+        /// The directory.
+        path: PathBuf,
+        /// Its owner.
+        owner: u32,
+    },
+    /// The stage runs already.
+    #[error("{} already runs in {} (process {pid}); stop it, or choose another directory with --runtime-dir", stage.name(), path.display())]
+    InUse {
+        /// Which stage.
+        stage: StageName,
+        /// Where.
+        path: PathBuf,
+        /// Who.
+        pid: i32,
+    },
+    /// No control thread or signal handler to be had.
+    #[error("cannot set up the process: {0}")]
+    Process(#[from] io::Error),
+}
+
+/// A directory for the sockets of one pipeline, created if need be and removed again if it was.
+#[derive(Debug)]
+pub struct RuntimeDir {
+    path: PathBuf,
+    created: bool,
+}
+
+impl RuntimeDir {
+    /// systemd's `RUNTIME_DIRECTORY`, else `XDG_RUNTIME_DIR/hanja`, else a per-user directory under the system's
+    /// directory for temporary files.
+    #[must_use]
+    pub fn default_path() -> PathBuf {
+        let var = |name| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
+        if let Some(dir) = var("RUNTIME_DIRECTORY") {
+            return dir;
+        }
+        if let Some(dir) = var("XDG_RUNTIME_DIR") {
+            return dir.join("hanja");
+        }
+        std::env::temp_dir().join(format!("hanja-{}", rustix::process::getuid().as_raw()))
+    }
+
+    /// Makes sure the directory is there and nobody else can write to it.
+    ///
+    /// # Errors
+    /// [`StageError::RuntimeDir`] and [`StageError::Foreign`].
+    pub fn prepare(path: &Path) -> Result<Self, StageError> {
+        use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+        let fail = |source| StageError::RuntimeDir { path: path.to_owned(), source };
+        let created = match std::fs::DirBuilder::new().mode(0o700).create(path) {
+            Ok(()) => true,
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => false,
+            Err(e) => return Err(fail(e)),
+        };
+        let meta = std::fs::metadata(path).map_err(fail)?;
+        if !meta.is_dir() {
+            return Err(fail(io::Error::from(io::ErrorKind::NotADirectory)));
+        }
+        let ours = meta.uid() == rustix::process::geteuid().as_raw() || meta.uid() == 0;
+        if !ours || meta.mode() & 0o002 != 0 {
+            return Err(StageError::Foreign { path: path.to_owned(), owner: meta.uid() });
+        }
+        Ok(Self { path: path.to_owned(), created })
+    }
+
+    /// Process id of a stage that is alive in this directory.
+    #[must_use]
+    pub fn running(path: &Path, stage: StageName) -> Option<i32> {
+        live_listener(&socket_path(path, stage.name(), crate::control::Door::Tap))
+    }
+
+    /// The directory.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Holds off everybody else who is about to bind sockets here; ends with the descriptor.
+    fn lock(&self) -> io::Result<OwnedFd> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let fd = rustix::fs::open(&self.path, flags, Mode::empty())?;
+        rustix::fs::flock(&fd, FlockOperation::LockExclusive)?;
+        Ok(fd)
+    }
+}
+
+impl Drop for RuntimeDir {
+    fn drop(&mut self) {
+        if self.created {
+            // Fails while another stage still has its sockets there; the last one out succeeds, or the supervisor.
+            let _ = std::fs::remove_dir(&self.path);
+        }
+    }
+}
+
+/// One stage process.
+#[derive(Debug)]
+pub struct Stage {
+    name: StageName,
+    control: Arc<ControlServer>,
+    stop: Arc<AtomicBool>,
+    ready: AtomicBool,
+    // Dropped last: the sockets in it go first.
+    dir: RuntimeDir,
+}
+
+impl Stage {
+    /// Claims the stage's place in the runtime directory, opens its control sockets, takes SIGTERM and SIGINT.
+    ///
+    /// # Errors
+    /// See [`StageError`]; each names the directory and what to do.
+    pub fn start(name: StageName, runtime_dir: &Path) -> Result<Self, StageError> {
+        let dir = RuntimeDir::prepare(runtime_dir)?;
+        let fail = |source| StageError::RuntimeDir { path: runtime_dir.to_owned(), source };
+        let lock = dir.lock().map_err(fail)?;
+        if let Some(pid) = RuntimeDir::running(runtime_dir, name) {
+            return Err(StageError::InUse { stage: name, path: runtime_dir.to_owned(), pid });
+        }
+        let control = Arc::new(ControlServer::start(runtime_dir, name.name()).map_err(fail)?);
+        drop(lock);
+        let stop = Arc::new(AtomicBool::new(false));
+        for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
+            signal_hook::flag::register(signal, Arc::clone(&stop))?;
+        }
+        Ok(Self { name, control, stop, ready: AtomicBool::new(false), dir })
+    }
+
+    /// Which stage this is.
+    #[must_use]
+    pub fn name(&self) -> StageName {
+        self.name
+    }
+
+    /// Directory of all sockets of this pipeline.
+    #[must_use]
+    pub fn runtime_dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// SIGTERM or SIGINT has come: end within a second. Look at least every 100 ms.
+    #[must_use]
+    pub fn stopping(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
+    /// The flag behind [`stopping`](Self::stopping), for other threads.
+    #[must_use]
+    pub fn stop_flag(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.stop)
+    }
+
+    /// Tells the service manager (systemd or `hanja run`) that data flows, with a status line. Only the first call
+    /// says READY.
+    pub fn ready(&self, status: &str) {
+        let who = format!("X_HANJA_STAGE={}", self.name.name());
+        let mut message =
+            vec![sd_notify::NotifyState::Status(status), sd_notify::NotifyState::Custom(&who)];
+        if !self.ready.swap(true, Ordering::Relaxed) {
+            message.push(sd_notify::NotifyState::Ready);
+        }
+        if let Err(e) = sd_notify::notify(&message) {
+            tracing::debug!("sd_notify: {e}");
+        }
+    }
+
+    /// Whether [`ready`](Self::ready) has been called.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.ready.load(Ordering::Relaxed)
+    }
+
+    /// Opens a topic for writing and serves it on the control sockets.
+    ///
+    /// # Errors
+    /// No memory, or a geometry outside its limits.
+    pub fn publisher(&self, topic: Topic, geometry: Geometry) -> Result<Publisher, RingError> {
+        let ring = RingWriter::create(topic, generation_after(0), geometry)?;
+        self.control.offer(ring.shared());
+        Ok(Publisher { topic, ring, control: Arc::clone(&self.control) })
+    }
+
+    /// Processes attached to this stage's topics.
+    #[must_use]
+    pub fn readers(&self) -> u32 {
+        self.control.readers()
+    }
+
+    pub(crate) fn control(&self) -> Arc<ControlServer> {
+        Arc::clone(&self.control)
+    }
+}
+
+/// Generations are microseconds since boot: unique on this machine, ascending, exact as a JSON number.
+fn generation_after(previous: u64) -> u64 {
+    (now_ns() / 1000).max(previous + 1)
+}
+
+/// The writing end of a topic.
+#[derive(Debug)]
+pub struct Publisher {
+    topic: Topic,
+    ring: RingWriter,
+    control: Arc<ControlServer>,
+}
+
+impl Publisher {
+    /// What the next publish will carry.
+    #[must_use]
+    pub fn next(&self) -> Stamp {
+        self.ring.next()
+    }
+
+    /// Geometry of the present generation.
+    #[must_use]
+    pub fn geometry(&self) -> Geometry {
+        self.ring.geometry()
+    }
+
+    /// Begins a new generation: readers are hung up on, keep what they hold, and attach to the new ring.
+    ///
+    /// # Errors
+    /// No memory, or a geometry outside its limits; the present generation goes on.
+    pub fn renew(&mut self, geometry: Geometry) -> Result<(), RingError> {
+        let generation = generation_after(self.ring.next().generation);
+        let ring = RingWriter::create(self.topic, generation, geometry)?;
+        self.control.offer(ring.shared());
+        self.ring = ring;
+        Ok(())
+    }
+
+    /// Copies `parts` one after the other into a free slot, asks `meta` for the metadata (it runs just before the
+    /// slot becomes visible, so it can stamp the time), publishes and wakes all readers. `Ok(None)`: every slot is
+    /// leased; nothing was written, the caller counts the drop. Never waits.
+    ///
+    /// # Errors
+    /// A payload larger than the geometry's capacity, or metadata of another size.
+    pub fn publish<M: IntoBytes + Immutable>(
+        &mut self,
+        parts: &[&[u8]],
+        meta: impl FnOnce(Stamp) -> M,
+    ) -> Result<Option<Stamp>, RingError> {
+        self.ring.publish(parts, meta)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ring::Sample;
+    use crate::subscribe::{LeaseSubscriber, TapSubscriber};
+    use std::time::Duration;
+
+    const WAIT: Duration = Duration::from_secs(2);
+    const G: Geometry = Geometry { slots: 4, meta_len: 16, payload_capacity: 1024 };
+
+    fn stage(dir: &tempfile::TempDir) -> Stage {
+        Stage::start(StageName::Capture, dir.path()).unwrap()
+    }
+
+    fn meta(stamp: Stamp) -> [u64; 2] {
+        [stamp.generation, stamp.seq]
+    }
+
+    #[test]
+    fn lease_and_tap_across_the_control_socket() {
+        let dir = tempfile::tempdir().unwrap();
+        let stage = stage(&dir);
+        let mut publisher = stage.publisher(Topic::Frames, G).unwrap();
+        let mut lease = LeaseSubscriber::new(dir.path(), StageName::Capture, Topic::Frames, 2);
+        let mut tap = TapSubscriber::new(dir.path(), StageName::Capture, Topic::Frames);
+        assert!(lease.newest(Duration::from_millis(50)).is_none());
+        publisher.publish(&[b"hello ", b"ring"], meta).unwrap().unwrap();
+        let held = lease.newest(WAIT).unwrap();
+        assert_eq!(held.payload(), b"hello ring");
+        assert_eq!(held.meta()[8], 1);
+        // The held slot survives many laps of the ring.
+        for n in 0..20u8 {
+            publisher.publish(&[&[n; 100]], meta).unwrap().unwrap();
+        }
+        assert_eq!(held.payload(), b"hello ring");
+        assert_eq!(lease.newest(WAIT).unwrap().payload(), [19; 100]);
+        let mut sample = Sample::default();
+        assert!(tap.newest(&mut sample, WAIT));
+        assert_eq!((sample.seq, sample.payload.as_slice()), (21, [19; 100].as_slice()));
+        assert!(!tap.newest(&mut sample, Duration::from_millis(20)), "nothing newer");
+        assert_eq!(stage.readers(), 2);
+    }
+
+    #[test]
+    fn quota_bounds_the_leases_and_a_full_ring_drops() {
+        let dir = tempfile::tempdir().unwrap();
+        let stage = stage(&dir);
+        let mut publisher = stage.publisher(Topic::Frames, G).unwrap();
+        let mut lease = LeaseSubscriber::new(dir.path(), StageName::Capture, Topic::Frames, 4);
+        let mut held = Vec::new();
+        for n in 0..3u8 {
+            publisher.publish(&[&[n]], meta).unwrap().unwrap();
+            held.push(lease.newest(WAIT).unwrap());
+        }
+        publisher.publish(&[b"x"], meta).unwrap().unwrap();
+        assert!(publisher.publish(&[b"y"], meta).unwrap().is_none(), "three leased, one newest");
+        drop(held.remove(0));
+        assert!(publisher.publish(&[b"y"], meta).unwrap().is_some());
+    }
+
+    #[test]
+    fn a_new_generation_reaches_every_reader_and_old_leases_stay_good() {
+        let dir = tempfile::tempdir().unwrap();
+        let stage = stage(&dir);
+        let mut publisher = stage.publisher(Topic::Frames, G).unwrap();
+        let mut lease = LeaseSubscriber::new(dir.path(), StageName::Capture, Topic::Frames, 2);
+        let mut tap = TapSubscriber::new(dir.path(), StageName::Capture, Topic::Frames);
+        publisher.publish(&[b"old"], meta).unwrap();
+        let old = lease.newest(WAIT).unwrap();
+        let mut sample = Sample::default();
+        assert!(tap.next(&mut sample, WAIT));
+        publisher.renew(Geometry { payload_capacity: 1 << 20, ..G }).unwrap();
+        publisher.publish(&[&[7; 1 << 20]], meta).unwrap();
+        let new = lease.newest(WAIT).unwrap();
+        assert_ne!(new.generation(), old.generation());
+        assert_eq!((new.seq(), new.payload().len()), (1, 1 << 20));
+        assert_eq!(old.payload(), b"old");
+        assert!(tap.next(&mut sample, WAIT));
+        assert_eq!(sample.generation, new.generation());
+    }
+
+    #[test]
+    fn taps_in_order_count_what_they_missed() {
+        let dir = tempfile::tempdir().unwrap();
+        let stage = stage(&dir);
+        let mut publisher = stage.publisher(Topic::Stats, G).unwrap();
+        let mut tap = TapSubscriber::new(dir.path(), StageName::Capture, Topic::Stats);
+        let mut sample = Sample::default();
+        publisher.publish(&[b"1"], meta).unwrap();
+        assert!(tap.next(&mut sample, WAIT));
+        for _ in 0..10 {
+            publisher.publish(&[b"n"], meta).unwrap();
+        }
+        let (mut seen, mut lapped) = (0, 0);
+        while tap.next(&mut sample, Duration::from_millis(20)) {
+            seen += 1;
+            lapped += sample.lapped;
+        }
+        assert_eq!(seen + lapped, 10);
+        assert!(seen >= 3, "the ring holds four");
+    }
+
+    #[test]
+    fn a_second_stage_on_the_same_directory_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let _first = stage(&dir);
+        let error = Stage::start(StageName::Capture, dir.path()).unwrap_err();
+        assert!(matches!(error, StageError::InUse { pid, .. } if pid == std::process::id() as i32));
+        assert!(Stage::start(StageName::Infer, dir.path()).is_ok());
+    }
+
+    #[test]
+    fn nothing_is_left_behind() {
+        let dir = tempfile::tempdir().unwrap();
+        let inner = dir.path().join("run");
+        let stage = Stage::start(StageName::Infer, &inner).unwrap();
+        assert_eq!(std::fs::read_dir(&inner).unwrap().count(), 2);
+        drop(stage);
+        assert!(!inner.exists());
+    }
+
+    #[test]
+    fn a_tap_socket_never_leases() {
+        let dir = tempfile::tempdir().unwrap();
+        let stage = stage(&dir);
+        let mut publisher = stage.publisher(Topic::Frames, G).unwrap();
+        publisher.publish(&[b"x"], meta).unwrap();
+        // Put the tap socket where a leasing client looks.
+        let (lease, tap) = (dir.path().join("capture.sock"), dir.path().join("capture-tap.sock"));
+        std::fs::rename(tap, lease).unwrap();
+        let mut lease = LeaseSubscriber::new(dir.path(), StageName::Capture, Topic::Frames, 1);
+        assert!(lease.newest(Duration::from_millis(200)).is_none());
+    }
+}

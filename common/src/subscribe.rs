@@ -1,0 +1,132 @@
+//! Reading a topic for as long as one likes: subscribers that survive restarts of the stage they read from.
+
+use crate::control::Link;
+use crate::ring::{Lease, Sample, Topic};
+use crate::stage::StageName;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// Longest sleep without looking whether the writer is still there: part of the time to recover from `kill -9`.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// What both kinds have in common: a link and how far it was read.
+#[derive(Debug)]
+struct Cursor {
+    link: Link,
+    generation: u64,
+    seen: u64,
+}
+
+impl Cursor {
+    fn new(dir: &Path, stage: StageName, topic: Topic, quota: u16) -> Self {
+        Self { link: Link::new(dir, stage, topic, quota), generation: 0, seen: 0 }
+    }
+
+    /// Calls `take(ring, seen)` until it gives something, re-attaching as needed, for at most `timeout`.
+    fn wait<T>(
+        &mut self,
+        timeout: Duration,
+        mut take: impl FnMut(&std::sync::Arc<crate::ring::reader::RingReader>, u64) -> Option<(u64, T)>,
+    ) -> Option<T> {
+        let deadline = Instant::now() + timeout;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let ring = self.link.ring(left)?;
+            if ring.generation() != self.generation {
+                self.generation = ring.generation();
+                self.seen = 0;
+            }
+            if let Some((seq, item)) = take(&ring, self.seen) {
+                self.seen = seq;
+                return Some(item);
+            }
+            if left.is_zero() {
+                return None;
+            }
+            if !ring.wait_newer(self.seen, left.min(LOOK)) && self.link.hung_up() {
+                self.link.detach();
+            }
+        }
+    }
+}
+
+/// Leases slots of a topic, newest first. For the trusted stages: zero copy.
+#[derive(Debug)]
+pub struct LeaseSubscriber {
+    cursor: Cursor,
+}
+
+impl LeaseSubscriber {
+    /// Attaches when first asked for something; an absent stage is waited for. At most `quota` (1 to 4) leases at a
+    /// time.
+    #[must_use]
+    pub fn new(runtime_dir: &Path, stage: StageName, topic: Topic, quota: u32) -> Self {
+        let quota = quota.clamp(1, crate::ring::hazard::MAX_QUOTA) as u16;
+        Self { cursor: Cursor::new(runtime_dir, stage, topic, quota) }
+    }
+
+    /// Leases the newest slot once it is newer than the last one returned, or of another generation. `None` after
+    /// `timeout`: the stage is absent, silent, or this subscriber's quota is used up.
+    pub fn newest(&mut self, timeout: Duration) -> Option<Lease> {
+        self.cursor.wait(timeout, |ring, seen| {
+            let lease = ring.lease_newest(seen)?;
+            Some((lease.seq(), lease))
+        })
+    }
+
+    /// Leases exactly this slot if it is still there and the quota allows. Does not wait for it.
+    pub fn exact(&mut self, generation: u64, seq: u64) -> Option<Lease> {
+        let mut ring = self.cursor.link.ring(Duration::ZERO)?;
+        if ring.generation() != generation {
+            if !self.cursor.link.hung_up() {
+                return None;
+            }
+            self.cursor.link.detach();
+            ring = self.cursor.link.ring(LOOK)?;
+        }
+        (ring.generation() == generation).then(|| ring.lease_exact(seq))?
+    }
+
+    /// Whether a ring is attached; it may have been left by its writer a moment ago.
+    #[must_use]
+    pub fn attached(&self) -> bool {
+        self.cursor.link.attached()
+    }
+}
+
+/// Copies slots of a topic out. Writes nothing to shared memory, cannot slow or disturb anybody.
+#[derive(Debug)]
+pub struct TapSubscriber {
+    cursor: Cursor,
+}
+
+impl TapSubscriber {
+    /// Attaches when first asked for something; an absent stage is waited for.
+    #[must_use]
+    pub fn new(runtime_dir: &Path, stage: StageName, topic: Topic) -> Self {
+        Self { cursor: Cursor::new(runtime_dir, stage, topic, 0) }
+    }
+
+    /// Copies the newest slot not yet seen; false after `timeout`.
+    pub fn newest(&mut self, sample: &mut Sample, timeout: Duration) -> bool {
+        let take = |ring: &std::sync::Arc<crate::ring::reader::RingReader>, seen| {
+            ring.tap_newest(seen, sample).then_some((sample.seq, ()))
+        };
+        self.cursor.wait(timeout, take).is_some()
+    }
+
+    /// Copies the next slot in order; `sample.lapped` counts those overwritten before they could be read. False
+    /// after `timeout`.
+    pub fn next(&mut self, sample: &mut Sample, timeout: Duration) -> bool {
+        let take = |ring: &std::sync::Arc<crate::ring::reader::RingReader>, seen| {
+            ring.tap_next(seen, sample).then_some((sample.seq, ()))
+        };
+        self.cursor.wait(timeout, take).is_some()
+    }
+
+    /// Whether a ring is attached; it may have been left by its writer a moment ago.
+    #[must_use]
+    pub fn attached(&self) -> bool {
+        self.cursor.link.attached()
+    }
+}

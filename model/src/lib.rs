@@ -1,0 +1,6 @@
+//! Tools around the model: `synth` makes data sets, `eval` scores a model on one.
+//!
+//! The binary `hanja-model` is a thin command line over this library.
+#![forbid(unsafe_code)]
+
+pub mod synth;

@@ -1,0 +1,204 @@
+//! Where glyphs go: the frame's geometry (which part of the plane is seen, at what angle) and the
+//! slots to write in, from one large character to a page of small ones.
+
+use super::geometry::{Homography, Rect};
+use rand::{Rng, RngExt};
+
+/// The geometry of one picture.
+#[derive(Clone, Debug)]
+pub(crate) struct Frame {
+    pub(crate) width: f32,
+    pub(crate) height: f32,
+    /// Plane to picture.
+    pub(crate) map: Homography,
+    /// The sheet's extent in the plane; ink stays within it.
+    pub(crate) sheet: Rect,
+    /// Whether the picture is like a photograph (angle, light) rather than a scan.
+    pub(crate) photographed: bool,
+}
+
+/// A place for one glyph, in plane units.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Slot {
+    pub(crate) x: f32,
+    pub(crate) y: f32,
+    /// Longest side of the glyph there.
+    pub(crate) size: f32,
+    /// Row and column in a table, for the habit of one pupil a row.
+    pub(crate) row: usize,
+}
+
+/// How the glyphs are arranged, and which lines are printed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Arrangement {
+    /// One cell a glyph; every `block` cells a thick line (0 = none).
+    Table { cell: (f32, f32), origin: (f32, f32), block: usize },
+    /// Lines of writing on ruled or blank paper.
+    Rows { pitch: f32, advance: f32, origin: (f32, f32), upright: bool },
+    /// Anywhere.
+    Scatter,
+}
+
+impl Frame {
+    /// A frame of `width` x `height` pixels; `on_sheet` when a limited sheet lies in it.
+    pub(crate) fn draw(width: f32, height: f32, on_sheet: bool, rng: &mut impl Rng) -> Self {
+        let photographed = on_sheet || rng.random_bool(0.55);
+        let turn: f32 = match rng.random_range(0..20) {
+            _ if !photographed => rng.random_range(-0.035..0.035),
+            0 => rng.random_range(-0.6..0.6),
+            1..=9 => rng.random_range(-0.26..0.26),
+            _ => rng.random_range(-0.1..0.1),
+        };
+        let tilt = if photographed && rng.random_bool(0.7) { 0.45 / width } else { 0.0 };
+        let perspective = Homography::perspective(
+            rng.random_range(-1.0..=1.0) * tilt,
+            rng.random_range(-1.0..=1.0) * tilt,
+        );
+        let (cx, cy) = (width / 2.0, height / 2.0);
+        let map = Homography::translation(cx, cy)
+            .after(perspective)
+            .after(Homography::rotation(turn))
+            .after(Homography::translation(-cx, -cy));
+        let mut sheet = Rect { left: 0.0, top: 0.0, right: width, bottom: height }.grown(width);
+        if on_sheet {
+            let mut edge = |span: f32| rng.random_range(-0.3..0.3) * span;
+            sheet = Rect {
+                left: edge(width).max(-width),
+                top: edge(height),
+                right: width + edge(width),
+                bottom: height + edge(height),
+            };
+        }
+        Self { width, height, map, sheet, photographed }
+    }
+
+    /// The part of the plane that can be seen, as a box in the plane.
+    pub(crate) fn seen(&self) -> Rect {
+        let back = self.map.inverse();
+        let (w, h) = (self.width, self.height);
+        let corners = [(0.0, 0.0), (w, 0.0), (w, h), (0.0, h)].map(|(x, y)| back.apply(x, y));
+        let mut seen = Rect { left: f32::MAX, top: f32::MAX, right: f32::MIN, bottom: f32::MIN };
+        for (x, y) in corners {
+            seen.left = seen.left.min(x);
+            seen.top = seen.top.min(y);
+            seen.right = seen.right.max(x);
+            seen.bottom = seen.bottom.max(y);
+        }
+        // Far corners of a steep view are unbounded; nothing is written there.
+        seen.intersection(&Rect { left: 0.0, top: 0.0, right: w, bottom: h }.grown(w * 0.8))
+    }
+}
+
+impl Arrangement {
+    pub(crate) fn draw(frame: &Frame, rng: &mut impl Rng) -> Self {
+        let w = frame.width;
+        match rng.random_range(0.0..1.0f32) {
+            p if p < 0.52 => {
+                // Cells across the frame: few large ones up to a page of small ones.
+                let across = if rng.random_bool(0.75) {
+                    rng.random_range(3.2..8.0)
+                } else {
+                    rng.random_range(8.0..13.0)
+                };
+                let cell = w / across;
+                let tall = cell * rng.random_range(0.75..1.3f32);
+                let origin = (rng.random_range(0.0..cell), rng.random_range(0.0..tall));
+                let block = if rng.random_bool(0.4) { rng.random_range(2..5) } else { 0 };
+                Self::Table { cell: (cell, tall), origin, block }
+            }
+            p if p < 0.74 => {
+                let pitch = w * rng.random_range(0.07..0.22f32);
+                let advance = pitch * rng.random_range(0.9..2.0f32);
+                let origin = (rng.random_range(0.0..advance), rng.random_range(0.0..pitch));
+                Self::Rows { pitch, advance, origin, upright: rng.random_bool(0.2) }
+            }
+            _ => Self::Scatter,
+        }
+    }
+
+    /// Slots in writing order; more than will be used.
+    pub(crate) fn slots(&self, frame: &Frame, rng: &mut impl Rng) -> Vec<Slot> {
+        let area = frame.seen().intersection(&frame.sheet);
+        match *self {
+            Self::Table { cell, origin, .. } => {
+                let fill = rng.random_range(0.42..0.85f32);
+                regular(area, cell, origin, fill, 0.07, rng)
+            }
+            Self::Rows { pitch, advance, origin, upright } => {
+                let fill = rng.random_range(0.5..0.85f32) * pitch / advance.min(pitch);
+                let step = if upright { (pitch, advance) } else { (advance, pitch) };
+                regular(area, step, origin, fill.min(0.9), 0.04, rng)
+            }
+            Self::Scatter => scatter(frame, area, rng),
+        }
+    }
+}
+
+fn regular(
+    area: Rect,
+    step: (f32, f32),
+    origin: (f32, f32),
+    fill: f32,
+    loose: f32,
+    rng: &mut impl Rng,
+) -> Vec<Slot> {
+    let (columns, rows) = cells(area, step, origin);
+    let mut slots = Vec::new();
+    for row in rows {
+        let habit = rng.random_range(0.7..1.15f32);
+        for column in columns.clone() {
+            let size = step.0.min(step.1) * fill * habit * rng.random_range(0.85..1.12f32);
+            slots.push(Slot {
+                x: origin.0 + (column as f32 + 0.5 + rng.random_range(-loose..loose)) * step.0,
+                y: origin.1 + (row as f32 + 0.5 + rng.random_range(-loose..loose)) * step.1,
+                size,
+                row: (row + 64).unsigned_abs() as usize,
+            });
+        }
+    }
+    slots
+}
+
+/// Which columns and rows of a grid touch `area`.
+pub(crate) fn cells(
+    area: Rect,
+    step: (f32, f32),
+    origin: (f32, f32),
+) -> (std::ops::RangeInclusive<i32>, std::ops::RangeInclusive<i32>) {
+    let range = |low: f32, high: f32, step: f32, origin: f32| {
+        let step = step.max(4.0);
+        let first = ((low - origin) / step).floor().clamp(-60.0, 60.0) as i32;
+        let last = ((high - origin) / step).floor().clamp(-60.0, 60.0) as i32;
+        first..=last
+    };
+    (
+        range(area.left, area.right, step.0, origin.0),
+        range(area.top, area.bottom, step.1, origin.1),
+    )
+}
+
+fn scatter(frame: &Frame, area: Rect, rng: &mut impl Rng) -> Vec<Slot> {
+    let count = match rng.random_range(0..10) {
+        0..=2 => 1,
+        3..=5 => rng.random_range(2..5),
+        _ => rng.random_range(5..16),
+    };
+    let largest = [0.8, 0.8, 0.45, 0.35, 0.28][count.min(4)];
+    let typical = log_uniform(0.06, largest, rng);
+    let mut slots = Vec::new();
+    for _ in 0..count * 2 {
+        let size = (typical * log_uniform(0.7, 1.4, rng)).clamp(0.05, 0.82) * frame.width;
+        slots.push(Slot {
+            x: rng.random_range(area.left..=area.right.max(area.left)),
+            y: rng.random_range(area.top..=area.bottom.max(area.top)),
+            size,
+            row: 0,
+        });
+    }
+    slots
+}
+
+/// Between `low` and `high`, every doubling equally likely.
+pub(crate) fn log_uniform(low: f32, high: f32, rng: &mut impl Rng) -> f32 {
+    (rng.random_range(0.0..1.0f32) * (high / low).ln()).exp() * low
+}

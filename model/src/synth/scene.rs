@@ -1,0 +1,262 @@
+//! One picture of the default preset: ground, lines, writing, light; and its labels, taken from
+//! the ink in the final pixels.
+
+use super::canvas::{Canvas, luma};
+use super::geometry::{Homography, Rect};
+use super::glyph::Placed;
+use super::ground::{self, Material};
+use super::hand::{Hand, Others, numeral_glyph, other_glyph};
+use super::layout::{Arrangement, Frame, Slot};
+use super::library::Library;
+use super::{effects, lines};
+use hanja_pen::CLASSES;
+use rand::{Rng, RngExt};
+
+/// A labelled box: class 0..=9 and the ink's box in pixels.
+pub(crate) type Label = (usize, Rect);
+
+/// A finished picture, before compression.
+#[derive(Debug)]
+pub(crate) struct Picture {
+    pub(crate) canvas: Canvas,
+    pub(crate) labels: Vec<Label>,
+}
+
+/// A numeral of which less is seen is not drawn at all, unless only a trace of it is.
+const VISIBLE: f32 = 0.62;
+/// Of 二 and 三 and others that become another numeral when cut.
+const VISIBLE_STRICT: f32 = 0.86;
+const TRACE: f32 = 0.15;
+/// More glyphs than this are not placed in one picture.
+const MOST: usize = 40;
+
+/// Draws picture of `size` x `size` pixels. With `negative` it has no numeral.
+pub(crate) fn draw(library: &Library, size: usize, negative: bool, rng: &mut impl Rng) -> Picture {
+    let (width, height) = match rng.random_range(0..20) {
+        0..=9 => (size, size),
+        10..=16 => (size, size * 3 / 4),
+        17 => (size, size * 9 / 16),
+        _ => (size * 3 / 4, size),
+    };
+    let mut canvas = Canvas::new(width, height, [0.5; 3]);
+    if negative && !library.photos.is_empty() && rng.random_bool(0.4) {
+        ground::photo(&mut canvas, &library.photos, rng);
+        if rng.random_bool(0.3) {
+            lines::clutter(&mut canvas, rng);
+        }
+        effects::expose(&mut canvas, true, 40.0, rng);
+        return letterbox(Picture { canvas, labels: Vec::new() }, size);
+    }
+    let material = Material::draw(rng, !library.photos.is_empty());
+    let frame = Frame::draw(width as f32, height as f32, material == Material::Sheet, rng);
+    ground::paint(&mut canvas, material, &frame.map, &frame, &library.photos, rng);
+    let arrangement = Arrangement::draw(&frame, rng);
+    if material != Material::Photo || rng.random_bool(0.2) {
+        lines::draw(&mut canvas, &frame, &arrangement, rng);
+    }
+    if rng.random_bool(0.06) {
+        lines::clutter(&mut canvas, rng);
+    }
+    let mut page = Page { canvas, frame, material, library, labels: Vec::new(), taken: Vec::new() };
+    if !(negative && rng.random_bool(0.3)) {
+        page.write(&arrangement, negative, rng);
+    }
+    let smallest = page.taken.iter().map(|r| r.width().max(r.height())).fold(60.0, f32::min);
+    let photographed = page.frame.photographed;
+    effects::expose(&mut page.canvas, photographed, smallest, rng);
+    letterbox(Picture { canvas: page.canvas, labels: page.labels }, size)
+}
+
+/// A picture that is being written on.
+struct Page<'a> {
+    canvas: Canvas,
+    frame: Frame,
+    material: Material,
+    library: &'a Library,
+    labels: Vec<Label>,
+    /// Boxes of all ink so far.
+    taken: Vec<Rect>,
+}
+
+/// How one row or the whole picture is written.
+struct Habit {
+    hand: Hand,
+    others: Others,
+    other_share: f64,
+}
+
+impl Page<'_> {
+    fn write(&mut self, arrangement: &Arrangement, negative: bool, rng: &mut impl Rng) {
+        let slots = arrangement.slots(&self.frame, rng);
+        let scatter = matches!(arrangement, Arrangement::Scatter);
+        let target = if scatter { slots.len().div_ceil(2) } else { MOST };
+        let fill = if scatter { 1.0 } else { rng.random_range(0.35..1.0) };
+        let fill = f64::min(fill, MOST as f64 * 1.6 / slots.len().max(1) as f64);
+        // One writer a row, as on a collecting sheet, or one for all.
+        let by_row = !scatter && rng.random_bool(0.35);
+        let (mut habit, mut row) = (self.habit(negative, rng), usize::MAX);
+        let mean = slots.iter().map(|s| s.size).sum::<f32>() / slots.len().max(1) as f32;
+        for slot in &slots {
+            if by_row && slot.row != row {
+                row = slot.row;
+                habit.hand = Hand::draw(self.material, rng);
+            }
+            if self.taken.len() >= target || !rng.random_bool(fill.clamp(0.0, 1.0)) {
+                continue;
+            }
+            let line = habit.hand.line(mean.min(slot.size * 1.3));
+            self.put(slot, &habit, line, rng);
+        }
+    }
+
+    fn habit(&self, negative: bool, rng: &mut impl Rng) -> Habit {
+        let others = match rng.random_range(0..10) {
+            0..=2 => Others::Digits,
+            3..=6 => Others::Mixed,
+            _ => Others::LookAlikes,
+        };
+        let other_share = match rng.random_range(0..20) {
+            _ if negative => 1.0,
+            0..=8 => 0.0,
+            9..=15 => rng.random_range(0.08..0.4),
+            _ => rng.random_range(0.4..0.75),
+        };
+        Habit { hand: Hand::draw(self.material, rng), others, other_share }
+    }
+
+    /// Writes one glyph in `slot`, if there is room and it can be read there.
+    fn put(&mut self, slot: &Slot, habit: &Habit, line: f32, rng: &mut impl Rng) {
+        let class = (!rng.random_bool(habit.other_share)).then(|| rng.random_range(0..CLASSES));
+        let (own, borrowed);
+        let glyph = match class {
+            Some(class) => {
+                let Some(found) = numeral_glyph(self.library, class, rng) else { return };
+                own = found;
+                &own
+            }
+            None => {
+                let Some(found) = other_glyph(self.library, habit.others, rng) else { return };
+                borrowed = found;
+                borrowed
+            }
+        };
+        let map = self.frame.map.after(habit.hand.at(slot, rng));
+        let size = map.scale_at(0.0, 0.0);
+        let inking = habit.hand.inking(glyph, line * size / slot.size.max(1.0), size, rng);
+        let Some(placed) = glyph.place(&map, inking, rng) else { return };
+        self.commit(&placed, class, &habit.hand, size);
+    }
+
+    fn commit(&mut self, placed: &Placed, class: Option<usize>, hand: &Hand, size: f32) {
+        let Some((rect, visible)) = placed.ink_box(self.canvas.width, self.canvas.height) else {
+            return;
+        };
+        let needed = if matches!(class, Some(1 | 2 | 4)) { VISIBLE_STRICT } else { VISIBLE };
+        let whole = visible >= needed;
+        let long = rect.width().max(rect.height());
+        let readable = whole && long >= (0.036 * self.canvas.width as f32).max(9.0);
+        let trace = visible < TRACE;
+        if class.is_some() && !readable && !trace {
+            return;
+        }
+        let crowded = |t: &Rect| t.intersection(&rect.grown(1.0)).area() > 0.04 * t.area().min(rect.area());
+        if self.taken.iter().any(crowded) || !self.on_sheet(&rect) || !self.shows(&rect, hand, size) {
+            return;
+        }
+        self.canvas.ink(&placed.mask, placed.left, placed.top, hand.ink, hand.opacity);
+        self.taken.push(rect);
+        if let (Some(class), true) = (class, readable) {
+            self.labels.push((class, rect));
+        }
+    }
+
+    fn on_sheet(&self, rect: &Rect) -> bool {
+        if self.material != Material::Sheet {
+            return true;
+        }
+        let back = self.frame.map.inverse();
+        let sheet = self.frame.sheet;
+        let corners = [(rect.left, rect.top), (rect.right, rect.top), (rect.left, rect.bottom),
+            (rect.right, rect.bottom)];
+        corners.iter().all(|&(x, y)| {
+            let (u, v) = back.apply(x, y);
+            u > sheet.left && u < sheet.right && v > sheet.top && v < sheet.bottom
+        })
+    }
+
+    /// Whether ink of this hand stands out from the ground in the middle and at the corners.
+    fn shows(&self, rect: &Rect, hand: &Hand, size: f32) -> bool {
+        let ink = luma(hand.ink);
+        let (cx, cy) = ((rect.left + rect.right) / 2.0, (rect.top + rect.bottom) / 2.0);
+        let step = size * 0.25;
+        let spots = [(0.0, 0.0), (-step, -step), (step, -step), (-step, step), (step, step)];
+        let clear = |&&(dx, dy): &&(f32, f32)| {
+            let ground = luma(self.canvas.sample(cx + dx, cy + dy));
+            (ground - ink).abs() * hand.opacity > 0.17
+        };
+        // Lines and writing may pass below some of them.
+        spots.iter().filter(clear).count() >= 4
+    }
+}
+
+/// Puts a picture that is not square in the middle of a square of grey, as the product does before
+/// the network, so that the network knows the bars.
+fn letterbox(picture: Picture, size: usize) -> Picture {
+    let (width, height) = (picture.canvas.width, picture.canvas.height);
+    if (width, height) == (size, size) {
+        return picture;
+    }
+    let (left, top) = ((size - width) / 2, (size - height) / 2);
+    let mut canvas = Canvas::new(size, size, [114.0 / 255.0; 3]);
+    for y in 0..height {
+        let to = (y + top) * size + left;
+        canvas.pixels[to..to + width]
+            .copy_from_slice(&picture.canvas.pixels[y * width..(y + 1) * width]);
+    }
+    let (dx, dy) = (left as f32, top as f32);
+    let moved = |r: Rect| Rect {
+        left: r.left + dx,
+        top: r.top + dy,
+        right: r.right + dx,
+        bottom: r.bottom + dy,
+    };
+    let labels = picture.labels.into_iter().map(|(class, rect)| (class, moved(rect))).collect();
+    Picture { canvas, labels }
+}
+
+/// The original's recipe: white ground, one to three numerals anywhere at any size, shading.
+pub(crate) fn draw_classic(library: &Library, size: usize, negative: bool, rng: &mut impl Rng) -> Picture {
+    let side = size as f32;
+    let mut canvas = Canvas::new(size, size, [rng.random_range(0.88..1.0); 3]);
+    let frame = Frame {
+        width: side,
+        height: side,
+        map: Homography::IDENTITY,
+        sheet: Rect { left: 0.0, top: 0.0, right: side, bottom: side },
+        photographed: true,
+    };
+    let (dx, dy) = (rng.random_range(-0.25..0.25), rng.random_range(-0.25..0.25));
+    canvas.paint(|x, y, c| c.map(|v| v * (1.0 + (x / side - 0.5) * dx + (y / side - 0.5) * dy)));
+    let mut page = Page {
+        canvas,
+        frame,
+        material: Material::Paper,
+        library,
+        labels: Vec::new(),
+        taken: Vec::new(),
+    };
+    if !negative {
+        let mut habit = page.habit(false, rng);
+        habit.other_share = 0.0;
+        habit.hand.ink = [rng.random_range(0.0..0.25); 3];
+        habit.hand.opacity = 1.0;
+        for _ in 0..rng.random_range(1..4) {
+            let length = side * rng.random_range(0.12..0.6f32);
+            let mut place = || rng.random_range(length / 2.0..side - length / 2.0);
+            let slot = Slot { x: place(), y: place(), size: length * 0.95, row: 0 };
+            let line = habit.hand.line(length);
+            page.put(&slot, &habit, line, rng);
+        }
+    }
+    Picture { canvas: page.canvas, labels: page.labels }
+}
