@@ -27,7 +27,9 @@ pub struct CaptureConfig {
 
 impl Default for CaptureConfig {
     fn default() -> Self {
-        Self { source: "auto".into() }
+        Self {
+            source: "auto".into(),
+        }
     }
 }
 
@@ -51,7 +53,14 @@ pub struct InferConfig {
 
 impl Default for InferConfig {
     fn default() -> Self {
-        Self { model: None, backend: "auto".into(), conf: 0.4, iou: 0.45, size: 416, threads: None }
+        Self {
+            model: None,
+            backend: "auto".into(),
+            conf: 0.4,
+            iou: 0.45,
+            size: 416,
+            threads: None,
+        }
     }
 }
 
@@ -67,7 +76,10 @@ pub struct RenderConfig {
 
 impl Default for RenderConfig {
     fn default() -> Self {
-        Self { http: "127.0.0.1:8080".into(), token: None }
+        Self {
+            http: "127.0.0.1:8080".into(),
+            token: None,
+        }
     }
 }
 
@@ -117,7 +129,9 @@ pub enum ConfigError {
 }
 
 fn hint(nearest: &Option<String>) -> String {
-    nearest.as_ref().map_or_else(String::new, |n| format!(", did you mean '{n}'?"))
+    nearest
+        .as_ref()
+        .map_or_else(String::new, |n| format!(", did you mean '{n}'?"))
 }
 
 impl Config {
@@ -126,15 +140,21 @@ impl Config {
     /// # Errors
     /// Each names the file and the key.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read {
+            path: path.to_owned(),
+            source,
+        })?;
         Self::parse(&text, path)
     }
 
     fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
-        let syntax = |message: String| ConfigError::Syntax { path: path.to_owned(), message };
-        let table: toml::Table =
-            text.parse().map_err(|e: toml::de::Error| syntax(e.to_string().trim_end().replace('\n', " ")))?;
+        let syntax = |message: String| ConfigError::Syntax {
+            path: path.to_owned(),
+            message,
+        };
+        let table: toml::Table = text
+            .parse()
+            .map_err(|e: toml::de::Error| syntax(e.to_string().trim_end().replace('\n', " ")))?;
         check_keys(&table, path)?;
         let config: Self = table
             .try_into()
@@ -149,7 +169,12 @@ impl Config {
     /// [`ConfigError::Range`].
     pub fn check(&self, path: &Path) -> Result<(), ConfigError> {
         let range = |key, value: String, range| {
-            Err(ConfigError::Range { path: path.to_owned(), key, value, range })
+            Err(ConfigError::Range {
+                path: path.to_owned(),
+                key,
+                value,
+                range,
+            })
         };
         let i = &self.infer;
         if !(i.conf > 0.0 && i.conf < 1.0) {
@@ -159,7 +184,11 @@ impl Config {
             return range("infer.iou", i.iou.to_string(), "above 0, at most 1");
         }
         if !i.size.is_multiple_of(32) || !(64..=4096).contains(&i.size) {
-            return range("infer.size", i.size.to_string(), "a multiple of 32 from 64 to 4096");
+            return range(
+                "infer.size",
+                i.size.to_string(),
+                "a multiple of 32 from 64 to 4096",
+            );
         }
         if i.threads.is_some_and(|t| !(1..=256).contains(&t)) {
             return range("infer.threads", format!("{:?}", i.threads), "1 to 256");
@@ -172,20 +201,34 @@ impl Config {
 fn check_keys(table: &toml::Table, path: &Path) -> Result<(), ConfigError> {
     const TABLES: [(&str, &[&str]); 3] = [
         ("capture", &["source"]),
-        ("infer", &["model", "backend", "conf", "iou", "size", "threads"]),
+        (
+            "infer",
+            &["model", "backend", "conf", "iou", "size", "threads"],
+        ),
         ("render", &["http", "token"]),
     ];
     let unknown = |key: String, wrong: &str, known: Vec<String>| {
         let nearest = known
             .iter()
-            .max_by(|a, b| strsim::jaro_winkler(a, wrong).total_cmp(&strsim::jaro_winkler(b, wrong)))
+            .max_by(|a, b| {
+                strsim::jaro_winkler(a, wrong).total_cmp(&strsim::jaro_winkler(b, wrong))
+            })
             .filter(|k| strsim::jaro_winkler(k, wrong) > 0.7)
             .cloned();
-        Err(ConfigError::UnknownKey { path: path.to_owned(), key, nearest, known })
+        Err(ConfigError::UnknownKey {
+            path: path.to_owned(),
+            key,
+            nearest,
+            known,
+        })
     };
     for (name, value) in table {
         let Some((_, keys)) = TABLES.iter().find(|(t, _)| t == name) else {
-            return unknown(name.clone(), name, TABLES.iter().map(|(t, _)| (*t).to_owned()).collect());
+            return unknown(
+                name.clone(),
+                name,
+                TABLES.iter().map(|(t, _)| (*t).to_owned()).collect(),
+            );
         };
         for key in value.as_table().into_iter().flat_map(toml::Table::keys) {
             if !keys.contains(&key.as_str()) {
@@ -209,7 +252,10 @@ mod tests {
     fn defaults_and_partial_files() {
         assert_eq!(parse("").unwrap(), Config::default());
         let c = parse("[infer]\nconf = 0.5\n[render]\nhttp = \"off\"").unwrap();
-        assert_eq!((c.infer.conf, c.infer.size, c.render.http.as_str()), (0.5, 416, "off"));
+        assert_eq!(
+            (c.infer.conf, c.infer.size, c.render.http.as_str()),
+            (0.5, 416, "off")
+        );
     }
 
     #[test]
@@ -225,16 +271,28 @@ mod tests {
     #[test]
     fn unknown_keys_name_the_nearest() {
         let e = parse("[infer]\ncnof = 0.5").unwrap_err();
-        assert!(e.contains("hanja.toml: unknown key 'infer.cnof', did you mean 'conf'?"), "{e}");
+        assert!(
+            e.contains("hanja.toml: unknown key 'infer.cnof', did you mean 'conf'?"),
+            "{e}"
+        );
         let e = parse("[rendr]\nhttp = \"off\"").unwrap_err();
         assert!(e.contains("did you mean 'render'?"), "{e}");
         let e = parse("zzz = 1").unwrap_err();
-        assert!(!e.contains("did you mean") && e.contains("capture, infer, render"), "{e}");
+        assert!(
+            !e.contains("did you mean") && e.contains("capture, infer, render"),
+            "{e}"
+        );
     }
 
     #[test]
     fn bad_values_are_refused_in_one_line() {
-        for text in ["[infer]\nconf = 2.0", "[infer]\nsize = 100", "[infer]\nconf = \"a\"", "[infer", "infer = 3"] {
+        for text in [
+            "[infer]\nconf = 2.0",
+            "[infer]\nsize = 100",
+            "[infer]\nconf = \"a\"",
+            "[infer",
+            "infer = 3",
+        ] {
             let e = parse(text).unwrap_err();
             assert!(e.starts_with("hanja.toml: ") && !e.contains('\n'), "{e}");
         }

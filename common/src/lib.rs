@@ -5,6 +5,7 @@
 pub mod clock;
 pub mod config;
 mod control;
+pub mod ledger;
 pub mod record;
 pub mod ring;
 pub mod stage;

@@ -85,7 +85,11 @@ impl RuntimeDir {
     /// directory for temporary files.
     #[must_use]
     pub fn default_path() -> PathBuf {
-        let var = |name| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
+        let var = |name| {
+            std::env::var_os(name)
+                .filter(|v| !v.is_empty())
+                .map(PathBuf::from)
+        };
         if let Some(dir) = var("RUNTIME_DIRECTORY") {
             return dir;
         }
@@ -101,7 +105,10 @@ impl RuntimeDir {
     /// [`StageError::RuntimeDir`] and [`StageError::Foreign`].
     pub fn prepare(path: &Path) -> Result<Self, StageError> {
         use std::os::unix::fs::{DirBuilderExt, MetadataExt};
-        let fail = |source| StageError::RuntimeDir { path: path.to_owned(), source };
+        let fail = |source| StageError::RuntimeDir {
+            path: path.to_owned(),
+            source,
+        };
         let created = match std::fs::DirBuilder::new().mode(0o700).create(path) {
             Ok(()) => true,
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => false,
@@ -113,9 +120,15 @@ impl RuntimeDir {
         }
         let ours = meta.uid() == rustix::process::geteuid().as_raw() || meta.uid() == 0;
         if !ours || meta.mode() & 0o002 != 0 {
-            return Err(StageError::Foreign { path: path.to_owned(), owner: meta.uid() });
+            return Err(StageError::Foreign {
+                path: path.to_owned(),
+                owner: meta.uid(),
+            });
         }
-        Ok(Self { path: path.to_owned(), created })
+        Ok(Self {
+            path: path.to_owned(),
+            created,
+        })
     }
 
     /// Process id of a stage that is alive in this directory.
@@ -166,10 +179,17 @@ impl Stage {
     /// See [`StageError`]; each names the directory and what to do.
     pub fn start(name: StageName, runtime_dir: &Path) -> Result<Self, StageError> {
         let dir = RuntimeDir::prepare(runtime_dir)?;
-        let fail = |source| StageError::RuntimeDir { path: runtime_dir.to_owned(), source };
+        let fail = |source| StageError::RuntimeDir {
+            path: runtime_dir.to_owned(),
+            source,
+        };
         let lock = dir.lock().map_err(fail)?;
         if let Some(pid) = RuntimeDir::running(runtime_dir, name) {
-            return Err(StageError::InUse { stage: name, path: runtime_dir.to_owned(), pid });
+            return Err(StageError::InUse {
+                stage: name,
+                path: runtime_dir.to_owned(),
+                pid,
+            });
         }
         let control = Arc::new(ControlServer::start(runtime_dir, name.name()).map_err(fail)?);
         drop(lock);
@@ -177,7 +197,13 @@ impl Stage {
         for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
             signal_hook::flag::register(signal, Arc::clone(&stop))?;
         }
-        Ok(Self { name, control, stop, ready: AtomicBool::new(false), dir })
+        Ok(Self {
+            name,
+            control,
+            stop,
+            ready: AtomicBool::new(false),
+            dir,
+        })
     }
 
     /// Which stage this is.
@@ -208,8 +234,10 @@ impl Stage {
     /// says READY.
     pub fn ready(&self, status: &str) {
         let who = format!("X_HANJA_STAGE={}", self.name.name());
-        let mut message =
-            vec![sd_notify::NotifyState::Status(status), sd_notify::NotifyState::Custom(&who)];
+        let mut message = vec![
+            sd_notify::NotifyState::Status(status),
+            sd_notify::NotifyState::Custom(&who),
+        ];
         if !self.ready.swap(true, Ordering::Relaxed) {
             message.push(sd_notify::NotifyState::Ready);
         }
@@ -231,7 +259,11 @@ impl Stage {
     pub fn publisher(&self, topic: Topic, geometry: Geometry) -> Result<Publisher, RingError> {
         let ring = RingWriter::create(topic, generation_after(0), geometry)?;
         self.control.offer(ring.shared());
-        Ok(Publisher { topic, ring, control: Arc::clone(&self.control) })
+        Ok(Publisher {
+            topic,
+            ring,
+            control: Arc::clone(&self.control),
+        })
     }
 
     /// Processes attached to this stage's topics.
@@ -306,7 +338,11 @@ mod tests {
     use std::time::Duration;
 
     const WAIT: Duration = Duration::from_secs(2);
-    const G: Geometry = Geometry { slots: 4, meta_len: 16, payload_capacity: 1024 };
+    const G: Geometry = Geometry {
+        slots: 4,
+        meta_len: 16,
+        payload_capacity: 1024,
+    };
 
     fn stage(dir: &tempfile::TempDir) -> Stage {
         Stage::start(StageName::Capture, dir.path()).unwrap()
@@ -324,7 +360,10 @@ mod tests {
         let mut lease = LeaseSubscriber::new(dir.path(), StageName::Capture, Topic::Frames, 2);
         let mut tap = TapSubscriber::new(dir.path(), StageName::Capture, Topic::Frames);
         assert!(lease.newest(Duration::from_millis(50)).is_none());
-        publisher.publish(&[b"hello ", b"ring"], meta).unwrap().unwrap();
+        publisher
+            .publish(&[b"hello ", b"ring"], meta)
+            .unwrap()
+            .unwrap();
         let held = lease.newest(WAIT).unwrap();
         assert_eq!(held.payload(), b"hello ring");
         assert_eq!(held.meta()[8], 1);
@@ -336,8 +375,14 @@ mod tests {
         assert_eq!(lease.newest(WAIT).unwrap().payload(), [19; 100]);
         let mut sample = Sample::default();
         assert!(tap.newest(&mut sample, WAIT));
-        assert_eq!((sample.seq, sample.payload.as_slice()), (21, [19; 100].as_slice()));
-        assert!(!tap.newest(&mut sample, Duration::from_millis(20)), "nothing newer");
+        assert_eq!(
+            (sample.seq, sample.payload.as_slice()),
+            (21, [19; 100].as_slice())
+        );
+        assert!(
+            !tap.newest(&mut sample, Duration::from_millis(20)),
+            "nothing newer"
+        );
         assert_eq!(stage.readers(), 2);
     }
 
@@ -353,7 +398,10 @@ mod tests {
             held.push(lease.newest(WAIT).unwrap());
         }
         publisher.publish(&[b"x"], meta).unwrap().unwrap();
-        assert!(publisher.publish(&[b"y"], meta).unwrap().is_none(), "three leased, one newest");
+        assert!(
+            publisher.publish(&[b"y"], meta).unwrap().is_none(),
+            "three leased, one newest"
+        );
         drop(held.remove(0));
         assert!(publisher.publish(&[b"y"], meta).unwrap().is_some());
     }
@@ -369,7 +417,12 @@ mod tests {
         let old = lease.newest(WAIT).unwrap();
         let mut sample = Sample::default();
         assert!(tap.next(&mut sample, WAIT));
-        publisher.renew(Geometry { payload_capacity: 1 << 20, ..G }).unwrap();
+        publisher
+            .renew(Geometry {
+                payload_capacity: 1 << 20,
+                ..G
+            })
+            .unwrap();
         publisher.publish(&[&[7; 1 << 20]], meta).unwrap();
         let new = lease.newest(WAIT).unwrap();
         assert_ne!(new.generation(), old.generation());
@@ -426,7 +479,10 @@ mod tests {
         let mut publisher = stage.publisher(Topic::Frames, G).unwrap();
         publisher.publish(&[b"x"], meta).unwrap();
         // Put the tap socket where a leasing client looks.
-        let (lease, tap) = (dir.path().join("capture.sock"), dir.path().join("capture-tap.sock"));
+        let (lease, tap) = (
+            dir.path().join("capture.sock"),
+            dir.path().join("capture-tap.sock"),
+        );
         std::fs::rename(tap, lease).unwrap();
         let mut lease = LeaseSubscriber::new(dir.path(), StageName::Capture, Topic::Frames, 1);
         assert!(lease.newest(Duration::from_millis(200)).is_none());

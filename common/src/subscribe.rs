@@ -1,9 +1,11 @@
 //! Reading a topic for as long as one likes: subscribers that survive restarts of the stage they read from.
 
 use crate::control::Link;
+use crate::ring::reader::RingReader;
 use crate::ring::{Lease, Sample, Topic};
 use crate::stage::StageName;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Longest sleep without looking whether the writer is still there: part of the time to recover from `kill -9`.
@@ -19,14 +21,18 @@ struct Cursor {
 
 impl Cursor {
     fn new(dir: &Path, stage: StageName, topic: Topic, quota: u16) -> Self {
-        Self { link: Link::new(dir, stage, topic, quota), generation: 0, seen: 0 }
+        Self {
+            link: Link::new(dir, stage, topic, quota),
+            generation: 0,
+            seen: 0,
+        }
     }
 
     /// Calls `take(ring, seen)` until it gives something, re-attaching as needed, for at most `timeout`.
     fn wait<T>(
         &mut self,
         timeout: Duration,
-        mut take: impl FnMut(&std::sync::Arc<crate::ring::reader::RingReader>, u64) -> Option<(u64, T)>,
+        mut take: impl FnMut(&Arc<RingReader>, u64) -> Option<(u64, T)>,
     ) -> Option<T> {
         let deadline = Instant::now() + timeout;
         loop {
@@ -36,15 +42,21 @@ impl Cursor {
                 self.generation = ring.generation();
                 self.seen = 0;
             }
-            if let Some((seq, item)) = take(&ring, self.seen) {
+            let mut item = take(&ring, self.seen);
+            if item.is_none() && !ring.wait_newer(self.seen, left.min(LOOK)) && self.link.hung_up()
+            {
+                // What the writer published between our look and its end is still there: look once more.
+                item = take(&ring, self.seen);
+                if item.is_none() {
+                    self.link.detach();
+                }
+            }
+            if let Some((seq, item)) = item {
                 self.seen = seq;
                 return Some(item);
             }
             if left.is_zero() {
                 return None;
-            }
-            if !ring.wait_newer(self.seen, left.min(LOOK)) && self.link.hung_up() {
-                self.link.detach();
             }
         }
     }
@@ -62,7 +74,9 @@ impl LeaseSubscriber {
     #[must_use]
     pub fn new(runtime_dir: &Path, stage: StageName, topic: Topic, quota: u32) -> Self {
         let quota = quota.clamp(1, crate::ring::hazard::MAX_QUOTA) as u16;
-        Self { cursor: Cursor::new(runtime_dir, stage, topic, quota) }
+        Self {
+            cursor: Cursor::new(runtime_dir, stage, topic, quota),
+        }
     }
 
     /// Leases the newest slot once it is newer than the last one returned, or of another generation. `None` after
@@ -104,12 +118,14 @@ impl TapSubscriber {
     /// Attaches when first asked for something; an absent stage is waited for.
     #[must_use]
     pub fn new(runtime_dir: &Path, stage: StageName, topic: Topic) -> Self {
-        Self { cursor: Cursor::new(runtime_dir, stage, topic, 0) }
+        Self {
+            cursor: Cursor::new(runtime_dir, stage, topic, 0),
+        }
     }
 
     /// Copies the newest slot not yet seen; false after `timeout`.
     pub fn newest(&mut self, sample: &mut Sample, timeout: Duration) -> bool {
-        let take = |ring: &std::sync::Arc<crate::ring::reader::RingReader>, seen| {
+        let take = |ring: &Arc<RingReader>, seen| {
             ring.tap_newest(seen, sample).then_some((sample.seq, ()))
         };
         self.cursor.wait(timeout, take).is_some()
@@ -118,8 +134,16 @@ impl TapSubscriber {
     /// Copies the next slot in order; `sample.lapped` counts those overwritten before they could be read. False
     /// after `timeout`.
     pub fn next(&mut self, sample: &mut Sample, timeout: Duration) -> bool {
-        let take = |ring: &std::sync::Arc<crate::ring::reader::RingReader>, seen| {
-            ring.tap_next(seen, sample).then_some((sample.seq, ()))
+        let take =
+            |ring: &Arc<RingReader>, seen| ring.tap_next(seen, sample).then_some((sample.seq, ()));
+        self.cursor.wait(timeout, take).is_some()
+    }
+
+    /// Like [`newest`](Self::newest), but copies the metadata only: cheap, whatever the size of the frames.
+    pub fn newest_meta(&mut self, sample: &mut Sample, timeout: Duration) -> bool {
+        let take = |ring: &Arc<RingReader>, seen| {
+            ring.tap_newest_meta(seen, sample)
+                .then_some((sample.seq, ()))
         };
         self.cursor.wait(timeout, take).is_some()
     }

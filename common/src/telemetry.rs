@@ -23,16 +23,22 @@ pub const FPS_TARGET: &str = "hanja_fps";
 /// The filter in words, if it cannot be parsed.
 pub fn init_logging(filter: Option<&str>) -> Result<(), String> {
     let text = filter.unwrap_or("info");
-    let filter = EnvFilter::try_new(text)
-        .map_err(|e| format!("--log {text}: {e}; use for example info or debug or hanja_infer=debug"))?;
+    let filter = EnvFilter::try_new(text).map_err(|e| {
+        format!("--log {text}: {e}; use for example info or debug or hanja_infer=debug")
+    })?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
         .with_target(false);
     // The journal and `hanja run` put the time in front of every line themselves.
-    let timed = std::env::var_os("JOURNAL_STREAM").is_none() && std::env::var_os("HANJA_SUPERVISED").is_none();
-    if timed { builder.init() } else { builder.without_time().init() }
+    let timed = std::env::var_os("JOURNAL_STREAM").is_none()
+        && std::env::var_os("HANJA_SUPERVISED").is_none();
+    if timed {
+        builder.init()
+    } else {
+        builder.without_time().init()
+    }
     Ok(())
 }
 
@@ -54,8 +60,11 @@ impl Reporter {
     /// # Errors
     /// No memory for the ring.
     pub fn new(stage: &Stage, what: &str) -> Result<Self, RingError> {
-        let geometry =
-            Geometry { slots: 8, meta_len: 0, payload_capacity: size_of::<StageStats>() as u64 };
+        let geometry = Geometry {
+            slots: 8,
+            meta_len: 0,
+            payload_capacity: size_of::<StageStats>() as u64,
+        };
         let publisher = stage.publisher(Topic::Stats, geometry)?;
         let mut stats = StageStats::new(stage.name() as u16);
         stats.started_ns = now_ns();
@@ -63,7 +72,15 @@ impl Reporter {
         stats.set_what(what);
         let since_ns = stats.started_ns;
         let control = stage.control();
-        Ok(Self { publisher, control, stats, histograms: Vec::new(), frames: 0, since_ns, line: String::new() })
+        Ok(Self {
+            publisher,
+            control,
+            stats,
+            histograms: Vec::new(),
+            frames: 0,
+            since_ns,
+            line: String::new(),
+        })
     }
 
     /// One latency. Spans with an unset or later start are left out.
@@ -72,7 +89,11 @@ impl Reporter {
             return;
         }
         let us = ((to_ns - from_ns) / 1000).min(LONGEST_US);
-        let index = self.histograms.iter().position(|(other, _)| *other == id).or_else(|| self.add(id));
+        let index = self
+            .histograms
+            .iter()
+            .position(|(other, _)| *other == id)
+            .or_else(|| self.add(id));
         if let Some(index) = index {
             self.histograms[index].1.saturating_record(us);
         }
@@ -116,7 +137,8 @@ impl Reporter {
         let now = now_ns();
         let span = now.saturating_sub(self.since_ns).max(1);
         self.stats.t_ns = now;
-        self.stats.fps_milli = (u128::from(self.frames) * 1_000_000_000_000 / u128::from(span)) as u32;
+        self.stats.fps_milli =
+            (u128::from(self.frames) * 1_000_000_000_000 / u128::from(span)) as u32;
         self.stats.rss_kib = resident_kib().unwrap_or(0);
         self.stats.cpu_us = cpu_us();
         self.stats.readers = self.control.readers();
@@ -139,7 +161,11 @@ impl Reporter {
         let _ = write!(self.line, "fps {:.1}", self.stats.fps());
         for m in self.stats.metrics.iter().filter(|m| m.count > 0) {
             let (p50, p99) = (f64::from(m.p50_us) / 1e3, f64::from(m.p99_us) / 1e3);
-            let _ = write!(self.line, "  {} {p50:.2}/{p99:.2}", MetricId::from_u16(m.id).name());
+            let _ = write!(
+                self.line,
+                "  {} {p50:.2}/{p99:.2}",
+                MetricId::from_u16(m.id).name()
+            );
         }
         tracing::info!(target: FPS_TARGET, "{} ms p50/p99", self.line);
     }

@@ -125,6 +125,11 @@ class Trainer:
         return parts.numpy(), lr
 
 
+def is_milestone(step, steps, count):
+    """Whether `step` is the first past one of `count` equal parts of `steps`; the last step always is."""
+    return step * count // steps > (step - 1) * count // steps
+
+
 class Log:
     """The run's log.csv, appended to; rows past the resumed step are dropped so that it never doubles back."""
 
@@ -188,7 +193,6 @@ def run(trainer, out):
     """From the trainer's step to the last one: logs, validates and saves on the way."""
     args = trainer.args
     log = Log(out / "log.csv", trainer.step)
-    validate_every = max(1, args.steps // args.validations)
     saved_at = window_at = time.monotonic()
     window = []
     for images, labels in prefetch(trainer.batches, trainer.step, args.steps):
@@ -196,8 +200,7 @@ def run(trainer, out):
         window.append(parts)
         if not np.isfinite(parts).all():
             raise SystemExit(f"the loss is not finite at step {trainer.step}: lower --lr and resume from last.pt")
-        last = trainer.step == args.steps
-        validate = trainer.step % validate_every == 0 or last
+        validate = is_milestone(trainer.step, args.steps, args.validations)
         if trainer.step % args.log_every == 0 or validate:
             now = time.monotonic()
             ms = 1e3 * (now - window_at) / (len(window) * args.batch)
@@ -229,8 +232,6 @@ def run(trainer, out):
         if time.monotonic() - saved_at > args.save_minutes * 60 or validate:
             trainer.save(out / "last.pt")
             saved_at = time.monotonic()
-            if trainer.step in (args.steps // 3, 2 * args.steps // 3):
-                trainer.save(out / f"step{trainer.step}.pt")
     trainer.save(out / "last.pt")
     plot(out / "log.csv", out / "log.png")
 

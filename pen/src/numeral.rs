@@ -34,7 +34,8 @@ pub fn numeral(class: usize, style: Style, rng: &mut impl Rng) -> Vec<Stroke> {
         disturb(shape, looseness, rng);
     }
     let mut strokes: Vec<Stroke> = shapes.iter().map(|s| trace(s, looseness, rng)).collect();
-    if style == Style::SemiCursive && rng.random_bool(0.3) {
+    // Joining the bars of 二 and 三 would write 乙 and 己; two crossing strokes would close up.
+    if style == Style::SemiCursive && matches!(class, 3..=5) && rng.random_bool(0.3) {
         join_two(&mut strokes, rng);
     }
     let hand = Hand::draw(looseness, rng);
@@ -98,7 +99,7 @@ fn join_two(strokes: &mut Vec<Stroke>, rng: &mut impl Rng) {
     else {
         return;
     };
-    let lightness = rng.random_range(0.35..0.8);
+    let lightness = rng.random_range(0.2..0.6);
     let middle = ((from.x + to.x) / 2.0 + bell(rng) * 0.03, (from.y + to.y) / 2.0);
     let mut nodes = Vec::new();
     curve(&[(from.x, from.y), middle, (to.x, to.y)], 6, &mut nodes);

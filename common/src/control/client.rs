@@ -33,9 +33,16 @@ pub(crate) struct Link {
 
 #[derive(Debug)]
 enum State {
-    Away { retry_at: Option<Instant> },
-    Asked { socket: OwnedFd },
-    Attached { socket: OwnedFd, ring: Arc<RingReader> },
+    Away {
+        retry_at: Option<Instant>,
+    },
+    Asked {
+        socket: OwnedFd,
+    },
+    Attached {
+        socket: OwnedFd,
+        ring: Arc<RingReader>,
+    },
 }
 
 impl Link {
@@ -43,7 +50,13 @@ impl Link {
     pub(crate) fn new(runtime_dir: &Path, stage: StageName, topic: Topic, quota: u16) -> Self {
         let door = if quota == 0 { Door::Tap } else { Door::Lease };
         let path = socket_path(runtime_dir, stage.name(), door);
-        Self { path, topic, quota, state: State::Away { retry_at: None }, complained: false }
+        Self {
+            path,
+            topic,
+            quota,
+            state: State::Away { retry_at: None },
+            complained: false,
+        }
     }
 
     pub(crate) fn attached(&self) -> bool {
@@ -57,14 +70,18 @@ impl Link {
             match &self.state {
                 State::Attached { ring, .. } => return Some(Arc::clone(ring)),
                 State::Away { retry_at } => {
-                    let wait = retry_at.map_or(Duration::ZERO, |t| t.saturating_duration_since(Instant::now()));
+                    let wait = retry_at.map_or(Duration::ZERO, |t| {
+                        t.saturating_duration_since(Instant::now())
+                    });
                     let left = deadline.saturating_duration_since(Instant::now());
                     if wait > left {
                         std::thread::sleep(left);
                         return None;
                     }
                     std::thread::sleep(wait);
-                    self.state = self.ask().map_or_else(|_| Self::away(), |socket| State::Asked { socket });
+                    self.state = self
+                        .ask()
+                        .map_or_else(|_| Self::away(), |socket| State::Asked { socket });
                 }
                 State::Asked { socket } => {
                     let left = deadline.saturating_duration_since(Instant::now());
@@ -92,7 +109,9 @@ impl Link {
     }
 
     fn away() -> State {
-        State::Away { retry_at: Some(Instant::now() + RETRY) }
+        State::Away {
+            retry_at: Some(Instant::now() + RETRY),
+        }
     }
 
     fn ask(&self) -> io::Result<OwnedFd> {
@@ -106,7 +125,9 @@ impl Link {
     }
 
     fn receive(&mut self) {
-        let State::Asked { socket } = std::mem::replace(&mut self.state, Self::away()) else { return };
+        let State::Asked { socket } = std::mem::replace(&mut self.state, Self::away()) else {
+            return;
+        };
         match self.attach(&socket) {
             Ok(ring) => {
                 self.complained = false;
@@ -114,7 +135,11 @@ impl Link {
             }
             Err(reason) if !self.complained => {
                 self.complained = true; // once per outage: the retries go on 50 times a second
-                tracing::warn!("{} ({}): {reason}; trying again", self.path.display(), self.topic.name());
+                tracing::warn!(
+                    "{} ({}): {reason}; trying again",
+                    self.path.display(),
+                    self.topic.name()
+                );
             }
             Err(_) => {}
         }
@@ -154,6 +179,9 @@ impl Link {
 /// Whether a message, a hang-up or an error is there within `timeout`.
 fn readable(socket: &OwnedFd, timeout: Duration) -> bool {
     let mut fds = [PollFd::new(socket, PollFlags::IN)];
-    let timeout = Timespec { tv_sec: timeout.as_secs() as i64, tv_nsec: i64::from(timeout.subsec_nanos()) };
+    let timeout = Timespec {
+        tv_sec: timeout.as_secs() as i64,
+        tv_nsec: i64::from(timeout.subsec_nanos()),
+    };
     matches!(poll(&mut fds, Some(&timeout)), Ok(n) if n > 0)
 }

@@ -141,12 +141,24 @@ mod tests {
     fn requests_are_checked() {
         let good = Request::new(Topic::Stats, 0);
         assert_eq!(Request::parse(good.as_bytes()).unwrap().1, Topic::Stats);
-        assert_eq!(Request::parse(&good.as_bytes()[..63]).unwrap_err(), Status::Malformed);
-        let other = Request { abi_major: 9, ..good };
-        assert_eq!(Request::parse(other.as_bytes()).unwrap_err(), Status::Version);
+        assert_eq!(
+            Request::parse(&good.as_bytes()[..63]).unwrap_err(),
+            Status::Malformed
+        );
+        let other = Request {
+            abi_major: 9,
+            ..good
+        };
+        assert_eq!(
+            Request::parse(other.as_bytes()).unwrap_err(),
+            Status::Version
+        );
         let other = Request { topic: 99, ..good };
         assert_eq!(Request::parse(other.as_bytes()).unwrap_err(), Status::Topic);
         let reply = Reply::new(Status::Forbidden, 0, 0, 0);
-        assert_eq!(Reply::parse(reply.as_bytes()).unwrap_err(), Status::Forbidden);
+        assert_eq!(
+            Reply::parse(reply.as_bytes()).unwrap_err(),
+            Status::Forbidden
+        );
     }
 }

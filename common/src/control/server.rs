@@ -28,7 +28,10 @@ use zerocopy::IntoBytes;
 const MAX_CLIENTS: usize = 256;
 /// A client that connects and asks nothing is sent away after this.
 const ASK_WITHIN: Duration = Duration::from_secs(2);
-const TICK: Timespec = Timespec { tv_sec: 0, tv_nsec: 200_000_000 };
+const TICK: Timespec = Timespec {
+    tv_sec: 0,
+    tv_nsec: 200_000_000,
+};
 
 /// Running control sockets of one stage; dropping it closes and removes them.
 #[derive(Debug)]
@@ -68,7 +71,12 @@ pub(crate) fn live_listener(path: &Path) -> Option<i32> {
 
 fn seqpacket() -> io::Result<OwnedFd> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    Ok(rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?)
+    Ok(rustix::net::socket_with(
+        AddressFamily::UNIX,
+        SocketType::SEQPACKET,
+        flags,
+        None,
+    )?)
 }
 
 fn listen(path: &Path) -> io::Result<OwnedFd> {
@@ -88,8 +96,9 @@ impl ControlServer {
     /// Binds both sockets of `stage` and starts the thread. Left-over socket files are replaced: the caller has made
     /// sure that nobody listens on them.
     pub(crate) fn start(runtime_dir: &Path, stage: &str) -> io::Result<Self> {
-        let paths: Vec<_> =
-            [Door::Lease, Door::Tap].map(|door| socket_path(runtime_dir, stage, door)).into();
+        let paths: Vec<_> = [Door::Lease, Door::Tap]
+            .map(|door| socket_path(runtime_dir, stage, door))
+            .into();
         let listeners = [listen(&paths[0])?, listen(&paths[1])?];
         let shared = Arc::new(Shared {
             rings: Mutex::default(),
@@ -104,9 +113,14 @@ impl ControlServer {
             departures: VecDeque::new(),
             next_id: 1,
         };
-        let thread =
-            std::thread::Builder::new().name("control".into()).spawn(move || server.serve())?;
-        Ok(Self { shared, thread: Some(thread), paths })
+        let thread = std::thread::Builder::new()
+            .name("control".into())
+            .spawn(move || server.serve())?;
+        Ok(Self {
+            shared,
+            thread: Some(thread),
+            paths,
+        })
     }
 
     /// Serves `ring` from now on, in place of an earlier generation of its topic, whose clients are hung up on.
@@ -180,17 +194,25 @@ impl Server {
             self.answer();
             self.flush_departures();
             let attached = self.clients.iter().filter(|c| c.ring.is_some()).count();
-            self.shared.readers.store(attached as u32, Ordering::Relaxed);
+            self.shared
+                .readers
+                .store(attached as u32, Ordering::Relaxed);
         }
     }
 
     /// Events of the wake-up descriptor, the two listeners, then the clients in order.
     fn wait(&self) -> io::Result<Vec<PollFlags>> {
-        let fixed: [BorrowedFd<'_>; 3] =
-            [self.shared.wake.as_fd(), self.listeners[0].as_fd(), self.listeners[1].as_fd()];
+        let fixed: [BorrowedFd<'_>; 3] = [
+            self.shared.wake.as_fd(),
+            self.listeners[0].as_fd(),
+            self.listeners[1].as_fd(),
+        ];
         let clients = self.clients.iter().map(|c| c.fd.as_fd());
-        let mut fds: Vec<_> =
-            fixed.into_iter().chain(clients).map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)).collect();
+        let mut fds: Vec<_> = fixed
+            .into_iter()
+            .chain(clients)
+            .map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN))
+            .collect();
         match poll(&mut fds, Some(&TICK)) {
             Ok(_) | Err(rustix::io::Errno::INTR) => Ok(fds.iter().map(PollFd::revents).collect()),
             Err(e) => Err(e.into()),
@@ -206,7 +228,15 @@ impl Server {
                     let since = Instant::now();
                     let id = self.next_id;
                     self.next_id += 1;
-                    let client = Client { id, fd, door, since, wants: None, ring: None, leases: false };
+                    let client = Client {
+                        id,
+                        fd,
+                        door,
+                        since,
+                        wants: None,
+                        ring: None,
+                        leases: false,
+                    };
                     self.clients.push(client);
                 }
                 Ok(_) => {} // closed at once: the client sees a hang-up and tries again later
@@ -223,7 +253,9 @@ impl Server {
     fn read_clients(&mut self, events: &[PollFlags]) {
         let mut gone = Vec::new();
         for (client, event) in self.clients.iter_mut().zip(events) {
-            let late = client.wants.is_none() && client.ring.is_none() && client.since.elapsed() > ASK_WITHIN;
+            let late = client.wants.is_none()
+                && client.ring.is_none()
+                && client.since.elapsed() > ASK_WITHIN;
             if late || (!event.is_empty() && !client.read()) {
                 gone.push(client.id);
             }
@@ -234,7 +266,9 @@ impl Server {
     }
 
     fn remove(&mut self, id: u64) {
-        let Some(index) = self.clients.iter().position(|c| c.id == id) else { return };
+        let Some(index) = self.clients.iter().position(|c| c.id == id) else {
+            return;
+        };
         let client = self.clients.swap_remove(index);
         if let (true, Some(ring)) = (client.leases, client.ring) {
             self.departures.push_back((ring, id));
@@ -245,13 +279,21 @@ impl Server {
     fn retire(&mut self) {
         let rings = self.shared.rings().clone();
         let stale = |c: &Client| {
-            c.ring.as_ref().is_some_and(|r| !rings.iter().any(|now| Arc::ptr_eq(now, r)))
+            c.ring
+                .as_ref()
+                .is_some_and(|r| !rings.iter().any(|now| Arc::ptr_eq(now, r)))
         };
-        let gone: Vec<_> = self.clients.iter().filter(|c| stale(c)).map(|c| c.id).collect();
+        let gone: Vec<_> = self
+            .clients
+            .iter()
+            .filter(|c| stale(c))
+            .map(|c| c.id)
+            .collect();
         for id in gone {
             self.remove(id);
         }
-        self.departures.retain(|(ring, _)| rings.iter().any(|now| Arc::ptr_eq(now, ring)));
+        self.departures
+            .retain(|(ring, _)| rings.iter().any(|now| Arc::ptr_eq(now, ring)));
     }
 
     /// Attaches waiting clients whose topic is there.
@@ -259,9 +301,14 @@ impl Server {
         let rings = self.shared.rings().clone();
         let mut refused = Vec::new();
         for index in 0..self.clients.len() {
-            let Some((request, topic)) = self.clients[index].wants else { continue };
-            let Some(ring) = rings.iter().find(|r| r.topic == topic) else { continue };
-            let seats = |c: &&Client| c.leases && c.ring.as_ref().is_some_and(|r| Arc::ptr_eq(r, ring));
+            let Some((request, topic)) = self.clients[index].wants else {
+                continue;
+            };
+            let Some(ring) = rings.iter().find(|r| r.topic == topic) else {
+                continue;
+            };
+            let seats =
+                |c: &&Client| c.leases && c.ring.as_ref().is_some_and(|r| Arc::ptr_eq(r, ring));
             let taken = self.clients.iter().filter(seats).count();
             let client = &mut self.clients[index];
             if let Err(status) = client.attach(ring, request.quota, taken) {
@@ -310,7 +357,12 @@ impl Client {
         }
     }
 
-    fn attach(&mut self, ring: &Arc<SharedRing>, quota: u16, seats_taken: usize) -> Result<(), Status> {
+    fn attach(
+        &mut self,
+        ring: &Arc<SharedRing>,
+        quota: u16,
+        seats_taken: usize,
+    ) -> Result<(), Status> {
         if quota == 0 {
             let reply = Reply::new(Status::Ok, 0, ring.generation, ring.total_len);
             if !self.send(&reply, &[ring.fd()]) {
@@ -326,7 +378,9 @@ impl Client {
             let quota = u32::from(quota).min(MAX_QUOTA);
             let (fd, page) = HazardPage::create(quota).map_err(|_| Status::Resources)?;
             // The writer must be able to see the page before its reader can use it.
-            ring.seats.push(SeatChange::Taken(self.id, page)).map_err(|_| Status::Full)?;
+            ring.seats
+                .push(SeatChange::Taken(self.id, page))
+                .map_err(|_| Status::Full)?;
             self.leases = true;
             self.ring = Some(Arc::clone(ring));
             let reply = Reply::new(Status::Ok, quota as u16, ring.generation, ring.total_len);
@@ -341,7 +395,9 @@ impl Client {
 
     /// The socket's permissions already decided who connects; this holds even if somebody widens them.
     fn may_lease(&self) -> bool {
-        let Ok(peer) = rustix::net::sockopt::socket_peercred(&self.fd) else { return false };
+        let Ok(peer) = rustix::net::sockopt::socket_peercred(&self.fd) else {
+            return false;
+        };
         let same_user = peer.uid == rustix::process::geteuid() || peer.uid.is_root();
         same_user || peer.gid == rustix::process::getegid()
     }

@@ -84,13 +84,19 @@ impl Times {
             ("present", self.presented),
         ];
         let set: Vec<_> = marks.into_iter().filter(|m| m.1 != 0).collect();
-        set.windows(2).map(|w| (w[1].0, span_ms(w[0].1, w[1].1))).collect()
+        set.windows(2)
+            .map(|w| (w[1].0, span_ms(w[0].1, w[1].1)))
+            .collect()
     }
 
     /// From the sensor to the last stamp that is set, milliseconds.
     #[must_use]
     pub fn end_to_end_ms(&self) -> f64 {
-        let last = [self.detections_published, self.render_acquired, self.presented];
+        let last = [
+            self.detections_published,
+            self.render_acquired,
+            self.presented,
+        ];
         span_ms(self.sensor, last.into_iter().max().unwrap_or(0))
     }
 }
@@ -237,7 +243,9 @@ pub enum RecordError {
         magic: u32,
     },
     /// Written by an incompatible version.
-    #[error("record of ABI version {0}, this program reads version {ABI_MAJOR}: use the same release on both sides")]
+    #[error(
+        "record of ABI version {0}, this program reads version {ABI_MAJOR}: use the same release on both sides"
+    )]
     Version(u16),
     /// A length field that cannot be.
     #[error("record with impossible lengths (header {header}, item {item}, count {count})")]
@@ -269,7 +277,10 @@ impl Default for DetectionRecord {
         header.abi_minor = ABI_MINOR;
         header.header_len = 256;
         header.detection_len = 32;
-        Self { header, detections: Vec::new() }
+        Self {
+            header,
+            detections: Vec::new(),
+        }
     }
 }
 
@@ -291,15 +302,24 @@ impl DetectionRecord {
     /// # Errors
     /// Every way in which bytes from another process can be wrong, see [`RecordError`].
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, RecordError> {
-        let short = |needed| RecordError::Short { got: bytes.len(), needed };
+        let short = |needed| RecordError::Short {
+            got: bytes.len(),
+            needed,
+        };
         let (header, _) = DetectionHeader::read_from_prefix(bytes).map_err(|_| short(256))?;
         if header.magic != MAGIC {
-            return Err(RecordError::Magic { what: "detection", magic: header.magic });
+            return Err(RecordError::Magic {
+                what: "detection",
+                magic: header.magic,
+            });
         }
         if header.abi_major != ABI_MAJOR {
             return Err(RecordError::Version(header.abi_major));
         }
-        let (head, item) = (usize::from(header.header_len), usize::from(header.detection_len));
+        let (head, item) = (
+            usize::from(header.header_len),
+            usize::from(header.detection_len),
+        );
         if head < 256 || item < 32 || header.count as usize > MAX_DETECTIONS {
             return Err(RecordError::Lengths {
                 header: header.header_len,
@@ -330,7 +350,16 @@ mod tests {
     fn sample(n: usize) -> DetectionRecord {
         let mut r = DetectionRecord::default();
         r.header.frame_seq = 7;
-        r.detections = vec![Detection { x2: 5.0, y2: 6.0, score: 0.5, class: 3, ..Default::default() }; n];
+        r.detections = vec![
+            Detection {
+                x2: 5.0,
+                y2: 6.0,
+                score: 0.5,
+                class: 3,
+                ..Default::default()
+            };
+            n
+        ];
         r
     }
 
@@ -349,17 +378,32 @@ mod tests {
     fn hostile_bytes_are_named() {
         let mut bytes = Vec::new();
         sample(2).encode_into(&mut bytes);
-        assert!(matches!(DetectionRecord::from_bytes(&bytes[..100]), Err(RecordError::Short { .. })));
-        assert!(matches!(DetectionRecord::from_bytes(&bytes[..300]), Err(RecordError::Short { .. })));
+        assert!(matches!(
+            DetectionRecord::from_bytes(&bytes[..100]),
+            Err(RecordError::Short { .. })
+        ));
+        assert!(matches!(
+            DetectionRecord::from_bytes(&bytes[..300]),
+            Err(RecordError::Short { .. })
+        ));
         let mut b = bytes.clone();
         b[0] = 0;
-        assert!(matches!(DetectionRecord::from_bytes(&b), Err(RecordError::Magic { .. })));
+        assert!(matches!(
+            DetectionRecord::from_bytes(&b),
+            Err(RecordError::Magic { .. })
+        ));
         let mut b = bytes.clone();
         b[4] = 9;
-        assert_eq!(DetectionRecord::from_bytes(&b), Err(RecordError::Version(9)));
+        assert_eq!(
+            DetectionRecord::from_bytes(&b),
+            Err(RecordError::Version(9))
+        );
         let mut b = bytes;
         b[12..16].copy_from_slice(&u32::MAX.to_le_bytes());
-        assert!(matches!(DetectionRecord::from_bytes(&b), Err(RecordError::Lengths { .. })));
+        assert!(matches!(
+            DetectionRecord::from_bytes(&b),
+            Err(RecordError::Lengths { .. })
+        ));
     }
 
     #[test]

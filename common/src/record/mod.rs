@@ -20,4 +20,6 @@ pub const ABI_MAJOR: u16 = 1;
 pub const ABI_MINOR: u16 = 0;
 
 #[cfg(not(target_endian = "little"))]
-compile_error!("the shared-memory records are little-endian; hanja-pipeline has no big-endian port");
+compile_error!(
+    "the shared-memory records are little-endian; hanja-pipeline has no big-endian port"
+);

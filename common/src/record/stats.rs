@@ -53,7 +53,10 @@ impl MetricId {
     /// From the number in a record.
     #[must_use]
     pub fn from_u16(n: u16) -> Self {
-        Self::ALL.into_iter().find(|m| *m as u16 == n).unwrap_or(Self::None)
+        Self::ALL
+            .into_iter()
+            .find(|m| *m as u16 == n)
+            .unwrap_or(Self::None)
     }
 
     /// The name used in logs, summaries and metrics; the same as in [`crate::record::Times::stages_ms`].
@@ -181,10 +184,15 @@ impl StageStats {
     /// # Errors
     /// Short, foreign or incompatible bytes, see [`RecordError`].
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, RecordError> {
-        let (s, _) = Self::read_from_prefix(bytes)
-            .map_err(|_| RecordError::Short { got: bytes.len(), needed: 640 })?;
+        let (s, _) = Self::read_from_prefix(bytes).map_err(|_| RecordError::Short {
+            got: bytes.len(),
+            needed: 640,
+        })?;
         if s.magic != MAGIC {
-            return Err(RecordError::Magic { what: "stats", magic: s.magic });
+            return Err(RecordError::Magic {
+                what: "stats",
+                magic: s.magic,
+            });
         }
         if s.abi_major != ABI_MAJOR {
             return Err(RecordError::Version(s.abi_major));
@@ -211,7 +219,11 @@ impl StageStats {
     /// [`what`](Self::what) as text, damaged bytes replaced.
     #[must_use]
     pub fn what(&self) -> String {
-        let end = self.what.iter().position(|b| *b == 0).unwrap_or(self.what.len());
+        let end = self
+            .what
+            .iter()
+            .position(|b| *b == 0)
+            .unwrap_or(self.what.len());
         String::from_utf8_lossy(&self.what[..end]).into_owned()
     }
 
@@ -230,7 +242,11 @@ mod tests {
     fn round_trip() {
         let mut s = StageStats::new(2);
         s.set_what(&"三".repeat(60));
-        s.metrics[1] = Metric { id: MetricId::Inference as u16, p50_us: 9, ..Default::default() };
+        s.metrics[1] = Metric {
+            id: MetricId::Inference as u16,
+            p50_us: 9,
+            ..Default::default()
+        };
         let back = StageStats::from_bytes(s.as_bytes()).unwrap();
         assert_eq!(back, s);
         assert_eq!(back.what(), "三".repeat(42));

@@ -3,12 +3,12 @@
 //! A reader that dies leaves its cells as they are; the control server sees its socket hang up and takes the page
 //! away from the writer, which ends the leases. One file per reader, so that no reader can touch another's cells.
 
+use super::RingError;
 use super::layout::State;
 use super::memfd::{self, Mapping, Writable};
 use super::primitive::{AtomicU64, Ordering};
 use super::protocol;
 use super::words::Words;
-use super::RingError;
 use crossbeam::queue::ArrayQueue;
 use std::os::fd::{BorrowedFd, OwnedFd};
 
@@ -81,9 +81,15 @@ impl HazardCells {
     pub(super) fn map(fd: BorrowedFd<'_>, quota: u32) -> Result<Self, RingError> {
         let len = memfd::sealed_len(fd)?;
         if len < PAGE || !(1..=MAX_QUOTA).contains(&quota) {
-            return Err(RingError::Header { what: "hazard page", value: len });
+            return Err(RingError::Header {
+                what: "hazard page",
+                value: len,
+            });
         }
-        Ok(Self { mapping: Mapping::map(fd, PAGE, true)?, quota })
+        Ok(Self {
+            mapping: Mapping::map(fd, PAGE, true)?,
+            quota,
+        })
     }
 
     /// A cell that holds no lease. Only one thread takes leases; others may only end theirs, so a free cell stays

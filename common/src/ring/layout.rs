@@ -97,7 +97,11 @@ impl Layout {
         if !fits {
             return Err(RingError::Geometry(g));
         }
-        let align = if g.payload_capacity >= 64 << 10 { 4096 } else { 64 };
+        let align = if g.payload_capacity >= 64 << 10 {
+            4096
+        } else {
+            64
+        };
         let payload_offset = (META_OFFSET + u64::from(g.meta_len)).next_multiple_of(align);
         let slot_stride = (payload_offset + g.payload_capacity).next_multiple_of(align);
         Ok(Self {
@@ -118,10 +122,16 @@ impl Layout {
         [
             (header::MAGIC, MAGIC),
             (header::ABI, abi),
-            (header::TOPIC_SLOTS, self.topic as u64 | u64::from(self.slots) << 32),
+            (
+                header::TOPIC_SLOTS,
+                self.topic as u64 | u64::from(self.slots) << 32,
+            ),
             (header::GENERATION, self.generation),
             (header::SLOT_STRIDE, self.slot_stride),
-            (header::META_LEN, u64::from(self.meta_len) | META_OFFSET << 32),
+            (
+                header::META_LEN,
+                u64::from(self.meta_len) | META_OFFSET << 32,
+            ),
             (header::PAYLOAD_OFFSET, self.payload_offset),
             (header::PAYLOAD_CAPACITY, self.payload_capacity),
             (header::TOTAL_LEN, self.total_len),
@@ -191,7 +201,11 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const FRAMES: Geometry = Geometry { slots: 8, meta_len: 256, payload_capacity: 614_400 };
+    const FRAMES: Geometry = Geometry {
+        slots: 8,
+        meta_len: 256,
+        payload_capacity: 614_400,
+    };
 
     fn words_of(layout: &Layout) -> Vec<u64> {
         let mut words = vec![0; 512];
@@ -205,7 +219,10 @@ mod tests {
     fn header_round_trip() {
         let layout = Layout::new(Topic::Frames, 77, FRAMES).unwrap();
         let words = words_of(&layout);
-        assert_eq!(Layout::read(|i| words[i], layout.total_len).unwrap(), layout);
+        assert_eq!(
+            Layout::read(|i| words[i], layout.total_len).unwrap(),
+            layout
+        );
         assert_eq!(layout.payload_byte(0) % 4096, 0, "frames are page-aligned");
     }
 
@@ -215,7 +232,10 @@ mod tests {
         for index in [0, 1, 2, 4, 5, 6, 7, 8] {
             let mut words = words_of(&layout);
             words[index] ^= if index == 2 { 1 << 40 } else { 0x1f };
-            assert!(Layout::read(|i| words[i], layout.total_len).is_err(), "word {index}");
+            assert!(
+                Layout::read(|i| words[i], layout.total_len).is_err(),
+                "word {index}"
+            );
         }
         let words = words_of(&layout);
         assert!(Layout::read(|i| words[i], layout.total_len - 4096).is_err());

@@ -4,9 +4,9 @@
 //! creation instead of SIGBUS at first touch; the seals keep a peer from shrinking the file under us (SIGBUS) and,
 //! with `F_SEAL_FUTURE_WRITE` (Linux 5.1), from ever mapping it writable.
 
+use super::RingError;
 use super::primitive::AtomicU64;
 use super::words::Words;
-use super::RingError;
 use rustix::fs::{FallocateFlags, MemfdFlags, SealFlags};
 use rustix::mm::{MapFlags, ProtFlags};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -26,7 +26,13 @@ pub(super) enum Writable {
 
 /// Creates a memfd of `len` bytes with all of its memory allocated.
 pub(super) fn create(name: &str, len: u64) -> Result<OwnedFd, RingError> {
-    let step = |step: &'static str| move |e: rustix::io::Errno| RingError::Memory { step, len, source: e.into() };
+    let step = |step: &'static str| {
+        move |e: rustix::io::Errno| RingError::Memory {
+            step,
+            len,
+            source: e.into(),
+        }
+    };
     let fd = rustix::fs::memfd_create(name, MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)
         .map_err(step("memfd_create"))?;
     rustix::fs::ftruncate(&fd, len).map_err(step("ftruncate"))?;
@@ -37,7 +43,11 @@ pub(super) fn create(name: &str, len: u64) -> Result<OwnedFd, RingError> {
 /// Seals size and, for [`Writable::Existing`], future writers. Fails rather than go on unsealed; only
 /// `F_SEAL_FUTURE_WRITE` may be missing (kernels before 5.1, the first Jetson), which is said once in the log.
 pub(super) fn seal(fd: BorrowedFd<'_>, writable: Writable) -> Result<(), RingError> {
-    let fail = |e: rustix::io::Errno| RingError::Memory { step: "F_ADD_SEALS", len: 0, source: e.into() };
+    let fail = |e: rustix::io::Errno| RingError::Memory {
+        step: "F_ADD_SEALS",
+        len: 0,
+        source: e.into(),
+    };
     let size = SealFlags::SHRINK | SealFlags::GROW;
     if writable == Writable::Existing {
         match rustix::fs::fcntl_add_seals(fd, size | SealFlags::FUTURE_WRITE) {
@@ -60,14 +70,23 @@ pub(super) fn seal(fd: BorrowedFd<'_>, writable: Writable) -> Result<(), RingErr
 
 /// Size of a received file after checking that it can neither shrink nor grow.
 pub(super) fn sealed_len(fd: BorrowedFd<'_>) -> Result<u64, RingError> {
-    let fail = |step| move |e: rustix::io::Errno| RingError::Memory { step, len: 0, source: e.into() };
+    let fail = |step| {
+        move |e: rustix::io::Errno| RingError::Memory {
+            step,
+            len: 0,
+            source: e.into(),
+        }
+    };
     let seals = rustix::fs::fcntl_get_seals(fd).map_err(fail("F_GET_SEALS"))?;
     let needed = SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL;
     if !seals.contains(needed) {
         return Err(RingError::Unsealed(seals.bits()));
     }
     let stat = rustix::fs::fstat(fd).map_err(fail("fstat"))?;
-    u64::try_from(stat.st_size).map_err(|_| RingError::Header { what: "size", value: 0 })
+    u64::try_from(stat.st_size).map_err(|_| RingError::Header {
+        what: "size",
+        value: 0,
+    })
 }
 
 /// A mapping of a whole memfd.
@@ -90,17 +109,27 @@ unsafe impl Sync for Mapping {}
 impl Mapping {
     /// Maps all `len` bytes of `fd`, read-only or read-write.
     pub(super) fn map(fd: BorrowedFd<'_>, len: u64, writable: bool) -> Result<Self, RingError> {
-        let fail = |e: rustix::io::Errno| RingError::Memory { step: "mmap", len, source: e.into() };
+        let fail = |e: rustix::io::Errno| RingError::Memory {
+            step: "mmap",
+            len,
+            source: e.into(),
+        };
         let size = usize::try_from(len).map_err(|_| fail(rustix::io::Errno::NOMEM))?;
         if size == 0 || !size.is_multiple_of(8) {
-            return Err(RingError::Header { what: "size", value: len });
+            return Err(RingError::Header {
+                what: "size",
+                value: len,
+            });
         }
-        let prot = if writable { ProtFlags::READ | ProtFlags::WRITE } else { ProtFlags::READ };
+        let prot = if writable {
+            ProtFlags::READ | ProtFlags::WRITE
+        } else {
+            ProtFlags::READ
+        };
         // SAFETY: a new mapping at an address the kernel chooses disturbs nothing; it is unmapped only in drop.
-        let base = unsafe {
-            rustix::mm::mmap(std::ptr::null_mut(), size, prot, MapFlags::SHARED, fd, 0)
-        }
-        .map_err(fail)?;
+        let base =
+            unsafe { rustix::mm::mmap(std::ptr::null_mut(), size, prot, MapFlags::SHARED, fd, 0) }
+                .map_err(fail)?;
         let base = NonNull::new(base.cast()).ok_or_else(|| fail(rustix::io::Errno::FAULT))?;
         Ok(Self { base, len: size })
     }
@@ -122,7 +151,10 @@ impl Mapping {
     /// # Panics
     /// When the range leaves the mapping.
     pub(super) unsafe fn bytes(&self, at: usize, len: usize) -> &[u8] {
-        assert!(at.checked_add(len).is_some_and(|end| end <= self.len), "outside the mapping");
+        assert!(
+            at.checked_add(len).is_some_and(|end| end <= self.len),
+            "outside the mapping"
+        );
         // SAFETY: inside the mapping (just checked), initialised (file pages), not written (caller's contract).
         unsafe { std::slice::from_raw_parts(self.base.as_ptr().cast::<u8>().add(at), len) }
     }
@@ -180,7 +212,10 @@ mod tests {
     #[test]
     fn an_unsealed_file_is_refused() {
         let fd = create("hanja-test", 4096).unwrap();
-        assert!(matches!(sealed_len(fd.as_fd()), Err(RingError::Unsealed(_))));
+        assert!(matches!(
+            sealed_len(fd.as_fd()),
+            Err(RingError::Unsealed(_))
+        ));
     }
 
     #[test]
@@ -188,7 +223,11 @@ mod tests {
         let (fd, ours) = create_mapped("hanja-test", 4096, Writable::Holder).unwrap();
         let theirs = Mapping::map(fd.as_fd(), 4096, true).unwrap();
         theirs.copy_in(8, &7u64.to_le_bytes());
-        assert_eq!(ours.word(1).load(super::super::primitive::Ordering::Relaxed), 7);
+        assert_eq!(
+            ours.word(1)
+                .load(super::super::primitive::Ordering::Relaxed),
+            7
+        );
         assert!(rustix::fs::ftruncate(&fd, 0).is_err());
     }
 }

@@ -107,7 +107,9 @@ pub struct Sample {
 #[derive(Debug, thiserror::Error)]
 pub enum RingError {
     /// A system call failed.
-    #[error("shared memory: {step} of {len} bytes failed: {source}; free memory or lower the frame size")]
+    #[error(
+        "shared memory: {step} of {len} bytes failed: {source}; free memory or lower the frame size"
+    )]
     Memory {
         /// The call.
         step: &'static str,
@@ -128,7 +130,9 @@ pub enum RingError {
         capacity: u64,
     },
     /// A writer with another layout.
-    #[error("ring of ABI version {0}, this program reads version {ABI_MAJOR}: use the same release on both sides")]
+    #[error(
+        "ring of ABI version {0}, this program reads version {ABI_MAJOR}: use the same release on both sides"
+    )]
     Version(u16),
     /// Bytes that no ring of ours has.
     #[error("not a usable ring: {what} is {value:#x}")]

@@ -25,7 +25,11 @@ pub(super) struct Claim {
 
 impl WriterState {
     pub(super) fn new() -> Self {
-        Self { next_seq: 1, next_slot: 0, newest: State::NEVER }
+        Self {
+            next_seq: 1,
+            next_slot: 0,
+            newest: State::NEVER,
+        }
     }
 
     pub(super) fn next_seq(&self) -> u64 {
@@ -58,7 +62,10 @@ impl WriterState {
                 continue;
             }
             self.next_slot = (slot + 1) % layout.slots;
-            return Some(Claim { seq: self.next_seq, slot });
+            return Some(Claim {
+                seq: self.next_seq,
+                slot,
+            });
         }
         None
     }
@@ -73,9 +80,13 @@ impl WriterState {
     ) {
         let first = layout.slot_word(claim.slot);
         let state = State::published(claim.seq, claim.slot);
-        words.word(first + slot::PAYLOAD_LEN).store(payload_len, Ordering::Relaxed);
+        words
+            .word(first + slot::PAYLOAD_LEN)
+            .store(payload_len, Ordering::Relaxed);
         // SYNC W3 (with R3): whoever acquires this state sees length, metadata and payload.
-        words.word(first + slot::STATE).store(state.0, Ordering::Release);
+        words
+            .word(first + slot::STATE)
+            .store(state.0, Ordering::Release);
         words.word(header::NEWEST).store(state.0, Ordering::Release);
         // SYNC W4 (with `wait::Doorbell`): a reader that sees the new count sees the new `newest`.
         let notify = words.word(header::NOTIFY);
@@ -90,29 +101,32 @@ impl WriterState {
 /// WRITING set) is taken for "nothing": the header belongs to another process.
 pub(super) fn newest(words: &impl Words, layout: &Layout) -> State {
     let state = State(words.word(header::NEWEST).load(Ordering::Acquire));
-    if state.is_writing() || state.slot() >= layout.slots { State::NEVER } else { state }
+    if state.is_writing() || state.slot() >= layout.slots {
+        State::NEVER
+    } else {
+        state
+    }
 }
 
 /// The state under which sequence number `seq` is in the ring now, if it is.
 pub(super) fn find(words: &impl Words, layout: &Layout, seq: u64) -> Option<State> {
-    (0..layout.slots).map(|slot| State::published(seq, slot)).find(|state| {
-        let word = words.word(layout.slot_word(state.slot()) + slot::STATE);
-        word.load(Ordering::Acquire) == state.0
-    })
+    (0..layout.slots)
+        .map(|slot| State::published(seq, slot))
+        .find(|state| {
+            let word = words.word(layout.slot_word(state.slot()) + slot::STATE);
+            word.load(Ordering::Acquire) == state.0
+        })
 }
 
 /// Puts `state` into the reader's hazard `cell`; true: the slot will not be touched until [`release`].
-pub(super) fn lease(
-    words: &impl Words,
-    layout: &Layout,
-    cell: &AtomicU64,
-    state: State,
-) -> bool {
+pub(super) fn lease(words: &impl Words, layout: &Layout, cell: &AtomicU64, state: State) -> bool {
     cell.store(state.0, Ordering::Relaxed);
     // SYNC R1 (with W1 in `claim`).
     fence(Ordering::SeqCst);
     // SYNC R3 (with W3 in `publish`).
-    let now = words.word(layout.slot_word(state.slot()) + slot::STATE).load(Ordering::Acquire);
+    let now = words
+        .word(layout.slot_word(state.slot()) + slot::STATE)
+        .load(Ordering::Acquire);
     if now == state.0 {
         return true;
     }
@@ -132,14 +146,14 @@ pub(super) fn cell_holds(cell: &AtomicU64, state: State) -> bool {
     cell.load(Ordering::Acquire) == state.0
 }
 
-/// Copies a slot out without a lease. `None`: it was overwritten meanwhile, `meta` and `payload` hold rubbish.
+/// Copies a slot out without a lease, of the payload at most `payload_limit` bytes. `None`: it was overwritten meanwhile, `meta` and `payload` hold rubbish.
 /// Allocates only while `payload` has not yet reached the largest payload seen.
 pub(super) fn tap(
     words: &impl Words,
     layout: &Layout,
     state: State,
-    meta: &mut Vec<u8>,
-    payload: &mut Vec<u8>,
+    payload_limit: u64,
+    (meta, payload): (&mut Vec<u8>, &mut Vec<u8>),
 ) -> Option<()> {
     let first = layout.slot_word(state.slot());
     let word = words.word(first + slot::STATE);
@@ -147,8 +161,10 @@ pub(super) fn tap(
     if word.load(Ordering::Acquire) != state.0 {
         return None;
     }
-    let len = words.word(first + slot::PAYLOAD_LEN).load(Ordering::Relaxed);
-    let len = len.min(layout.payload_capacity) as usize;
+    let len = words
+        .word(first + slot::PAYLOAD_LEN)
+        .load(Ordering::Relaxed);
+    let len = len.min(layout.payload_capacity).min(payload_limit) as usize;
     meta.resize(layout.meta_len as usize, 0);
     words.copy_out(layout.meta_byte(state.slot()), meta);
     payload.resize(len, 0);
@@ -165,9 +181,17 @@ mod tests {
     use super::*;
 
     fn setup(slots: u32) -> (VecWords, Layout, WriterState) {
-        let g = Geometry { slots, meta_len: 8, payload_capacity: 64 };
+        let g = Geometry {
+            slots,
+            meta_len: 8,
+            payload_capacity: 64,
+        };
         let layout = Layout::new(Topic::Frames, 1, g).unwrap();
-        (VecWords::new(layout.total_len as usize), layout, WriterState::new())
+        (
+            VecWords::new(layout.total_len as usize),
+            layout,
+            WriterState::new(),
+        )
     }
 
     fn write(w: &VecWords, l: &Layout, s: &mut WriterState, cells: &[AtomicU64]) -> Option<u64> {
@@ -179,7 +203,7 @@ mod tests {
 
     fn read(w: &VecWords, l: &Layout, state: State) -> Option<u64> {
         let (mut meta, mut payload) = (Vec::new(), Vec::new());
-        tap(w, l, state, &mut meta, &mut payload)?;
+        tap(w, l, state, u64::MAX, (&mut meta, &mut payload))?;
         Some(u64::from_le_bytes(payload.try_into().unwrap()))
     }
 
@@ -209,10 +233,17 @@ mod tests {
         assert!(lease(&w, &l, &cells[1], newest(&w, &l)));
         write(&w, &l, &mut s, &cells); // third slot, now the newest: nothing is free any more
         assert_eq!(write(&w, &l, &mut s, &cells), None);
-        assert_eq!(read(&w, &l, State(cells[0].load(Ordering::Relaxed))), Some(1));
+        assert_eq!(
+            read(&w, &l, State(cells[0].load(Ordering::Relaxed))),
+            Some(1)
+        );
         release(&cells[0]);
         assert_eq!(write(&w, &l, &mut s, &cells), Some(4));
-        assert_eq!(read(&w, &l, State(cells[1].load(Ordering::Relaxed))), Some(2), "still leased");
+        assert_eq!(
+            read(&w, &l, State(cells[1].load(Ordering::Relaxed))),
+            Some(2),
+            "still leased"
+        );
     }
 
     #[test]

@@ -29,15 +29,27 @@ impl RingReader {
     ) -> Result<Arc<Self>, RingError> {
         let len = memfd::sealed_len(ring)?;
         if len < super::layout::HEADER_LEN {
-            return Err(RingError::Header { what: "size", value: len });
+            return Err(RingError::Header {
+                what: "size",
+                value: len,
+            });
         }
         let mapping = Mapping::map(ring, len, false)?;
         let layout = Layout::read(|i| mapping.word(i).load(Ordering::Acquire), len)?;
         if layout.topic != topic {
-            return Err(RingError::Header { what: "topic", value: layout.topic as u64 });
+            return Err(RingError::Header {
+                what: "topic",
+                value: layout.topic as u64,
+            });
         }
-        let hazard = hazard.map(|(fd, quota)| HazardCells::map(fd, quota)).transpose()?;
-        Ok(Arc::new(Self { mapping, layout, hazard }))
+        let hazard = hazard
+            .map(|(fd, quota)| HazardCells::map(fd, quota))
+            .transpose()?;
+        Ok(Arc::new(Self {
+            mapping,
+            layout,
+            hazard,
+        }))
     }
 
     pub(crate) fn generation(&self) -> u64 {
@@ -84,17 +96,30 @@ impl RingReader {
         let hazard = self.hazard.as_ref()?;
         let index = hazard.free()?;
         let granted = protocol::lease(&self.mapping, &self.layout, hazard.cell(index), state);
-        granted.then(|| Lease { ring: Arc::clone(self), state, cell: index })
+        granted.then(|| Lease {
+            ring: Arc::clone(self),
+            state,
+            cell: index,
+        })
     }
 
     /// Copies the newest slot newer than `seen` into `sample`.
     pub(crate) fn tap_newest(&self, seen: u64, sample: &mut Sample) -> bool {
+        self.newest_by(seen, sample, u64::MAX)
+    }
+
+    /// Copies the newest slot's metadata only.
+    pub(crate) fn tap_newest_meta(&self, seen: u64, sample: &mut Sample) -> bool {
+        self.newest_by(seen, sample, 0)
+    }
+
+    fn newest_by(&self, seen: u64, sample: &mut Sample, payload_limit: u64) -> bool {
         for _ in 0..self.layout.slots {
             let state = protocol::newest(&self.mapping, &self.layout);
             if state == State::NEVER || state.seq() <= seen {
                 return false;
             }
-            if self.copy(state, sample) {
+            if self.copy(state, sample, payload_limit) {
                 sample.lapped = 0;
                 return true;
             }
@@ -107,10 +132,12 @@ impl RingReader {
     pub(crate) fn tap_next(&self, seen: u64, sample: &mut Sample) -> bool {
         let newest = self.newest_seq();
         // One slot may be in the writer's hands; skipped slots make the window smaller, never larger.
-        let oldest = newest.saturating_sub(u64::from(self.layout.slots) - 1).max(1);
+        let oldest = newest
+            .saturating_sub(u64::from(self.layout.slots) - 1)
+            .max(1);
         for seq in oldest.max(seen + 1)..=newest {
             let found = protocol::find(&self.mapping, &self.layout, seq);
-            if found.is_some_and(|state| self.copy(state, sample)) {
+            if found.is_some_and(|state| self.copy(state, sample, u64::MAX)) {
                 sample.lapped = seq - seen - 1;
                 return true;
             }
@@ -119,9 +146,9 @@ impl RingReader {
         false
     }
 
-    fn copy(&self, state: State, sample: &mut Sample) -> bool {
-        let done =
-            protocol::tap(&self.mapping, &self.layout, state, &mut sample.meta, &mut sample.payload);
+    fn copy(&self, state: State, sample: &mut Sample, payload_limit: u64) -> bool {
+        let out = (&mut sample.meta, &mut sample.payload);
+        let done = protocol::tap(&self.mapping, &self.layout, state, payload_limit, out);
         sample.generation = self.layout.generation;
         sample.seq = state.seq();
         done.is_some()
@@ -155,17 +182,30 @@ impl Lease {
     pub fn meta(&self) -> &[u8] {
         let at = self.ring.layout.meta_byte(self.state.slot());
         // SAFETY: `self` is a granted lease on this slot (made only in `RingReader::lease`).
-        unsafe { self.ring.mapping.bytes(at, self.ring.layout.meta_len as usize) }
+        unsafe {
+            self.ring
+                .mapping
+                .bytes(at, self.ring.layout.meta_len as usize)
+        }
     }
 
     /// The slot's payload, cut to the length published.
     #[must_use]
     pub fn payload(&self) -> &[u8] {
         let slot = self.state.slot();
-        let len = self.ring.mapping.word(self.ring.layout.slot_word(slot) + slot::PAYLOAD_LEN);
-        let len = len.load(Ordering::Relaxed).min(self.ring.layout.payload_capacity);
+        let len = self
+            .ring
+            .mapping
+            .word(self.ring.layout.slot_word(slot) + slot::PAYLOAD_LEN);
+        let len = len
+            .load(Ordering::Relaxed)
+            .min(self.ring.layout.payload_capacity);
         // SAFETY: `self` is a granted lease on this slot (made only in `RingReader::lease`).
-        unsafe { self.ring.mapping.bytes(self.ring.layout.payload_byte(slot), len as usize) }
+        unsafe {
+            self.ring
+                .mapping
+                .bytes(self.ring.layout.payload_byte(slot), len as usize)
+        }
     }
 
     /// The metadata as a frame's; zeroed where this topic has none.

@@ -11,7 +11,11 @@ use std::time::Duration;
 /// Wakes every waiting reader.
 pub(super) fn wake_all(mapping: &Mapping) {
     // Not FUTEX_PRIVATE: the waiters are other processes. Waking nobody is not an error, and nothing else can fail.
-    let _ = futex::wake(mapping.futex(header::NOTIFY), futex::Flags::empty(), i32::MAX as u32);
+    let _ = futex::wake(
+        mapping.futex(header::NOTIFY),
+        futex::Flags::empty(),
+        i32::MAX as u32,
+    );
 }
 
 /// The doorbell's count; take it before looking for news, hand it to [`sleep`] if there were none.
@@ -23,8 +27,15 @@ pub(super) fn count(mapping: &Mapping) -> u32 {
 /// Sleeps until the count differs from `seen`, or `timeout` passes, or a signal comes. The writer may die between
 /// its store and its wake, so callers use short time-outs and look again.
 pub(super) fn sleep(mapping: &Mapping, seen: u32, timeout: Duration) {
-    let Ok(timeout) = rustix::time::Timespec::try_from(timeout) else { return };
-    match futex::wait(mapping.futex(header::NOTIFY), futex::Flags::empty(), seen, Some(&timeout)) {
+    let Ok(timeout) = rustix::time::Timespec::try_from(timeout) else {
+        return;
+    };
+    match futex::wait(
+        mapping.futex(header::NOTIFY),
+        futex::Flags::empty(),
+        seen,
+        Some(&timeout),
+    ) {
         Ok(()) | Err(Errno::AGAIN | Errno::TIMEDOUT | Errno::INTR) => {}
         Err(e) => {
             // Never spin: a kernel that cannot wait here still gets a bounded polling rate.

@@ -26,7 +26,8 @@ pub(super) trait Words {
         for chunk in &mut chunks {
             let mut word = [0; 8];
             word.copy_from_slice(chunk);
-            self.word(index).store(u64::from_le_bytes(word), Ordering::Relaxed);
+            self.word(index)
+                .store(u64::from_le_bytes(word), Ordering::Relaxed);
             index += 1;
         }
         if !chunks.remainder().is_empty() {

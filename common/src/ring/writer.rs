@@ -43,9 +43,14 @@ impl RingWriter {
         let layout = Layout::new(topic, generation, g)?;
         let name = format!("hanja-{}", topic.name());
         let (fd, mapping) = memfd::create_mapped(&name, layout.total_len, Writable::Existing)?;
-        let pid = rustix::process::getpid().as_raw_nonzero().get().unsigned_abs();
+        let pid = rustix::process::getpid()
+            .as_raw_nonzero()
+            .get()
+            .unsigned_abs();
         for (index, value) in layout.header_words(pid) {
-            mapping.word(index).store(value, super::primitive::Ordering::Relaxed);
+            mapping
+                .word(index)
+                .store(value, super::primitive::Ordering::Relaxed);
         }
         let shared = Arc::new(SharedRing {
             topic,
@@ -55,7 +60,13 @@ impl RingWriter {
             seats: ArrayQueue::new(2 * super::hazard::MAX_SEATS),
         });
         let hazards = HazardPages::default();
-        Ok(Self { mapping, layout, state: WriterState::new(), hazards, shared })
+        Ok(Self {
+            mapping,
+            layout,
+            state: WriterState::new(),
+            hazards,
+            shared,
+        })
     }
 
     pub(crate) fn shared(&self) -> &Arc<SharedRing> {
@@ -67,7 +78,10 @@ impl RingWriter {
     }
 
     pub(crate) fn next(&self) -> Stamp {
-        Stamp { generation: self.layout.generation, seq: self.state.next_seq() }
+        Stamp {
+            generation: self.layout.generation,
+            seq: self.state.next_seq(),
+        }
     }
 
     /// See [`crate::stage::Publisher::publish`].
@@ -78,10 +92,16 @@ impl RingWriter {
     ) -> Result<Option<Stamp>, RingError> {
         let len: u64 = parts.iter().map(|p| p.len() as u64).sum();
         if len > self.layout.payload_capacity {
-            return Err(RingError::TooLarge { len, capacity: self.layout.payload_capacity });
+            return Err(RingError::TooLarge {
+                len,
+                capacity: self.layout.payload_capacity,
+            });
         }
         if size_of::<M>() != self.layout.meta_len as usize {
-            return Err(RingError::Header { what: "metadata size", value: size_of::<M>() as u64 });
+            return Err(RingError::Header {
+                what: "metadata size",
+                value: size_of::<M>() as u64,
+            });
         }
         let (hazards, seats) = (&mut self.hazards, &self.shared.seats);
         let claim = self.state.claim(&self.mapping, &self.layout, |old| {
@@ -95,9 +115,13 @@ impl RingWriter {
             self.mapping.copy_in(at, part);
             at += part.len();
         }
-        let stamp = Stamp { generation: self.layout.generation, seq: claim.seq };
+        let stamp = Stamp {
+            generation: self.layout.generation,
+            seq: claim.seq,
+        };
         let meta = meta(stamp);
-        self.mapping.copy_in(self.layout.meta_byte(claim.slot), meta.as_bytes());
+        self.mapping
+            .copy_in(self.layout.meta_byte(claim.slot), meta.as_bytes());
         self.state.publish(&self.mapping, &self.layout, claim, len);
         wait::wake_all(&self.mapping);
         Ok(Some(stamp))

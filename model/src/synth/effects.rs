@@ -161,7 +161,7 @@ fn low_resolution(canvas: &mut Canvas, factor: f32) {
 fn tone(canvas: &mut Canvas, photographed: bool, rng: &mut impl Rng) {
     let spread = if photographed { 0.09 } else { 0.03 };
     let balance: Colour = [0.0; 3].map(|_| 1.0 + rng.random_range(-spread..spread));
-    let gain = if photographed { rng.random_range(0.6..1.08) } else { rng.random_range(0.92..1.06) };
+    let gain = if photographed { rng.random_range(0.68..1.1) } else { rng.random_range(0.92..1.06) };
     let black = rng.random_range(0.0..if photographed { 0.16 } else { 0.06 });
     let gamma: f32 = if photographed { rng.random_range(0.75..1.35) } else { rng.random_range(0.9..1.15) };
     // A table instead of a power for every pixel.
@@ -188,7 +188,7 @@ fn sharpen(canvas: &mut Canvas, amount: f32) {
 }
 
 fn noise(canvas: &mut Canvas, rng: &mut impl Rng) {
-    let strength = rng.random_range(0.0f32..1.0).powi(2) * 0.06;
+    let strength = rng.random_range(0.0f32..1.0).powi(3) * 0.06;
     let coloured = rng.random_range(0.0..0.7);
     // A light generator: this runs for every pixel.
     let mut grain = Pcg32::seed_from_u64(rng.random());

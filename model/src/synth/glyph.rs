@@ -236,9 +236,10 @@ fn ink_field(grey: &[u8], width: usize, height: usize) -> Option<Vec<u8>> {
     }
     let mut sorted = away.clone();
     sorted.sort_unstable_by(f32::total_cmp);
-    // The hundredth darkest pixel is ink; a single spark does not set the scale.
-    let peak = sorted[sorted.len() - 1 - sorted.len() / 200];
-    if peak < 50.0 {
+    // A few darkest pixels are passed over: a single spark does not set the scale. Not many, as a
+    // small 一 may be twenty pixels in all.
+    let peak = sorted[sorted.len() - 1 - sorted.len() / 500];
+    if peak < 40.0 {
         return None;
     }
     let level = |v: &f32| ((v / peak - 0.1) / 0.85 * 255.0).clamp(0.0, 255.0) as u8;

@@ -45,7 +45,7 @@ pub(crate) fn paint(
     rng: &mut impl Rng,
 ) {
     match material {
-        Material::Paper => paper(canvas, rng),
+        Material::Paper => paper(canvas, frame.photographed, rng),
         Material::WhiteBoard => white_board(canvas, rng),
         Material::BlackBoard => black_board(canvas, rng),
         Material::Photo => photo(canvas, photos, rng),
@@ -63,7 +63,7 @@ pub(crate) fn paint(
 /// Fills the frame with a random cut of a random photograph, perhaps mirrored or dimmed.
 pub(crate) fn photo(canvas: &mut Canvas, photos: &[Canvas], rng: &mut impl Rng) {
     if photos.is_empty() {
-        return paper(canvas, rng);
+        return paper(canvas, true, rng);
     }
     let source = &photos[rng.random_range(0..photos.len())];
     let (sw, sh) = (source.width as f32, source.height as f32);
@@ -80,20 +80,21 @@ pub(crate) fn photo(canvas: &mut Canvas, photos: &[Canvas], rng: &mut impl Rng) 
 }
 
 /// A colour of paper: mostly white, some cream, grey, recycled, pastel or packing paper.
-fn paper_colour(rng: &mut impl Rng) -> Colour {
-    let white = rng.random_range(0.86..1.0);
+fn paper_colour(photographed: bool, rng: &mut impl Rng) -> Colour {
+    let white = rng.random_range(if photographed { 0.85 } else { 0.95 }..1.0f32);
     let around = |rng: &mut _, c: Colour| {
         let rng: &mut _ = rng;
         c.map(|v| v + jitter(rng, 0.04))
     };
-    match rng.random_range(0..20) {
-        0..=11 => {
+    match rng.random_range(0..30) {
+        _ if !photographed && rng.random_bool(0.8) => [white, white, (white + 0.01).min(1.0)],
+        0..=21 => {
             let warm = rng.random_range(-0.02..0.04f32);
             [white, white - warm * 0.4, white - warm]
         }
-        12..=14 => around(rng, [0.95, 0.92, 0.82]),
-        15 | 16 => around(rng, [0.82, 0.82, 0.80]),
-        17 => around(rng, [0.75, 0.63, 0.47]),
+        22..=24 => around(rng, [0.95, 0.92, 0.82]),
+        25 | 26 => around(rng, [0.82, 0.82, 0.80]),
+        27 => around(rng, [0.75, 0.63, 0.47]),
         _ => [0.0; 3].map(|_| rng.random_range(0.65..1.0)),
     }
 }
@@ -102,8 +103,8 @@ fn jitter(rng: &mut impl Rng, amount: f32) -> f32 {
     rng.random_range(-amount..amount)
 }
 
-fn paper(canvas: &mut Canvas, rng: &mut impl Rng) {
-    let colour = paper_colour(rng);
+fn paper(canvas: &mut Canvas, photographed: bool, rng: &mut impl Rng) {
+    let colour = paper_colour(photographed, rng);
     let texture = Texture::draw(rng);
     canvas.paint(|x, y, _| texture.on(colour, x, y));
 }
@@ -152,7 +153,7 @@ fn wood(canvas: &mut Canvas, rng: &mut impl Rng) {
 
 /// Lays a sheet of paper, with a soft shadow, on what is there.
 fn sheet(canvas: &mut Canvas, map: &Homography, frame: &Frame, rng: &mut impl Rng) {
-    let colour = paper_colour(rng);
+    let colour = paper_colour(true, rng);
     let texture = Texture::draw(rng);
     let back = map.inverse();
     let area = frame.sheet;

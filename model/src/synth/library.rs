@@ -225,6 +225,8 @@ fn read_strokes(file: &Path) -> Result<Vec<(String, Vec<Stroke>)>, String> {
     #[derive(serde::Deserialize)]
     struct Sample {
         char: String,
+        // Absent where a sample is recorded in another form, such as SVG paths.
+        #[serde(default)]
         strokes: Lines,
     }
     #[derive(serde::Deserialize)]

@@ -23,7 +23,7 @@ pub(crate) struct Picture {
 }
 
 /// A numeral of which less is seen is not drawn at all, unless only a trace of it is.
-const VISIBLE: f32 = 0.62;
+const VISIBLE: f32 = 0.72;
 /// Of 二 and 三 and others that become another numeral when cut.
 const VISIBLE_STRICT: f32 = 0.86;
 const TRACE: f32 = 0.15;
@@ -189,10 +189,12 @@ impl Page<'_> {
         let ink = luma(hand.ink);
         let (cx, cy) = ((rect.left + rect.right) / 2.0, (rect.top + rect.bottom) / 2.0);
         let step = size * 0.25;
+        // A photograph is busy: ink must stand out more to be read.
+        let least = if self.material == Material::Photo { 0.33 } else { 0.17 };
         let spots = [(0.0, 0.0), (-step, -step), (step, -step), (-step, step), (step, step)];
         let clear = |&&(dx, dy): &&(f32, f32)| {
             let ground = luma(self.canvas.sample(cx + dx, cy + dy));
-            (ground - ink).abs() * hand.opacity > 0.17
+            (ground - ink).abs() * hand.opacity > least
         };
         // Lines and writing may pass below some of them.
         spots.iter().filter(clear).count() >= 4
