@@ -9,6 +9,18 @@ pub const MAX_DETECTIONS: usize = 300;
 
 const MAGIC: u32 = u32::from_le_bytes(*b"HJDT");
 
+/// Names of the shipped model's classes, 0 to 9.
+pub const NUMERALS: [&str; 10] = ["一", "二", "三", "四", "五", "六", "七", "八", "九", "十"];
+
+/// The numeral of a class, or `class N` for one that the shipped model does not have.
+#[must_use]
+pub fn numeral(class: u16) -> std::borrow::Cow<'static, str> {
+    match NUMERALS.get(usize::from(class)) {
+        Some(name) => (*name).into(),
+        None => format!("class {class}").into(),
+    }
+}
+
 /// One found object, 32 bytes. The box is in pixels of the source frame, `x1 < x2`, `y1 < y2`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, FromBytes, IntoBytes, Immutable, KnownLayout)]

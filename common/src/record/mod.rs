@@ -8,8 +8,8 @@ mod frame;
 mod stats;
 
 pub use detection::{
-    Backend, Detection, DetectionHeader, DetectionRecord, MAX_DETECTIONS, RecordError, Status,
-    Times,
+    Backend, Detection, DetectionHeader, DetectionRecord, MAX_DETECTIONS, NUMERALS, RecordError,
+    Status, Times, numeral,
 };
 pub use frame::{FrameFlags, FrameMeta, PixelFormat};
 pub use stats::{Metric, MetricId, StageStats};

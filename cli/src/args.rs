@@ -1,0 +1,258 @@
+//! The command line: what can be said. What it means is decided in the command's own module.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use hanja_common::config::Config;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Finds handwritten hanja numerals 一 to 十 in a camera's picture, in real time.
+#[derive(Debug, Parser)]
+#[command(name = "hanja", version, about, after_help = "Without a command: hanja run.")]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+}
+
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct Global {
+    /// Directory of the control sockets [default: systemd's, else $XDG_RUNTIME_DIR/hanja, else a per-user temporary one]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) runtime_dir: Option<PathBuf>,
+    /// Configuration file (TOML); flags win over it
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// What to log: error, warn, info, debug, or per module like hanja_infer=debug
+    #[arg(long, global = true, value_name = "FILTER")]
+    pub(crate) log: Option<String>,
+}
+
+impl Global {
+    pub(crate) fn runtime_dir(&self) -> PathBuf {
+        self.runtime_dir
+            .clone()
+            .unwrap_or_else(hanja_common::stage::RuntimeDir::default_path)
+    }
+
+    pub(crate) fn config(&self) -> anyhow::Result<Config> {
+        Ok(self.config.as_deref().map(Config::load).transpose()?.unwrap_or_default())
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run all three stages, supervised, until Ctrl-C (the default)
+    Run(Box<RunArgs>),
+    /// Run the capture stage: source to frames
+    Capture(CaptureArgs),
+    /// Run the infer stage: frames to detections
+    Infer(InferArgs),
+    /// Run the render stage: the web view
+    Render(RenderArgs),
+    /// Print what passes through a ring, without disturbing it
+    Tap(TapArgs),
+    /// Find numerals in picture files, without daemons
+    Detect(DetectArgs),
+    /// Say what this machine has and what is missing
+    Doctor(DoctorArgs),
+    /// Measure
+    Bench(BenchArgs),
+}
+
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct CaptureArgs {
+    /// Where frames come from: auto, v4l2:/dev/video0?size=640x480&fps=30&format=auto, dir:PATH?fps=30&loop=1,
+    /// file:CLIP (Y4M, MJPEG, AVI-MJPEG), y4m:- (standard input), synth:?size=640x480&fps=30&seed=1&glyphs=3
+    #[arg(long, value_name = "URI")]
+    pub(crate) source: Option<String>,
+}
+
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct InferArgs {
+    /// YOLOv5 ONNX file [default: the one inside the executable]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) model: Option<PathBuf>,
+    /// What computes: auto, tensorrt, onnxruntime or rten
+    #[arg(long, value_name = "NAME")]
+    pub(crate) backend: Option<String>,
+    /// Least score of a detection [default: 0.4]
+    #[arg(long, value_name = "0..1")]
+    pub(crate) conf: Option<f32>,
+    /// Overlap above which the weaker of two boxes of a class goes [default: 0.45]
+    #[arg(long, value_name = "0..1")]
+    pub(crate) iou: Option<f32>,
+    /// Long side of the model's input in pixels, a multiple of 32 [default: 416]
+    #[arg(long, value_name = "PIXELS")]
+    pub(crate) size: Option<u32>,
+    /// Threads of the CPU backend [default: all cores]
+    #[arg(long, value_name = "N")]
+    pub(crate) threads: Option<usize>,
+}
+
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct RenderArgs {
+    /// Address of the web view, or off [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) http: Option<String>,
+    /// Secret the web view asks for; needed beyond loopback
+    #[arg(long, value_name = "SECRET", env = "HANJA_TOKEN", hide_env_values = true)]
+    pub(crate) token: Option<String>,
+}
+
+#[derive(Debug, Default, Args)]
+pub(crate) struct RunArgs {
+    #[command(flatten)]
+    pub(crate) capture: CaptureArgs,
+    #[command(flatten)]
+    pub(crate) infer: InferArgs,
+    #[command(flatten)]
+    pub(crate) render: RenderArgs,
+    /// Stop after this time, for example 10s or 2m
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    pub(crate) duration: Option<Duration>,
+    /// Write frames, fps and latencies of the run to this file at the end
+    #[arg(long, value_name = "FILE.json")]
+    pub(crate) summary: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TapTopic {
+    /// One record per frame infer looked at
+    Detections,
+    /// The pictures
+    Frames,
+    /// Each stage about itself, once a second
+    Stats,
+    /// What synth:?truth=1 drew where
+    Truth,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FrameFormat {
+    /// The camera's own bytes, one frame after the other
+    Raw,
+    /// JPEG pictures, one after the other
+    Jpeg,
+    /// YUV4MPEG2, for ffmpeg and ffplay
+    Y4m,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TapArgs {
+    /// Which ring
+    pub(crate) topic: TapTopic,
+    /// One JSON object a line (for frames: their metadata)
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Stop after so many
+    #[arg(long, value_name = "N")]
+    pub(crate) count: Option<u64>,
+    /// How frames are written to standard output
+    #[arg(long, value_enum, default_value = "raw")]
+    pub(crate) format: FrameFormat,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DetectArgs {
+    /// Pictures, or directories of pictures
+    #[arg(required = true, value_name = "FILES|DIRS")]
+    pub(crate) paths: Vec<PathBuf>,
+    /// One JSON object per picture
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Write copies with the boxes drawn into this directory
+    #[arg(long, value_name = "DIR")]
+    pub(crate) save: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) infer: InferArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArgs {
+    /// As one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum BenchWhat {
+    /// The whole pipeline with the web view open, against the bare model on the same cores
+    Pipeline,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BenchArgs {
+    /// What to measure
+    pub(crate) what: BenchWhat,
+    /// As one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Rounds; the two sides are interleaved, medians are reported
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub(crate) rounds: u32,
+    #[command(flatten)]
+    pub(crate) infer: InferArgs,
+}
+
+impl CaptureArgs {
+    pub(crate) fn apply(&self, config: &mut Config) {
+        set(&mut config.capture.source, &self.source);
+    }
+}
+
+impl InferArgs {
+    pub(crate) fn apply(&self, config: &mut Config) -> anyhow::Result<()> {
+        let c = &mut config.infer;
+        if self.model.is_some() {
+            c.model.clone_from(&self.model);
+        }
+        set(&mut c.backend, &self.backend);
+        set(&mut c.conf, &self.conf);
+        set(&mut c.iou, &self.iou);
+        set(&mut c.size, &self.size);
+        c.threads = self.threads.or(c.threads);
+        Ok(config.check(Path::new("command line"))?)
+    }
+}
+
+impl RenderArgs {
+    pub(crate) fn apply(&self, config: &mut Config) {
+        set(&mut config.render.http, &self.http);
+        if self.token.is_some() {
+            config.render.token.clone_from(&self.token);
+        }
+    }
+}
+
+fn set<T: Clone>(target: &mut T, value: &Option<T>) {
+    if let Some(value) = value {
+        target.clone_from(value);
+    }
+}
+
+fn parse_duration(text: &str) -> Result<Duration, String> {
+    let duration = humantime::parse_duration(text)
+        .or_else(|e| text.parse::<u32>().map(|s| Duration::from_secs(s.into())).map_err(|_| e))
+        .map_err(|e| format!("{e}; use for example 10s, 500ms or 2m"))?;
+    if duration.is_zero() { Err("must be more than nothing".into()) } else { Ok(duration) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn durations() {
+        assert_eq!(parse_duration("10s"), Ok(Duration::from_secs(10)));
+        assert_eq!(parse_duration("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(parse_duration("7"), Ok(Duration::from_secs(7)));
+        assert!(parse_duration("0s").is_err() && parse_duration("soon").is_err());
+    }
+}

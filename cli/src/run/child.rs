@@ -1,0 +1,245 @@
+//! One supervised stage: spawn, forward its log with its name in front, restart with back-off, stop.
+
+use super::notify::Notice;
+use crate::stage::SUPERVISED;
+use anyhow::Context;
+use hanja_common::config::Config;
+use hanja_common::stage::StageName;
+use hanja_common::telemetry::FPS_TARGET;
+use std::ffi::OsString;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::Path;
+use std::process::{Command, ExitStatus, Stdio};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// The first restart comes at once: most crashes are one-off, and every 100 ms are three frames.
+const BACK_OFF: [Duration; 6] = [
+    Duration::from_millis(20),
+    Duration::from_millis(200),
+    Duration::from_millis(500),
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+    Duration::from_secs(5),
+];
+/// A stage that ran this long starts again from the first back-off.
+const HEALTHY: Duration = Duration::from_secs(10);
+
+/// Why the pipeline should end.
+#[derive(Debug)]
+pub(super) enum Ended {
+    /// Capture reached the end of its source.
+    Source,
+    /// A stage cannot start; its own last line says why.
+    Failed(String),
+}
+
+#[derive(Debug)]
+pub(super) struct Child {
+    stage: StageName,
+    arguments: Vec<OsString>,
+    environment: Vec<(&'static str, OsString)>,
+    stdin: bool,
+    process: Option<std::process::Child>,
+    log: Option<JoinHandle<String>>,
+    /// Was ready in any life: its configuration is good, so a failure now is worth a retry.
+    proven: bool,
+    started: Instant,
+    respawn_at: Option<Instant>,
+    failures: usize,
+    restarts: u32,
+}
+
+impl Child {
+    pub(super) fn new(
+        stage: StageName,
+        config: &Config,
+        runtime_dir: &Path,
+        notify: &Path,
+        log: Option<&str>,
+    ) -> Self {
+        let mut arguments: Vec<OsString> = vec![stage.name().into()];
+        let mut flag = |name: &str, value: OsString| {
+            let mut argument = OsString::from(format!("--{name}="));
+            argument.push(value);
+            arguments.push(argument);
+        };
+        flag("runtime-dir", runtime_dir.into());
+        // The once-a-second lines of three stages would drown the supervisor's one.
+        flag("log", format!("{},{FPS_TARGET}=off", log.unwrap_or("info")).into());
+        let mut environment = vec![
+            ("NOTIFY_SOCKET", notify.into()),
+            (SUPERVISED, std::process::id().to_string().into()),
+        ];
+        match stage {
+            StageName::Capture => flag("source", config.capture.source.clone().into()),
+            StageName::Infer => {
+                let c = &config.infer;
+                if let Some(model) = &c.model {
+                    flag("model", model.into());
+                }
+                flag("backend", c.backend.clone().into());
+                flag("conf", c.conf.to_string().into());
+                flag("iou", c.iou.to_string().into());
+                flag("size", c.size.to_string().into());
+                if let Some(threads) = c.threads {
+                    flag("threads", threads.to_string().into());
+                }
+            }
+            StageName::Render => {
+                flag("http", config.render.http.clone().into());
+                if let Some(token) = &config.render.token {
+                    environment.push(("HANJA_TOKEN", token.into())); // not on a command line that ps shows
+                }
+            }
+        }
+        let stdin = stage == StageName::Capture && config.capture.source.starts_with("y4m:-");
+        let started = Instant::now();
+        Self {
+            stage,
+            arguments,
+            environment,
+            stdin,
+            process: None,
+            log: None,
+            proven: false,
+            started,
+            respawn_at: None,
+            failures: 0,
+            restarts: 0,
+        }
+    }
+
+    pub(super) fn stage(&self) -> StageName {
+        self.stage
+    }
+
+    pub(super) fn restarts(&self) -> u32 {
+        self.restarts
+    }
+
+    pub(super) fn spawn(&mut self) -> anyhow::Result<()> {
+        let exe = std::env::current_exe().context("cannot find this program's own file")?;
+        let mut command = Command::new(exe);
+        command
+            .args(&self.arguments)
+            .envs(self.environment.iter().map(|(k, v)| (k, v)))
+            .stdin(if self.stdin { Stdio::inherit() } else { Stdio::null() })
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            // Ctrl-C reaches the supervisor alone, which then stops the stages in order.
+            .process_group(0);
+        let mut process =
+            command.spawn().with_context(|| format!("cannot start {}", self.stage.name()))?;
+        let stderr = process.stderr.take();
+        let prefix = self.stage.name();
+        self.log = stderr.map(|pipe| std::thread::spawn(move || forward(pipe, prefix)));
+        self.process = Some(process);
+        self.started = Instant::now();
+        self.respawn_at = None;
+        Ok(())
+    }
+
+    pub(super) fn noticed(&mut self, notice: &Notice) {
+        if notice.ready {
+            self.proven = true;
+        }
+        if let Some(status) = &notice.status {
+            super::say(&format!("{:8}| {status}", self.stage.name()));
+        }
+    }
+
+    /// Looks after the process: collects it if it ended, starts it again when its time has come.
+    pub(super) fn check(&mut self) -> anyhow::Result<Option<Ended>> {
+        if let Some(at) = self.respawn_at {
+            if Instant::now() >= at {
+                self.restarts += 1;
+                self.spawn()?;
+            }
+            return Ok(None);
+        }
+        let Some(process) = &mut self.process else { return Ok(None) };
+        let Some(status) = process.try_wait()? else { return Ok(None) };
+        self.process = None;
+        let last_line = self.log.take().and_then(|t| t.join().ok()).unwrap_or_default();
+        if status.success() && self.stage == StageName::Capture {
+            return Ok(Some(Ended::Source));
+        }
+        if !self.proven && status.code().is_some() {
+            // It said why and gave up by itself; again would be the same.
+            let why = last_line.strip_prefix("hanja: ").unwrap_or(&last_line).to_owned();
+            return Ok(Some(Ended::Failed(why)));
+        }
+        if self.started.elapsed() > HEALTHY {
+            self.failures = 0;
+        }
+        let pause = BACK_OFF[self.failures.min(BACK_OFF.len() - 1)];
+        self.failures += 1;
+        let how = describe(status);
+        super::say(&format!("{} {how}; starting it again in {pause:?}", self.stage.name()));
+        self.respawn_at = Some(Instant::now() + pause);
+        Ok(None)
+    }
+
+    /// Asks the process to end.
+    pub(super) fn terminate(&mut self) {
+        self.respawn_at = None;
+        if let Some(process) = &self.process {
+            let pid = rustix::process::Pid::from_child(process);
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+        }
+    }
+
+    /// Whether the process is still there.
+    pub(super) fn running(&mut self) -> bool {
+        self.process.as_mut().is_some_and(|p| matches!(p.try_wait(), Ok(None)))
+    }
+
+    /// Makes sure it is gone, however it feels about it, and its log is out.
+    pub(super) fn kill(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            if matches!(process.try_wait(), Ok(None)) {
+                super::say(&format!("{} does not end: killing it", self.stage.name()));
+                let _ = process.kill();
+            }
+            let _ = process.wait();
+        }
+        if let Some(log) = self.log.take() {
+            let _ = log.join();
+        }
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+fn describe(status: ExitStatus) -> String {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("ended with exit status {code}"),
+        (None, Some(signal)) => format!("was killed by signal {signal}"),
+        (None, None) => "ended".into(),
+    }
+}
+
+/// Copies a child's log line by line; returns the last line.
+fn forward(pipe: impl Read, prefix: &str) -> String {
+    let mut last = String::new();
+    // `take` bounds a line, so that a child gone mad cannot fill our memory.
+    let mut reader = BufReader::new(pipe);
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        match reader.by_ref().take(64 << 10).read_until(b'\n', &mut line) {
+            Ok(0) | Err(_) => return last,
+            Ok(_) => {}
+        }
+        let text = String::from_utf8_lossy(&line);
+        let text = text.trim_end();
+        let _ = writeln!(std::io::stderr().lock(), "{prefix:8}| {text}");
+        text.clone_into(&mut last);
+    }
+}

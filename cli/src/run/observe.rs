@@ -1,0 +1,262 @@
+//! What the supervisor sees of its own pipeline, through taps like anybody else's: rates, latencies, the books.
+
+use hanja_common::ledger::{Ledger, Totals};
+use hanja_common::record::{Backend, DetectionRecord, FrameMeta, MetricId, StageStats, Status, Times};
+use hanja_common::ring::{Sample, Topic};
+use hanja_common::stage::StageName;
+use hanja_common::TapSubscriber;
+use hdrhistogram::Histogram;
+use std::fmt::Write as _;
+use std::path::Path;
+use std::time::{Duration, Instant};
+use zerocopy::FromBytes;
+
+/// Spans that get a histogram, with their names in the summary. `capture` + `infer` = end to end.
+const SPANS: [(&str, fn(&Times) -> (u64, u64)); 11] = [
+    ("capture", |t| (t.sensor, t.published)),
+    ("infer", |t| (t.published, t.detections_published)),
+    ("dequeue", |t| (t.sensor, t.dequeued)),
+    ("publish", |t| (t.dequeued, t.published)),
+    ("queue", |t| (t.published, t.acquired)),
+    ("preprocess", |t| (t.acquired, t.preprocessed)),
+    ("submit", |t| (t.preprocessed, t.submitted)),
+    ("inference", |t| (t.submitted, t.inferred)),
+    ("postprocess", |t| (t.inferred, t.postprocessed)),
+    ("announce", |t| (t.postprocessed, t.detections_published)),
+    ("end_to_end", |t| (t.sensor, t.detections_published)),
+];
+
+/// A latency over the whole run, milliseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize)]
+pub(super) struct Quantiles {
+    pub(super) p50: f64,
+    pub(super) p99: f64,
+}
+
+/// Everything the summary needs.
+#[derive(Debug)]
+pub(super) struct Report {
+    pub(super) seconds: f64,
+    pub(super) backend: Backend,
+    pub(super) model: String,
+    pub(super) totals: Totals,
+    pub(super) detections: u64,
+    pub(super) fps: [f64; 3],
+    pub(super) latency: Vec<(&'static str, Quantiles)>,
+}
+
+/// The newest word of one stage.
+#[derive(Debug)]
+struct StageView {
+    tap: TapSubscriber,
+    stats: Option<StageStats>,
+    /// Frames of earlier lives of the stage.
+    earlier: u64,
+    first_ns: u64,
+}
+
+#[derive(Debug)]
+pub(super) struct Observer {
+    started: Instant,
+    detections: TapSubscriber,
+    frames: TapSubscriber,
+    stages: [StageView; 3],
+    sample: Sample,
+    frame_sample: Sample,
+    ledger: Ledger,
+    histograms: Vec<Histogram<u64>>,
+    /// Render's own words: median and 99th percentile of each second, weighted by its count.
+    deliver: (Histogram<u64>, Histogram<u64>),
+    last: Option<DetectionRecord>,
+    newest_frame: (u64, u64),
+    found: u64,
+    first_said: bool,
+}
+
+impl Observer {
+    pub(super) fn new(dir: &Path) -> Self {
+        let histogram = || Histogram::new(3).unwrap_or_else(|_| unreachable!("3 digits are allowed"));
+        let view = |stage| StageView {
+            tap: TapSubscriber::new(dir, stage, Topic::Stats),
+            stats: None,
+            earlier: 0,
+            first_ns: 0,
+        };
+        Self {
+            started: Instant::now(),
+            detections: TapSubscriber::new(dir, StageName::Infer, Topic::Detections),
+            frames: TapSubscriber::new(dir, StageName::Capture, Topic::Frames),
+            stages: StageName::ALL.map(view),
+            sample: Sample::default(),
+            frame_sample: Sample::default(),
+            ledger: Ledger::default(),
+            histograms: SPANS.iter().map(|_| histogram()).collect(),
+            deliver: (histogram(), histogram()),
+            last: None,
+            newest_frame: (0, 0),
+            found: 0,
+            first_said: false,
+        }
+    }
+
+    /// Takes in everything that is new; waits at most `timeout` for a detection record.
+    pub(super) fn poll(&mut self, timeout: Duration) {
+        self.take_stats();
+        self.take_frame();
+        let mut wait = timeout;
+        // Bounded, so that a fast stream cannot keep the supervisor from its children.
+        for _ in 0..64 {
+            if !self.detections.next(&mut self.sample, wait) {
+                break;
+            }
+            wait = Duration::ZERO;
+            self.take_record();
+        }
+    }
+
+    fn take_record(&mut self) {
+        let record = match DetectionRecord::from_bytes(&self.sample.payload) {
+            Ok(record) => record,
+            Err(e) => {
+                super::say(&format!("infer published something that is not a detection record: {e}"));
+                return;
+            }
+        };
+        self.take_frame(); // the ledger wants to know the frame before its record
+        self.ledger.record(&record.header);
+        self.found += record.detections.len() as u64;
+        if record.header.status == Status::Ok as u16 {
+            for (histogram, (_, span)) in self.histograms.iter_mut().zip(&SPANS) {
+                let (from, to) = span(&record.header.times);
+                if from != 0 && to >= from {
+                    histogram.saturating_record((to - from) / 1000);
+                }
+            }
+        }
+        if !self.first_said && !record.detections.is_empty() {
+            self.first_said = true;
+            let ms = self.started.elapsed().as_millis();
+            super::say(&format!("first detection {ms} ms after the start: {}", labels(&record, 1)));
+        }
+        self.last = Some(record);
+    }
+
+    fn take_frame(&mut self) {
+        // Until there is no news: at a change of generation the old one's last frame comes first.
+        while self.frames.newest_meta(&mut self.frame_sample, Duration::ZERO) {
+            let Ok((meta, _)) = FrameMeta::read_from_prefix(&self.frame_sample.meta) else { return };
+            self.newest_frame = (meta.generation, meta.seq);
+            self.ledger.frame(&meta);
+        }
+    }
+
+    fn take_stats(&mut self) {
+        for view in &mut self.stages {
+            while view.tap.next(&mut self.sample, Duration::ZERO) {
+                let Ok(stats) = StageStats::from_bytes(&self.sample.payload) else { continue };
+                if let Some(old) = view.stats.filter(|old| old.pid != stats.pid) {
+                    view.earlier += old.frames_total;
+                }
+                if view.first_ns == 0 {
+                    view.first_ns = stats.started_ns;
+                }
+                if let Some(m) = stats.metric(MetricId::Deliver) {
+                    let n = u64::from(m.count);
+                    self.deliver.0.saturating_record_n(m.p50_us.into(), n);
+                    self.deliver.1.saturating_record_n(m.p99_us.into(), n);
+                }
+                view.stats = Some(stats);
+            }
+        }
+    }
+
+    /// Waits until the newest frame is inferred, at most `timeout`.
+    pub(super) fn drain(&mut self, timeout: Duration) {
+        let deadline = Instant::now() + timeout;
+        while Instant::now() < deadline {
+            self.poll(Duration::from_millis(10));
+            let done = self.last.as_ref().map(|r| (r.header.frame_generation, r.header.frame_seq));
+            if done.is_some_and(|done| done >= self.newest_frame) {
+                return;
+            }
+        }
+    }
+
+    /// One readable line: rates, latencies, what is seen.
+    pub(super) fn line(&self) -> String {
+        let mut line = String::from("fps");
+        for (stage, view) in StageName::ALL.iter().zip(&self.stages) {
+            let _ = match &view.stats {
+                Some(stats) => write!(line, "  {} {:.1}", stage.name(), stats.fps()),
+                None => write!(line, "  {} -", stage.name()),
+            };
+        }
+        let metric = |id| self.stages[1].stats.as_ref().and_then(|s| s.metric(id).copied());
+        for (name, id) in [("inference", MetricId::Inference), ("end to end", MetricId::EndToEnd)] {
+            if let Some(m) = metric(id).filter(|m| m.count > 0) {
+                let (p50, p99) = (f64::from(m.p50_us) / 1e3, f64::from(m.p99_us) / 1e3);
+                let _ = write!(line, " | {name} p50 {p50:.1} p99 {p99:.1} ms");
+            }
+        }
+        match &self.last {
+            Some(record) if record.detections.is_empty() => line.push_str(" | nothing in sight"),
+            Some(record) => {
+                let _ = write!(line, " | {}", labels(record, 6));
+            }
+            None => line.push_str(" | no detections yet"),
+        }
+        line
+    }
+
+    /// Last look after all stages have ended; rings outlive their writers.
+    pub(super) fn finish(mut self) -> Report {
+        self.poll(Duration::ZERO);
+        self.take_frame();
+        let ms = |h: &Histogram<u64>, q| h.value_at_quantile(q) as f64 / 1000.0;
+        let quantiles = |p50: &Histogram<u64>, p99: &Histogram<u64>| Quantiles {
+            p50: ms(p50, 0.5),
+            p99: ms(p99, 0.99),
+        };
+        let mut latency: Vec<_> = SPANS
+            .iter()
+            .zip(&self.histograms)
+            .map(|((name, _), h)| (*name, quantiles(h, h)))
+            .collect();
+        latency.push(("render", quantiles(&self.deliver.0, &self.deliver.1)));
+        let fps = [0, 1, 2].map(|i| self.stages[i].mean_fps());
+        let last = self.last.as_ref();
+        Report {
+            seconds: self.started.elapsed().as_secs_f64(),
+            backend: last.map_or(Backend::None, DetectionRecord::backend),
+            model: self.stages[1].stats.as_ref().map(StageStats::what).unwrap_or_default(),
+            totals: self.ledger.close(),
+            detections: self.found,
+            fps,
+            latency,
+        }
+    }
+}
+
+impl StageView {
+    /// Frames per second from the first life's start to the last word.
+    fn mean_fps(&self) -> f64 {
+        let Some(stats) = &self.stats else { return 0.0 };
+        let seconds = stats.t_ns.saturating_sub(self.first_ns) as f64 / 1e9;
+        if seconds > 0.0 { (self.earlier + stats.frames_total) as f64 / seconds } else { 0.0 }
+    }
+}
+
+/// The best `most` detections in words.
+fn labels(record: &DetectionRecord, most: usize) -> String {
+    let mut best: Vec<_> = record.detections.iter().collect();
+    best.sort_by(|a, b| b.score.total_cmp(&a.score));
+    let words = best
+        .iter()
+        .take(most)
+        .map(|d| format!("{} {:.2}", hanja_common::record::numeral(d.class), d.score));
+    let mut text = words.collect::<Vec<_>>().join("  ");
+    if best.len() > most {
+        let _ = write!(text, "  and {} more", best.len() - most);
+    }
+    text
+}

@@ -1,0 +1,298 @@
+//! The books of the frames: captured = inferred + skipped(reason) + lost, to the last frame, across restarts.
+//!
+//! Two independent witnesses are compared. Frame metadata says how many frames each generation of capture produced,
+//! dropped and lost; detection records say how many each life of infer handled, and how. Frames between the two are
+//! given a reason by where the gap lies. Inside one life of infer on one generation of frames there may be no gap:
+//! what is missing there is booked as `unexplained`, which is a bug, not a reason.
+
+use crate::record::{DetectionHeader, FrameMeta};
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// Totals of a run.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Totals {
+    /// Frames the source produced, including those lost in the driver.
+    pub captured: u64,
+    /// Frames the model ran on.
+    pub inferred: u64,
+    /// Frames it did not run on, by reason: `busy` (a newer one was there), `undecodable`, `no_signal`, `ring_full`
+    /// (every slot leased), `startup`, `infer_restart`, `capture_restart`, `shutdown`, `unexplained`.
+    pub skipped: BTreeMap<&'static str, u64>,
+    /// Frames the driver lost, by its own sequence numbers.
+    pub lost: u64,
+}
+
+impl Totals {
+    /// Whether the books balance, with nothing unexplained.
+    #[must_use]
+    pub fn balanced(&self) -> bool {
+        let skipped: u64 = self.skipped.values().sum();
+        let explained = !self.skipped.contains_key("unexplained");
+        explained && self.captured == self.inferred + skipped + self.lost
+    }
+}
+
+/// What one life of infer has handled so far.
+#[derive(Clone, Copy, Debug, Default)]
+struct Handled {
+    inferred: u64,
+    busy: u64,
+    undecodable: u64,
+    no_signal: u64,
+}
+
+impl Handled {
+    fn of(h: &DetectionHeader) -> Self {
+        Self {
+            inferred: h.inferred_total,
+            busy: h.skipped_busy_total,
+            undecodable: h.skipped_undecodable_total,
+            no_signal: h.skipped_no_signal_total,
+        }
+    }
+
+    fn sum(self) -> u64 {
+        self.inferred + self.busy + self.undecodable + self.no_signal
+    }
+
+    /// Growth since `earlier` in the same life; `None` if a counter ran backwards.
+    fn since(self, earlier: Self) -> Option<Self> {
+        Some(Self {
+            inferred: self.inferred.checked_sub(earlier.inferred)?,
+            busy: self.busy.checked_sub(earlier.busy)?,
+            undecodable: self.undecodable.checked_sub(earlier.undecodable)?,
+            no_signal: self.no_signal.checked_sub(earlier.no_signal)?,
+        })
+    }
+}
+
+/// Keeps the books. Feed it the newest frame metadata and every detection record, in order; missing some of either
+/// does no harm, since both carry totals.
+#[derive(Clone, Debug, Default)]
+pub struct Ledger {
+    totals: Totals,
+    /// Newest metadata of every generation, oldest first; those before `at` are closed.
+    frames: Vec<FrameMeta>,
+    /// Generation and number of the newest frame that is accounted for.
+    at: (u64, u64),
+    infer_generation: u64,
+    handled: Handled,
+}
+
+impl Ledger {
+    /// Takes in the newest frame's metadata.
+    pub fn frame(&mut self, meta: &FrameMeta) {
+        match self
+            .frames
+            .iter_mut()
+            .find(|f| f.generation == meta.generation)
+        {
+            Some(known) if known.seq < meta.seq => *known = *meta,
+            Some(_) => {}
+            None => {
+                self.frames.push(*meta);
+                self.frames.sort_by_key(|f| f.generation);
+            }
+        }
+    }
+
+    /// Takes in a detection record's head.
+    pub fn record(&mut self, h: &DetectionHeader) {
+        let new_life = h.generation != self.infer_generation;
+        let base = if new_life {
+            Handled::default()
+        } else {
+            self.handled
+        };
+        let now = Handled::of(h);
+        let Some(grown) = now.since(base) else { return };
+        let first_life = self.infer_generation == 0;
+        let crossed = h.frame_generation != self.at.0;
+        let between = self.advance_to(h.frame_generation, h.frame_seq);
+        let reason = match (first_life, new_life, crossed) {
+            (true, _, _) => "startup",
+            (_, true, _) => "infer_restart",
+            (_, _, true) => "capture_restart",
+            _ => "unexplained",
+        };
+        self.book(reason, between.saturating_sub(grown.sum()));
+        self.totals.inferred += grown.inferred;
+        self.book("busy", grown.busy);
+        self.book("undecodable", grown.undecodable);
+        self.book("no_signal", grown.no_signal);
+        self.infer_generation = h.generation;
+        self.handled = now;
+    }
+
+    /// Frames published from where we stand up to and including (`generation`, `seq`).
+    fn advance_to(&mut self, generation: u64, seq: u64) -> u64 {
+        let (from_generation, from_seq) = self.at;
+        self.at = (generation, seq);
+        if generation == from_generation {
+            return seq.saturating_sub(from_seq);
+        }
+        let passed: u64 = self
+            .frames
+            .iter()
+            .filter(|f| f.generation >= from_generation && f.generation < generation)
+            .map(|f| f.seq)
+            .sum();
+        passed.saturating_sub(from_seq) + seq
+    }
+
+    fn book(&mut self, reason: &'static str, n: u64) {
+        if n > 0 {
+            *self.totals.skipped.entry(reason).or_default() += n;
+        }
+    }
+
+    /// Totals up to the newest record; frames after it are not in the books yet.
+    #[must_use]
+    pub fn totals(&self) -> &Totals {
+        &self.totals
+    }
+
+    /// Closes the books: frames nobody took any more are booked as `shutdown` (or `capture_restart` where capture
+    /// went on in a newer generation).
+    #[must_use]
+    pub fn close(mut self) -> Totals {
+        let (generation, seq) = self.at;
+        let last = self.frames.last().map_or(0, |f| f.generation);
+        let left: Vec<_> = self
+            .frames
+            .iter()
+            .filter(|f| f.generation >= generation)
+            .copied()
+            .collect();
+        for f in left {
+            let done = if f.generation == generation { seq } else { 0 };
+            let reason = if f.generation == last {
+                "shutdown"
+            } else {
+                "capture_restart"
+            };
+            self.book(reason, f.seq.saturating_sub(done));
+        }
+        let published: u64 = self.frames.iter().map(|f| f.seq).sum();
+        let dropped: u64 = self.frames.iter().map(|f| f.dropped_total).sum();
+        self.totals.lost = self.frames.iter().map(|f| f.lost_total).sum();
+        self.book("ring_full", dropped);
+        self.totals.captured = published + dropped + self.totals.lost;
+        self.totals
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::DetectionRecord;
+    use proptest::prelude::*;
+
+    fn meta(generation: u64, seq: u64) -> FrameMeta {
+        FrameMeta {
+            generation,
+            seq,
+            ..FrameMeta::zeroed()
+        }
+    }
+
+    /// A life of infer as the real one counts.
+    struct Infer {
+        head: DetectionHeader,
+        last: (u64, u64),
+    }
+
+    impl Infer {
+        fn start(generation: u64) -> Self {
+            let head = DetectionHeader {
+                generation,
+                ..DetectionRecord::default().header
+            };
+            Self { head, last: (0, 0) }
+        }
+
+        fn take(&mut self, generation: u64, seq: u64) -> DetectionHeader {
+            if self.last.0 == generation {
+                self.head.skipped_busy_total += seq - self.last.1 - 1;
+            }
+            self.last = (generation, seq);
+            self.head.inferred_total += 1;
+            self.head.frame_generation = generation;
+            self.head.frame_seq = seq;
+            self.head
+        }
+    }
+
+    #[test]
+    fn a_plain_run() {
+        let mut l = Ledger::default();
+        let mut infer = Infer::start(5);
+        for seq in [3, 4, 6] {
+            l.frame(&FrameMeta {
+                lost_total: 2,
+                dropped_total: 1,
+                ..meta(1, seq)
+            });
+            l.record(&infer.take(1, seq));
+        }
+        l.frame(&FrameMeta {
+            lost_total: 2,
+            dropped_total: 1,
+            ..meta(1, 8)
+        });
+        let t = l.close();
+        assert!(t.balanced(), "{t:?}");
+        assert_eq!((t.captured, t.inferred, t.lost), (11, 3, 2));
+        let want = [
+            ("busy", 1),
+            ("ring_full", 1),
+            ("shutdown", 2),
+            ("startup", 2),
+        ];
+        assert_eq!(t.skipped, BTreeMap::from(want));
+    }
+
+    #[test]
+    fn a_frame_nobody_counted_is_unexplained() {
+        let mut l = Ledger::default();
+        let mut infer = Infer::start(5);
+        l.frame(&meta(1, 1));
+        l.record(&infer.take(1, 1));
+        l.frame(&meta(1, 3));
+        infer.last.1 = 2; // infer "forgets" frame 2
+        l.record(&infer.take(1, 3));
+        let t = l.close();
+        assert_eq!(t.skipped["unexplained"], 1);
+        assert!(!t.balanced());
+    }
+
+    proptest! {
+        /// Kills of either side, skipped frames, records the observer missed: the books always balance.
+        #[test]
+        fn balances_whatever_dies(steps in prop::collection::vec((0u8..10, 1u64..4, any::<bool>()), 1..60)) {
+            let mut l = Ledger::default();
+            let (mut generation, mut seq, mut published) = (1, 0, 0);
+            let mut infer = Infer::start(100);
+            let mut last_seen = true;
+            for (what, jump, observed) in steps {
+                match what {
+                    0 => { generation += 1; seq = 0; }
+                    1 if last_seen => infer = Infer::start(infer.head.generation + 1),
+                    _ => {
+                        seq += jump;
+                        published += jump;
+                        l.frame(&meta(generation, seq));
+                        let head = infer.take(generation, seq);
+                        last_seen = observed;
+                        if observed { l.record(&head); }
+                    }
+                }
+            }
+            if !last_seen { l.record(&infer.head.clone()); }
+            let t = l.close();
+            prop_assert_eq!(t.captured, published);
+            prop_assert_eq!(t.captured, t.inferred + t.skipped.values().sum::<u64>(), "{:?}", t);
+        }
+    }
+}
