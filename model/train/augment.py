@@ -86,7 +86,7 @@ def random_offset(rng, room):
     return rng.uniform(min(room, 0), max(room, 0))
 
 
-def single(sample, size, rng, low=0.6, high=1.6):
+def single(sample, size, rng, low=0.8, high=2.2):
     """One image at a random scale and place: (u8 [size, size, 3], boxes)."""
     image, boxes = sample
     canvas = blank(size, rng)
@@ -98,7 +98,7 @@ def single(sample, size, rng, low=0.6, high=1.6):
     return canvas, place(canvas, image, boxes, (0, 0, size, size), (sx, sy), offset)
 
 
-def mosaic(samples, size, rng, low=0.55, high=1.4):
+def mosaic(samples, size, rng, low=0.7, high=1.9):
     """Four images around a random centre: (u8 [size, size, 3], boxes). Shows small characters and many grounds."""
     canvas = blank(size, rng)
     cx, cy = (int(v) for v in rng.uniform(0.3 * size, 0.7 * size, 2))
@@ -117,8 +117,8 @@ def mosaic(samples, size, rng, low=0.55, high=1.4):
 def light(image, rng):
     """Contrast, brightness, gamma and tint by one table per channel; sometimes grey."""
     ramp = np.linspace(0, 1, 256)
-    gain, gamma = rng.uniform(0.65, 1.2), np.exp(rng.uniform(-0.4, 0.4))
-    lift = rng.uniform(-0.12, 0.10)
+    gain, gamma = rng.uniform(0.75, 1.2), np.exp(rng.uniform(-0.35, 0.35))
+    lift = rng.uniform(-0.08, 0.10)
     tint = 1 + rng.normal(0, 0.05, 3)
     table = (ramp[:, None] ** gamma * gain + lift) * tint
     table = (table.clip(0, 1) * 255).astype(np.uint8)
@@ -134,8 +134,8 @@ def grain(image, rng):
     if rng.random() < 0.15:
         picture = Image.fromarray(image).filter(ImageFilter.GaussianBlur(rng.uniform(0.4, 1.2)))
         image = np.asarray(picture)
-    if rng.random() < 0.35:
-        strength = rng.uniform(2, 12)
+    if rng.random() < 0.25:
+        strength = rng.uniform(2, 9)
         tile = rng.normal(0, strength, (64, image.shape[1], 3)).astype(np.int16)
         rows = np.concatenate([np.roll(tile, int(rng.integers(image.shape[1])), 1) for _ in range(-(-image.shape[0] // 64))])
         image = (image + rows[: image.shape[0]]).clip(0, 255).astype(np.uint8)

@@ -121,11 +121,6 @@ class Cache:
     def __len__(self):
         return len(self.pixels)
 
-    def sizes(self):
-        """Width and height of every label in pixels [n, 2]."""
-        boxes = np.concatenate(self.boxes)
-        return boxes[:, 3:] - boxes[:, 1:3]
-
     def sample(self, index):
         """(u8 [size, size, 3], boxes [n, 5]) of one picture."""
         return self.pixels[index], self.boxes[index]
@@ -177,6 +172,11 @@ class Batches:
             rows[:, 4:6] = boxes[:, 3:] - boxes[:, 1:3]
             labels.append(rows)
         return images, np.concatenate(labels)
+
+    def sizes(self, count=60):
+        """Widths and heights in pixels [n, 2] of the labels of `count` batches spread over the run, as trained on."""
+        steps = np.linspace(0, self.steps - 1, count).astype(int)
+        return np.concatenate([self.make(step)[1][:, 4:] for step in steps])
 
 
 _batches = None

@@ -271,9 +271,12 @@ def main(argv=None):
     torch.manual_seed(args.seed)
     start = time.monotonic()
     cache = Cache(args.data, args.size, args.cache or out / "cache")
-    fitted = anchors.fit(cache.sizes(), args.seed)
-    fit_share = anchors.recall(cache.sizes(), fitted.reshape(-1, 2))
-    print(f"{len(cache)} pictures, {len(cache.sizes())} labels, ready in {time.monotonic() - start:.0f} s", flush=True)
+    # Anchors answer for labels as augmented, not as drawn.
+    sizes = Batches(cache, args.batch, args.steps, args.seed).sizes()
+    fitted = anchors.fit(sizes, args.seed)
+    fit_share = anchors.recall(sizes, fitted.reshape(-1, 2))
+    print(f"{len(cache)} pictures ready in {time.monotonic() - start:.0f} s", flush=True)
+    print(f"label sizes, long side: {np.percentile(sizes.max(1), (5, 25, 50, 75, 95)).round()} px", flush=True)
     print(f"anchors {fitted.round(1).tolist()}, within reach of {100 * fit_share:.1f} % of labels", flush=True)
     checkpoint = out / "last.pt"
     if args.time_budget and checkpoint.exists():

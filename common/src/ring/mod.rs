@@ -33,6 +33,16 @@ pub use reader::Lease;
 use crate::record::ABI_MAJOR;
 use std::io;
 
+/// Whether this kernel can hold a ring: `Ok(true)` with every seal, `Ok(false)` without `F_SEAL_FUTURE_WRITE`.
+///
+/// # Errors
+/// No memfd, no memory, or no seals at all.
+pub fn probe() -> Result<bool, RingError> {
+    use std::os::fd::AsFd;
+    let (fd, _mapping) = memfd::create_mapped("hanja-probe", 4096, memfd::Writable::Existing)?;
+    Ok(memfd::Mapping::map(fd.as_fd(), 4096, true).is_err())
+}
+
 /// What a ring carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u16)]

@@ -159,7 +159,7 @@ fn low_resolution(canvas: &mut Canvas, factor: f32) {
 
 /// Contrast, gamma and white balance.
 fn tone(canvas: &mut Canvas, photographed: bool, rng: &mut impl Rng) {
-    let spread = if photographed { 0.09 } else { 0.03 };
+    let spread = if photographed { 0.07 } else { 0.03 };
     let balance: Colour = [0.0; 3].map(|_| 1.0 + rng.random_range(-spread..spread));
     let gain = if photographed { rng.random_range(0.68..1.1) } else { rng.random_range(0.92..1.06) };
     let black = rng.random_range(0.0..if photographed { 0.16 } else { 0.06 });

@@ -2,7 +2,7 @@
 //!
 //! Every glyph lives in its own frame: centre at the origin, longest side 1. A bitmap (scanned
 //! handwriting, a font) keeps its ink field and also the path found in it, so it can be shown as
-//! it is or written again with another pen; pen strokes have only the path.
+//! it is or, mostly, written again with another pen; pen strokes have only the path.
 
 use super::geometry::{Homography, Rect};
 use super::thin::thin;
@@ -62,15 +62,27 @@ impl Glyph {
         let ink = ink_field(grey, width, height)?;
         let (field, width, height) = crop(&ink, width, height)?;
         let scale = (width.max(height) - 2 * MARGIN) as f32;
-        let found = thin(&field, width, height)?;
+        // Where thinning lost a stroke (short blobs shrink to a dot), only the scan itself is true.
+        let found = thin(&field, width, height).filter(|p| p.covers(&field, width));
         let (cx, cy) = (width as f32 / 2.0, height as f32 / 2.0);
         let place = |x: f32, y: f32| ((x - cx) / scale, (y - cy) / scale);
-        let path = found.strokes.iter().map(|s| s.mapped(place)).collect();
+        let strokes = found.map(|p| p.strokes).unwrap_or_default();
+        let path = strokes.iter().map(|s| s.mapped(place)).collect();
         Some(Self { bitmap: Some(Bitmap { width, height, field, scale }), path })
     }
 
     pub(crate) fn has_bitmap(&self) -> bool {
         self.bitmap.is_some()
+    }
+
+    /// The shorter side of its path, as a share of the longer one; 0 without a path.
+    pub(crate) fn short_side(&self) -> f32 {
+        bounds(&self.path).map_or(0.0, |(l, t, r, b)| (r - l).min(b - t))
+    }
+
+    /// Whether it can be written with a pen.
+    pub(crate) fn has_path(&self) -> bool {
+        !self.path.is_empty()
     }
 
     /// Writes the glyph through `map` (glyph frame to picture). The mask is complete even where it
@@ -79,10 +91,11 @@ impl Glyph {
     pub(crate) fn place(&self, map: &Homography, inking: Inking, rng: &mut impl Rng) -> Option<Placed> {
         match (inking, &self.bitmap) {
             (Inking::AsScanned(threshold), Some(bitmap)) => bitmap.place(map, threshold),
+            (Inking::Written(_), Some(bitmap)) if !self.has_path() => bitmap.place(map, 0.5),
             (Inking::Written(pen), _) => self.write(map, &pen, rng),
+            // A line of a twelfth of the size is a plain felt pen.
             (Inking::AsScanned(_), None) => {
-                let (sx, sy) = (map.scale_at(0.0, 0.0), 0.08);
-                self.write(map, &Pen::new(sx * sy), rng)
+                self.write(map, &Pen::new(map.scale_at(0.0, 0.0) * 0.08), rng)
             }
         }
     }
@@ -242,7 +255,8 @@ fn ink_field(grey: &[u8], width: usize, height: usize) -> Option<Vec<u8>> {
     if peak < 40.0 {
         return None;
     }
-    let level = |v: &f32| ((v / peak - 0.1) / 0.85 * 255.0).clamp(0.0, 255.0) as u8;
+    // Below a power of one, faint strokes of the same pen are lifted over the threshold.
+    let level = |v: &f32| (((v / peak - 0.1) / 0.85).clamp(0.0, 1.0).powf(0.7) * 255.0) as u8;
     let mut field = away.iter().map(level).collect::<Vec<u8>>();
     drop_specks(&mut field, width, height);
     Some(field)

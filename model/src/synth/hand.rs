@@ -45,7 +45,7 @@ impl Hand {
             ink,
             opacity,
             pen,
-            threshold: rng.random_range(0.36..0.62),
+            threshold: rng.random_range(0.4..0.68),
             as_scanned: if pen.roughness > 0.15 { 0.2 } else { 0.45 },
             slant: rng.random_range(-0.16..0.16),
             aspect: rng.random_range(0.82..1.22),
@@ -65,10 +65,14 @@ impl Hand {
     /// How to ink `glyph`; `pen_width` is this hand's line in picture pixels.
     pub(crate) fn inking(&self, glyph: &Glyph, pen_width: f32, size: f32, rng: &mut impl Rng) -> Inking {
         // A scan of 40 pixels blown up to 200 shows its pixels: write it again instead.
-        if glyph.has_bitmap() && size < 150.0 && rng.random_bool(self.as_scanned) {
+        let scan = size < 150.0 && rng.random_bool(self.as_scanned);
+        if glyph.has_bitmap() && (scan || !glyph.has_path()) {
             return Inking::AsScanned(self.threshold);
         }
-        let width = (pen_width * rng.random_range(0.9..1.1f32)).max(0.9);
+        // However thick the pen, the gaps of a flat 二 or a small 四 stay open.
+        let room = glyph.short_side() * size;
+        let widest = if room > 0.2 * size { (0.16 * room).max(0.9) } else { f32::MAX };
+        let width = (pen_width * rng.random_range(0.9..1.1f32)).clamp(0.9, widest);
         // Paths from thinning are cut at every crossing: tapering there would show.
         let taper = if glyph.has_bitmap() { 0.0 } else { self.pen.taper };
         Inking::Written(Pen { width, taper, ..self.pen })

@@ -95,10 +95,10 @@ impl Arrangement {
         match rng.random_range(0.0..1.0f32) {
             p if p < 0.52 => {
                 // Cells across the frame: few large ones up to a page of small ones.
-                let across = if rng.random_bool(0.75) {
-                    rng.random_range(3.2..8.0)
+                let across = if rng.random_bool(0.8) {
+                    rng.random_range(2.6..7.5)
                 } else {
-                    rng.random_range(8.0..13.0)
+                    rng.random_range(7.5..12.0)
                 };
                 let cell = w / across;
                 let tall = cell * rng.random_range(0.75..1.3f32);
@@ -107,7 +107,7 @@ impl Arrangement {
                 Self::Table { cell: (cell, tall), origin, block }
             }
             p if p < 0.74 => {
-                let pitch = w * rng.random_range(0.07..0.22f32);
+                let pitch = w * log_uniform(0.085, 0.28, rng);
                 let advance = pitch * rng.random_range(0.9..2.0f32);
                 let origin = (rng.random_range(0.0..advance), rng.random_range(0.0..pitch));
                 Self::Rows { pitch, advance, origin, upright: rng.random_bool(0.2) }

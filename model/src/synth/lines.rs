@@ -2,7 +2,6 @@
 //! They look like 一 and 十, are in almost every real scene, and are never labelled.
 
 use super::canvas::{Canvas, Colour};
-use super::geometry::Homography;
 use super::layout::{Arrangement, Frame, cells};
 use rand::{Rng, RngExt};
 
@@ -173,19 +172,5 @@ pub(crate) fn clutter(canvas: &mut Canvas, rng: &mut impl Rng) {
             let width = 1.0 + 3.0 * random();
             canvas.line((x - c * far, y - s * far), (x + c * far, y + s * far), width, ink, 0.9);
         }
-    }
-}
-
-/// Printed lines over the whole frame without an arrangement, for frames without any numeral.
-pub(crate) fn identity_table(canvas: &mut Canvas, map: &Homography, rng: &mut impl Rng) {
-    let step = canvas.width as f32 * rng.random_range(0.08..0.3f32);
-    let ink = line_colour(rng);
-    let (w, h) = (canvas.width as f32, canvas.height as f32);
-    let width = rng.random_range(0.8..3.0);
-    let mut at = -w;
-    while at < 2.0 * w {
-        canvas.plane_line(map, [(at, -h), (at, 2.0 * h)], width, ink, 0.9);
-        canvas.plane_line(map, [(-w, at), (2.0 * w, at)], width, ink, 0.9);
-        at += step;
     }
 }

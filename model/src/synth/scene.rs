@@ -22,13 +22,16 @@ pub(crate) struct Picture {
     pub(crate) labels: Vec<Label>,
 }
 
-/// A numeral of which less is seen is not drawn at all, unless only a trace of it is.
-const VISIBLE: f32 = 0.72;
-/// Of 二 and 三 and others that become another numeral when cut.
-const VISIBLE_STRICT: f32 = 0.86;
-const TRACE: f32 = 0.15;
+/// A glyph of which less is seen is not drawn at all, unless only a trace of it is: half a 王 is
+/// as good a 二 as any.
+const VISIBLE: f32 = 0.75;
+/// The same for 二, 三, 五 and 七, which become another numeral by losing one stroke.
+const VISIBLE_STRICT: f32 = 0.9;
+const TRACE: f32 = 0.1;
+/// Smallest longer side of a labelled glyph, in pixels and as a share of the picture's side.
+const SMALLEST: (f32, f32) = (11.0, 0.036);
 /// More glyphs than this are not placed in one picture.
-const MOST: usize = 40;
+const MOST: usize = 32;
 
 /// Draws picture of `size` x `size` pixels. With `negative` it has no numeral.
 pub(crate) fn draw(library: &Library, size: usize, negative: bool, rng: &mut impl Rng) -> Picture {
@@ -151,12 +154,12 @@ impl Page<'_> {
         let Some((rect, visible)) = placed.ink_box(self.canvas.width, self.canvas.height) else {
             return;
         };
-        let needed = if matches!(class, Some(1 | 2 | 4)) { VISIBLE_STRICT } else { VISIBLE };
-        let whole = visible >= needed;
+        let needed = if matches!(class, Some(1 | 2 | 4 | 6)) { VISIBLE_STRICT } else { VISIBLE };
         let long = rect.width().max(rect.height());
-        let readable = whole && long >= (0.036 * self.canvas.width as f32).max(9.0);
-        let trace = visible < TRACE;
-        if class.is_some() && !readable && !trace {
+        let side = self.canvas.width.max(self.canvas.height) as f32;
+        let large_enough = long >= SMALLEST.0.max(SMALLEST.1 * side);
+        let readable = visible >= needed && (large_enough || class.is_none());
+        if !readable && visible > TRACE {
             return;
         }
         let crowded = |t: &Rect| t.intersection(&rect.grown(1.0)).area() > 0.04 * t.area().min(rect.area());

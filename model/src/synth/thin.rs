@@ -13,6 +13,24 @@ pub(crate) struct Path {
     pub(crate) thickness: f32,
 }
 
+impl Path {
+    /// Whether nearly all ink of the field (rows of `width`) lies along the path.
+    pub(crate) fn covers(&self, field: &[u8], width: usize) -> bool {
+        let reach = self.thickness + 1.5;
+        let near = |x: f32, y: f32| {
+            let hit = |n: &Node| (n.x - x).hypot(n.y - y) < reach;
+            self.strokes.iter().flat_map(|s| &s.nodes).any(hit)
+        };
+        let (mut ink, mut lost) = (0u32, 0u32);
+        for (i, _) in field.iter().enumerate().filter(|(_, v)| **v > 128) {
+            ink += 1;
+            let (x, y) = ((i % width) as f32 + 0.5, (i / width) as f32 + 0.5);
+            lost += u32::from(!near(x, y));
+        }
+        lost * 30 <= ink
+    }
+}
+
 /// Thins `field` (ink 0..=255, `width` x `height`); `None` when nothing is inked.
 pub(crate) fn thin(field: &[u8], width: usize, height: usize) -> Option<Path> {
     let grid = Grid::enlarged(field, width, height);
@@ -53,7 +71,7 @@ impl Grid {
                 let (bx, by) = (x as isize / 2, y as isize / 2);
                 let (nx, ny) = (bx + if x % 2 == 0 { -1 } else { 1 }, by + if y % 2 == 0 { -1 } else { 1 });
                 let v = 9.0 * at(bx, by) + 3.0 * (at(nx, by) + at(bx, ny)) + at(nx, ny);
-                cells[(y + BORDER) * gw + x + BORDER] = v / 16.0 > 112.0;
+                cells[(y + BORDER) * gw + x + BORDER] = v / 16.0 > 100.0;
             }
         }
         Self { width: gw, height: gh, cells }

@@ -1,0 +1,160 @@
+//! `hanja bench pipeline`: what the pipeline costs beside the model. The bare loop (the backend alone on one input,
+//! all cores) and the whole pipeline (three processes, rings, web view open) take turns in one run, so that a change
+//! of the machine's mood hits both; medians and their ratio are reported.
+
+use crate::args::{BenchArgs, BenchWhat, Global};
+use anyhow::Context;
+use hanja_infer::Detector;
+use serde::Serialize;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// Long enough that start-up does not count.
+const ROUND: Duration = Duration::from_secs(8);
+/// More than the engine can take, so that the engine is the limit.
+const SOURCE: &str = "synth:?size=640x480&fps=240&seed=1&glyphs=3";
+
+#[derive(Debug, Serialize)]
+struct Round {
+    bare_fps: f64,
+    pipeline_fps: f64,
+    pictures_per_second: f64,
+}
+
+#[derive(Debug, Serialize)]
+struct Report {
+    source: &'static str,
+    model: String,
+    rounds: Vec<Round>,
+    bare_fps: f64,
+    pipeline_fps: f64,
+    ratio: f64,
+}
+
+pub(crate) fn bench(global: &Global, args: &BenchArgs) -> anyhow::Result<()> {
+    let BenchWhat::Pipeline = args.what;
+    let mut config = global.config()?;
+    args.infer.apply(&mut config)?;
+    let mut detector = Detector::load(&config.infer)?;
+    let model = detector.model_info().to_string();
+    let mut rounds = Vec::new();
+    for round in 1..=args.rounds {
+        let bare_fps = bare(&mut detector)?;
+        let (pipeline_fps, pictures_per_second) = pipeline(args)?;
+        let ratio = pipeline_fps / bare_fps;
+        eprintln!(
+            "round {round}: bare {bare_fps:.1} fps, pipeline {pipeline_fps:.1} fps with {pictures_per_second:.1} pictures/s viewed, ratio {ratio:.3}"
+        );
+        rounds.push(Round { bare_fps, pipeline_fps, pictures_per_second });
+    }
+    let median = |f: fn(&Round) -> f64| {
+        let mut all: Vec<_> = rounds.iter().map(f).collect();
+        all.sort_by(f64::total_cmp);
+        all[all.len() / 2]
+    };
+    let report = Report {
+        source: SOURCE,
+        model,
+        bare_fps: median(|r| r.bare_fps),
+        pipeline_fps: median(|r| r.pipeline_fps),
+        ratio: median(|r| r.pipeline_fps / r.bare_fps),
+        rounds,
+    };
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(&report)?);
+    } else {
+        println!(
+            "bare model {:.1} fps, whole pipeline with the web view open {:.1} fps, ratio {:.3} (medians of {} rounds)",
+            report.bare_fps,
+            report.pipeline_fps,
+            report.ratio,
+            report.rounds.len()
+        );
+    }
+    Ok(())
+}
+
+fn bare(detector: &mut Detector) -> anyhow::Result<f64> {
+    let started = Instant::now();
+    let mut runs = 0u32;
+    while started.elapsed() < ROUND {
+        runs += detector.bare_loop(640, 480, 10)?.len() as u32;
+    }
+    Ok(f64::from(runs) / started.elapsed().as_secs_f64())
+}
+
+/// One run of the real thing, as a user starts it, with one viewer.
+fn pipeline(args: &BenchArgs) -> anyhow::Result<(f64, f64)> {
+    let dir = std::env::temp_dir().join(format!("hanja-bench-{}", std::process::id()));
+    let summary = dir.with_extension("json");
+    let mut command = Command::new(std::env::current_exe()?);
+    command
+        .arg("run")
+        .arg(format!("--source={SOURCE}"))
+        .arg("--http=127.0.0.1:0")
+        .arg(format!("--duration={}ms", ROUND.as_millis()))
+        .args(["--summary".as_ref(), summary.as_os_str()])
+        .args(["--runtime-dir".as_ref(), dir.as_os_str()]);
+    let a = &args.infer;
+    let numbers = [
+        ("--size", a.size.map(|v| v.to_string())),
+        ("--conf", a.conf.map(|v| v.to_string())),
+        ("--threads", a.threads.map(|v| v.to_string())),
+        ("--model", a.model.as_ref().map(|m| m.display().to_string())),
+    ];
+    for (flag, value) in numbers {
+        if let Some(value) = value {
+            command.arg(format!("{flag}={value}"));
+        }
+    }
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
+    let stderr = child.stderr.take().context("no pipe")?;
+    let viewer = std::thread::spawn(move || view(stderr));
+    let status = child.wait()?;
+    let pictures = viewer.join().map_err(|_| anyhow::anyhow!("the viewer died"))?;
+    anyhow::ensure!(status.success(), "the pipeline ended with {status}");
+    let fps = infer_fps(&summary)?;
+    let _ = std::fs::remove_file(&summary);
+    Ok((fps, f64::from(pictures) / ROUND.as_secs_f64()))
+}
+
+fn infer_fps(summary: &Path) -> anyhow::Result<f64> {
+    let json: serde_json::Value = serde_json::from_slice(&std::fs::read(summary)?)?;
+    let inferred = json["frames"]["inferred"].as_f64().context("no count in the summary")?;
+    // From the stage's own clock: the model's loading is not part of the rate.
+    json["fps"]["infer"].as_f64().filter(|_| inferred > 0.0).context("nothing was inferred")
+}
+
+/// Finds the address in the log, opens the stream as a browser would, counts pictures until it ends.
+fn view(log: impl Read) -> u32 {
+    let mut pictures = 0;
+    let mut lines = BufReader::new(log).lines().map_while(Result::ok);
+    let address = lines.by_ref().find_map(|line| {
+        let rest = line.split_once("http://")?.1;
+        Some(rest.split('/').next().unwrap_or(rest).to_owned())
+    });
+    let drain = std::thread::spawn(move || lines.for_each(drop));
+    if let Some(stream) = address.and_then(|a| TcpStream::connect(a).ok()) {
+        pictures = count_pictures(stream).unwrap_or(0);
+    }
+    let _ = drain.join();
+    pictures
+}
+
+fn count_pictures(mut stream: TcpStream) -> std::io::Result<u32> {
+    stream.set_read_timeout(Some(Duration::from_secs(2)))?;
+    stream.write_all(b"GET /stream.mjpg HTTP/1.1\r\nHost: localhost\r\n\r\n")?;
+    let mut pictures = 0;
+    let mut reader = BufReader::new(stream);
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        match reader.read_until(b'\n', &mut line) {
+            Ok(0) | Err(_) => return Ok(pictures),
+            Ok(_) => pictures += u32::from(line.to_ascii_lowercase().starts_with(b"content-type: image/jpeg")),
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! `hanja doctor`: what this machine has, what is missing, and what to do about it. First version: cameras, shared
+//! memory, the runtime directory, libraries that later backends use, the model.
+
+use crate::args::{DoctorArgs, Global};
+use hanja_common::stage::{RuntimeDir, StageName};
+use serde::Serialize;
+use std::path::PathBuf;
+
+#[derive(Debug, Serialize)]
+struct Check {
+    name: &'static str,
+    ok: bool,
+    found: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    remedy: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Report {
+    version: &'static str,
+    checks: Vec<Check>,
+}
+
+pub(crate) fn doctor(global: &Global, args: &DoctorArgs) -> anyhow::Result<()> {
+    let config = global.config()?;
+    let checks = vec![
+        machine(),
+        cameras(),
+        shared_memory(),
+        runtime_dir(global),
+        model(&config.infer),
+        library("tensorrt", "libnvinfer.so", "not used by this version"),
+        library("cuda", "libcuda.so", "not used by this version"),
+        library("onnxruntime", "libonnxruntime.so", "not used by this version"),
+    ];
+    let report = Report { version: env!("CARGO_PKG_VERSION"), checks };
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(&report)?);
+        return Ok(());
+    }
+    println!("hanja {}", report.version);
+    for check in &report.checks {
+        println!("{} {:14} {}", if check.ok { "ok  " } else { "note" }, check.name, check.found);
+        if let Some(remedy) = &check.remedy {
+            println!("     {:14} {remedy}", "");
+        }
+    }
+    Ok(())
+}
+
+fn check(name: &'static str, ok: bool, found: impl Into<String>, remedy: Option<&str>) -> Check {
+    Check { name, ok, found: found.into(), remedy: remedy.map(str::to_owned) }
+}
+
+fn machine() -> Check {
+    let uname = rustix::system::uname();
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let kernel = uname.release().to_string_lossy();
+    let found = format!("{cores} cores, {}, Linux {kernel}", std::env::consts::ARCH);
+    check("machine", true, found, None)
+}
+
+fn cameras() -> Check {
+    let devices = hanja_capture::devices::list_devices();
+    if devices.is_empty() {
+        let remedy = "plug one in (ls /dev/video*), or join the group video; meanwhile: hanja run --source synth:";
+        return check("cameras", false, "none", Some(remedy));
+    }
+    let list: Vec<_> = devices.iter().map(ToString::to_string).collect();
+    check("cameras", true, list.join("; "), None)
+}
+
+fn shared_memory() -> Check {
+    match hanja_common::ring::probe() {
+        Ok(true) => check("shared memory", true, "memfd with all seals", None),
+        Ok(false) => check(
+            "shared memory",
+            true,
+            "memfd without F_SEAL_FUTURE_WRITE",
+            Some("Linux before 5.1: a process allowed to tap could map a ring writable"),
+        ),
+        Err(e) => check("shared memory", false, e.to_string(), None),
+    }
+}
+
+fn runtime_dir(global: &Global) -> Check {
+    let path = global.runtime_dir();
+    let running: Vec<_> = StageName::ALL
+        .iter()
+        .filter_map(|s| RuntimeDir::running(&path, *s).map(|pid| format!("{} ({pid})", s.name())))
+        .collect();
+    if !running.is_empty() {
+        return check("runtime dir", true, format!("{}, running: {}", path.display(), running.join(", ")), None);
+    }
+    match RuntimeDir::prepare(&path) {
+        Ok(_) => check("runtime dir", true, format!("{}, nothing running", path.display()), None),
+        Err(e) => check("runtime dir", false, e.to_string(), None),
+    }
+}
+
+fn model(config: &hanja_common::config::InferConfig) -> Check {
+    match hanja_infer::Detector::load(config) {
+        Ok(detector) => check("model", true, detector.model_info().to_string(), None),
+        Err(e) => check("model", false, e.to_string(), None),
+    }
+}
+
+/// Looks where the dynamic linker of Debian, Ubuntu and JetPack looks.
+fn library(name: &'static str, file: &str, use_of_it: &str) -> Check {
+    let arch = std::env::consts::ARCH;
+    let mut dirs: Vec<PathBuf> = ["/usr/lib", "/usr/local/lib", "/usr/lib64", "/usr/local/cuda/lib64"]
+        .map(PathBuf::from)
+        .into();
+    dirs.push(format!("/usr/lib/{arch}-linux-gnu").into());
+    dirs.push(format!("/usr/lib/{arch}-linux-gnu/tegra").into());
+    let paths = std::env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
+    dirs.extend(std::env::split_paths(&paths).filter(|p| !p.as_os_str().is_empty()));
+    let hit = dirs
+        .iter()
+        .filter_map(|d| std::fs::read_dir(d).ok())
+        .flatten()
+        .filter_map(Result::ok)
+        .find(|e| e.file_name().to_string_lossy().starts_with(file));
+    match hit {
+        Some(entry) => check(name, true, format!("{} ({use_of_it})", entry.path().display()), None),
+        None => check(name, false, format!("no {file} found ({use_of_it})"), None),
+    }
+}

@@ -1,0 +1,199 @@
+//! `hanja tap`: what passes through a ring, on standard output. A tap writes nothing to shared memory; it can be
+//! slow, stopped or killed without the pipeline noticing. It survives restarts of the stage it reads.
+
+use crate::args::{FrameFormat, Global, TapArgs, TapTopic};
+use anyhow::Context;
+use hanja_common::TapSubscriber;
+use hanja_common::record::{DetectionRecord, FrameMeta, PixelFormat, StageStats};
+use hanja_common::ring::{Sample, Topic};
+use hanja_common::stage::StageName;
+use hanja_render::picture::{FrameRef, to_i420, to_jpeg};
+use std::io::{self, Write};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+use zerocopy::FromBytes;
+
+const LOOK: Duration = Duration::from_millis(100);
+
+pub(crate) fn tap(global: &Global, args: &TapArgs) -> anyhow::Result<()> {
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
+        signal_hook::flag::register(signal, Arc::clone(&stop))?;
+    }
+    let dir = global.runtime_dir();
+    let mut taps: Vec<_> = sources(args.topic)
+        .iter()
+        .map(|(stage, topic)| TapSubscriber::new(&dir, *stage, *topic))
+        .collect();
+    let mut writer = Writer { args, out: io::stdout().lock(), y4m: None, sample: Sample::default() };
+    let mut patience = Patience::new(&dir, args.topic);
+    let mut count = 0;
+    while !stop.load(Ordering::Relaxed) && args.count.is_none_or(|most| count < most) {
+        let wait = LOOK / taps.len() as u32;
+        for tap in &mut taps {
+            // Frames: newest wins, a slow reader skips. Records are small: in order, none left out.
+            let got = match args.topic {
+                TapTopic::Frames => tap.newest(&mut writer.sample, wait),
+                _ => tap.next(&mut writer.sample, wait),
+            };
+            if got && args.count.is_none_or(|most| count < most) {
+                patience.got_something();
+                if writer.sample.lapped > 0 {
+                    eprintln!("hanja: missed {} records: this reader is too slow", writer.sample.lapped);
+                }
+                count += u64::from(writer.write()?);
+            }
+        }
+        patience.check(&taps);
+    }
+    writer.out.flush()?;
+    Ok(())
+}
+
+fn sources(topic: TapTopic) -> &'static [(StageName, Topic)] {
+    match topic {
+        TapTopic::Detections => &[(StageName::Infer, Topic::Detections)],
+        TapTopic::Frames => &[(StageName::Capture, Topic::Frames)],
+        TapTopic::Truth => &[(StageName::Capture, Topic::Truth)],
+        TapTopic::Stats => &[
+            (StageName::Capture, Topic::Stats),
+            (StageName::Infer, Topic::Stats),
+            (StageName::Render, Topic::Stats),
+        ],
+    }
+}
+
+/// Says once that there is nothing to read, and how that can be changed.
+struct Patience<'a> {
+    dir: &'a Path,
+    topic: TapTopic,
+    since: Option<Instant>,
+}
+
+impl<'a> Patience<'a> {
+    fn new(dir: &'a Path, topic: TapTopic) -> Self {
+        Self { dir, topic, since: Some(Instant::now()) }
+    }
+
+    fn got_something(&mut self) {
+        self.since = None;
+    }
+
+    fn check(&mut self, taps: &[TapSubscriber]) {
+        if self.since.is_some_and(|t| t.elapsed() > Duration::from_secs(1)) {
+            self.since = None;
+            if taps.iter().any(TapSubscriber::attached) {
+                return;
+            }
+            let extra = if self.topic == TapTopic::Truth { " --source 'synth:?truth=1'" } else { "" };
+            eprintln!(
+                "hanja: nothing to tap in {} yet, waiting; start it with: hanja run{extra}, or name its directory with --runtime-dir",
+                self.dir.display()
+            );
+        }
+    }
+}
+
+struct Writer<'a, W> {
+    args: &'a TapArgs,
+    out: W,
+    /// Size and format of the Y4M stream, fixed by its first frame.
+    y4m: Option<(u32, u32)>,
+    sample: Sample,
+}
+
+impl<W: Write> Writer<'_, W> {
+    /// Writes the sample; false if it was passed over.
+    fn write(&mut self) -> anyhow::Result<bool> {
+        match self.args.topic {
+            TapTopic::Detections | TapTopic::Truth => self.detections()?,
+            TapTopic::Stats => self.stats()?,
+            TapTopic::Frames => return self.frame(),
+        }
+        Ok(true)
+    }
+
+    fn detections(&mut self) -> anyhow::Result<()> {
+        let record = DetectionRecord::from_bytes(&self.sample.payload)?;
+        let json = hanja_render::json::RecordJson::new(&record);
+        if self.args.json {
+            self.line(&json)
+        } else {
+            let found: Vec<_> = json.detections.iter().map(|d| format!("{} {:.2}", d.label, d.score)).collect();
+            let (seq, ms) = (record.header.frame_seq, record.header.times.end_to_end_ms());
+            writeln!(self.out, "frame {seq}  {ms:.1} ms  {}", found.join("  "))?;
+            Ok(self.out.flush()?)
+        }
+    }
+
+    fn stats(&mut self) -> anyhow::Result<()> {
+        let stats = StageStats::from_bytes(&self.sample.payload)?;
+        let json = hanja_render::json::StatsJson::new(&stats);
+        if self.args.json {
+            self.line(&json)
+        } else {
+            let rss = f64::from(stats.rss_kib) / 1024.0;
+            writeln!(self.out, "{:8} {:6.1} fps  {rss:6.1} MiB  {}", json.stage, stats.fps(), stats.what())?;
+            Ok(self.out.flush()?)
+        }
+    }
+
+    fn frame(&mut self) -> anyhow::Result<bool> {
+        let (meta, _) = FrameMeta::read_from_prefix(&self.sample.meta)
+            .map_err(|_| anyhow::anyhow!("frame without metadata: use the same release on both sides"))?;
+        if self.args.json {
+            self.line(&hanja_render::json::FrameJson::new(&meta))?;
+            return Ok(true);
+        }
+        let Some(format) = meta.format() else {
+            anyhow::bail!("frame of unknown pixel format {:#010x}", meta.fourcc)
+        };
+        let frame = FrameRef {
+            format,
+            width: meta.width,
+            height: meta.height,
+            stride: meta.stride,
+            bytes: &self.sample.payload,
+        };
+        match self.args.format {
+            FrameFormat::Raw => self.out.write_all(&self.sample.payload)?,
+            FrameFormat::Jpeg if format == PixelFormat::Mjpg => self.out.write_all(&self.sample.payload)?,
+            FrameFormat::Jpeg => self.out.write_all(&to_jpeg(&frame, 90)?)?,
+            FrameFormat::Y4m => {
+                let planes = match to_i420(&frame) {
+                    Ok(planes) => planes,
+                    Err(e) => {
+                        eprintln!("hanja: frame {} left out: {e}", meta.seq);
+                        return Ok(false);
+                    }
+                };
+                let size = (meta.width, meta.height);
+                if self.y4m.is_none() {
+                    let (w, h) = size;
+                    writeln!(self.out, "YUV4MPEG2 W{w} H{h} F30:1 Ip A1:1 C420jpeg")?;
+                }
+                anyhow::ensure!(
+                    *self.y4m.get_or_insert(size) == size,
+                    "the frame size changed to {}x{}, which Y4M cannot hold; start the tap again",
+                    size.0,
+                    size.1
+                );
+                self.out.write_all(b"FRAME\n")?;
+                self.out.write_all(&planes)?;
+            }
+        }
+        self.out.flush()?;
+        Ok(true)
+    }
+
+    /// One JSON object on a line of its own, at once: the reader may be a robot.
+    fn line(&mut self, value: &impl serde::Serialize) -> anyhow::Result<()> {
+        let mut text = serde_json::to_string(value)?;
+        text.push('\n');
+        self.out.write_all(text.as_bytes()).context("writing to standard output")?;
+        self.out.flush()?;
+        Ok(())
+    }
+}
