@@ -128,6 +128,15 @@ pub enum ConfigError {
     },
 }
 
+/// The known word that a mistyped one most likely stands for, if any is near.
+pub fn nearest<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let likeness = |word: &str| strsim::normalized_damerau_levenshtein(word, wrong);
+    let best = known
+        .into_iter()
+        .max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
+    best.filter(|word| likeness(word) >= 0.5)
+}
+
 fn hint(nearest: &Option<String>) -> String {
     nearest
         .as_ref()
@@ -208,13 +217,7 @@ fn check_keys(table: &toml::Table, path: &Path) -> Result<(), ConfigError> {
         ("render", &["http", "token"]),
     ];
     let unknown = |key: String, wrong: &str, known: Vec<String>| {
-        let nearest = known
-            .iter()
-            .max_by(|a, b| {
-                strsim::jaro_winkler(a, wrong).total_cmp(&strsim::jaro_winkler(b, wrong))
-            })
-            .filter(|k| strsim::jaro_winkler(k, wrong) > 0.7)
-            .cloned();
+        let nearest = nearest(wrong, known.iter().map(String::as_str)).map(str::to_owned);
         Err(ConfigError::UnknownKey {
             path: path.to_owned(),
             key,

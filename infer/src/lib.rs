@@ -1,1 +1,27 @@
-//! Placeholder.
+//! From a picture to detections: preprocessing, the model, decoding, suppression; and the infer stage around them.
+//!
+//! | module | idea |
+//! |---|---|
+//! | `preprocess` | the camera's bytes to the model's input tensor in one pass |
+//! | `backend` | what runs the model; one trait, chosen at run time |
+//! | `decode`, `nms` | the model's numbers to boxes, at a bounded cost |
+//! | `detector` | the four together, for one picture: used by the stage and by `hanja detect` alike |
+//! | `stage` | frames ring to detections ring, with every time stamped |
+//! | `stills` | picture files |
+
+#![deny(unsafe_code)]
+
+mod backend;
+mod decode;
+mod detector;
+mod error;
+mod names;
+mod nms;
+mod preprocess;
+mod stage;
+pub mod stills;
+
+pub use detector::{Detector, Found, ModelInfo};
+pub use error::InferError;
+pub use preprocess::PreprocessError;
+pub use stage::run;

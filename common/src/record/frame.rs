@@ -78,6 +78,22 @@ impl FrameMeta {
     }
 }
 
+/// A picture in memory, in one of the ring's formats: a leased slot, or a decoded file. Nothing about it is trusted:
+/// whoever reads it checks the numbers against the bytes first.
+#[derive(Clone, Copy, Debug)]
+pub struct FrameRef<'a> {
+    /// How the bytes are to be read.
+    pub format: PixelFormat,
+    /// Width in pixels.
+    pub width: u32,
+    /// Height in pixels.
+    pub height: u32,
+    /// Bytes per line of the first plane; 0 for MJPG.
+    pub stride: u32,
+    /// The bytes.
+    pub bytes: &'a [u8],
+}
+
 /// Bits of [`FrameMeta::flags`].
 #[derive(Debug)]
 pub struct FrameFlags;

@@ -11,7 +11,7 @@ pub use detection::{
     Backend, Detection, DetectionHeader, DetectionRecord, MAX_DETECTIONS, NUMERALS, RecordError,
     Status, Times, numeral,
 };
-pub use frame::{FrameFlags, FrameMeta, PixelFormat};
+pub use frame::{FrameFlags, FrameMeta, FrameRef, PixelFormat};
 pub use stats::{Metric, MetricId, StageStats};
 
 /// Major version of every record and of the ring layout: readers refuse another one.

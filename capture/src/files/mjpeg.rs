@@ -1,0 +1,81 @@
+//! MJPEG as cameras and ffmpeg write it: JPEG pictures one after the other.
+
+use super::{Demux, MAX_FRAME, Shape, Step, jpeg};
+use hanja_common::record::PixelFormat;
+
+#[derive(Debug, Default)]
+pub(super) struct Mjpeg {
+    scan: jpeg::EndScan,
+}
+
+impl Demux for Mjpeg {
+    fn step(&mut self, bytes: &[u8], eof: bool) -> Result<Step, String> {
+        match self.scan.find(bytes) {
+            Ok(Some(len)) => {
+                self.scan = jpeg::EndScan::default();
+                let Some((width, height)) = jpeg::size(&bytes[..len]) else {
+                    return Ok(Step::Skip(len as u64));
+                };
+                let picture = Shape {
+                    format: PixelFormat::Mjpg,
+                    width,
+                    height,
+                };
+                Ok(Step::Frame {
+                    bytes: 0..len,
+                    consume: len,
+                    picture,
+                })
+            }
+            Ok(None) if bytes.len() > MAX_FRAME => {
+                Err("a picture has no end; is this MJPEG?".into())
+            }
+            Ok(None) if eof => {
+                if bytes.len() > 2 {
+                    tracing::warn!("the last picture of the clip is cut short: left out");
+                }
+                Ok(Step::End)
+            }
+            Ok(None) => Ok(Step::Need(bytes.len() + 1)),
+            Err(()) => {
+                // Padding or damage between pictures: on to the next start.
+                self.scan = jpeg::EndScan::default();
+                let next = bytes
+                    .windows(3)
+                    .skip(1)
+                    .position(|w| w == b"\xff\xd8\xff")
+                    .map(|at| at + 1);
+                match next {
+                    Some(at) => Ok(Step::Skip(at as u64)),
+                    None if eof => Ok(Step::End),
+                    None => Ok(Step::Skip(bytes.len().saturating_sub(2).max(1) as u64)),
+                }
+            }
+        }
+    }
+
+    fn fps(&self) -> Option<f64> {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::demux;
+    use super::*;
+
+    #[test]
+    fn pictures_with_rubbish_between_and_a_cut_end() {
+        let (a, b) = (jpeg::sample(32, 16, 9), jpeg::sample(16, 16, 200));
+        let mut clip = a.clone();
+        clip.extend([0; 7]);
+        clip.extend(&b);
+        clip.extend(&a[..a.len() / 2]);
+        for portion in [1, 50, 100_000] {
+            let frames = demux(Mjpeg::default(), &clip, portion).unwrap();
+            assert_eq!(frames.len(), 2, "portion {portion}");
+            assert_eq!((&frames[0].1, &frames[1].1), (&a, &b));
+            assert_eq!(frames[1].0.width, 16);
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! Sources that are files: pictures in a directory, clips, and clips that arrive on standard input.
+//!
+//! The demultiplexers (`y4m`, `mjpeg`, `avi`) never read by themselves: they are shown the bytes that are there and
+//! say what to do next. So one reader serves files and pipes, waits can be cut short, and a test can show them any
+//! bytes in any portions.
+
+mod avi;
+mod clip;
+mod dir;
+mod jpeg;
+mod mjpeg;
+mod y4m;
+
+pub(crate) use clip::Clip;
+pub(crate) use dir::Dir;
+
+use hanja_common::record::PixelFormat;
+use std::ops::Range;
+
+/// What a demultiplexer wants after looking at the bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Step {
+    /// More bytes: at least this many in all.
+    Need(usize),
+    /// Throw so many away, whether they are there yet or not.
+    Skip(u64),
+    /// A frame is in this range; throw `consume` away after it.
+    Frame {
+        bytes: Range<usize>,
+        consume: usize,
+        picture: Shape,
+    },
+    /// The clip is over.
+    End,
+}
+
+/// A frame's format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Shape {
+    format: PixelFormat,
+    width: u32,
+    height: u32,
+}
+
+/// Takes a clip apart.
+trait Demux: Send {
+    /// Looks at the bytes that are there; `eof`: there will be no more. An error is final and says what is wrong.
+    fn step(&mut self, bytes: &[u8], eof: bool) -> Result<Step, String>;
+
+    /// Frames per second, once known.
+    fn fps(&self) -> Option<f64>;
+}
+
+/// No frame is larger; a header that claims more is damaged.
+const MAX_FRAME: usize = 256 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Runs a demultiplexer over `bytes`, shown in portions of `portion`. Frames' ranges are copied out.
+    pub(super) fn demux(
+        mut d: impl Demux,
+        bytes: &[u8],
+        portion: usize,
+    ) -> Result<Vec<(Shape, Vec<u8>)>, String> {
+        let (mut at, mut shown, mut frames) = (0usize, 0usize, Vec::new());
+        for _ in 0..100_000 {
+            let eof = shown >= bytes.len();
+            match d.step(
+                &bytes[at.min(bytes.len())..shown.max(at).min(bytes.len())],
+                eof,
+            )? {
+                Step::Need(_) if eof => return Err("asks for more after the end".into()),
+                Step::Need(n) => {
+                    shown = (shown + portion)
+                        .max(at + n.min(portion))
+                        .min(bytes.len().max(1))
+                }
+                Step::Skip(n) => {
+                    at = at
+                        .saturating_add(usize::try_from(n).unwrap_or(usize::MAX))
+                        .min(bytes.len());
+                    shown = shown.max(at);
+                }
+                Step::Frame {
+                    bytes: range,
+                    consume,
+                    picture,
+                } => {
+                    frames.push((picture, bytes[at..][range].to_vec()));
+                    at += consume;
+                }
+                Step::End => return Ok(frames),
+            }
+        }
+        Err("does not end".into())
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_bytes_end_every_demultiplexer(
+            which in 0usize..3, bytes in prop::collection::vec(any::<u8>(), 0..400), portion in 1usize..64
+        ) {
+            let starts: [&[u8]; 3] = [b"YUV4MPEG2 W4 H2 F30:1\nFRAME\n", b"\xff\xd8\xff", b"RIFF\0\0\0\0AVI LIST"];
+            let mut all: Vec<u8> = starts[which].to_vec();
+            all.extend(bytes);
+            let result = match which {
+                0 => demux(y4m::Y4m::default(), &all, portion),
+                1 => demux(mjpeg::Mjpeg::default(), &all, portion),
+                _ => demux(avi::Avi::default(), &all, portion),
+            };
+            prop_assert!(!matches!(&result, Err(e) if e.contains("does not end") || e.contains("after the end")), "{:?}", result);
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! A steady beat for sources that have none of their own.
+
+use hanja_common::clock::now_ns;
+use std::time::Duration;
+
+/// An absolute schedule: being late once does not shift what follows.
+#[derive(Debug)]
+pub(crate) struct Pace {
+    period_ns: u64,
+    due_ns: u64,
+}
+
+impl Pace {
+    pub(crate) fn new(fps: f64) -> Self {
+        Self {
+            period_ns: ((1e9 / fps) as u64).max(1),
+            due_ns: 0,
+        }
+    }
+
+    /// Waits for the next beat, at most `wait`; returns when it was due.
+    pub(crate) fn beat(&mut self, wait: Duration) -> Option<u64> {
+        let now = now_ns();
+        if self.due_ns == 0 {
+            self.due_ns = now;
+        }
+        // More than a beat behind: go on from here, no burst to catch up.
+        if now > self.due_ns + self.period_ns {
+            self.due_ns = now;
+        }
+        let left = self.due_ns.saturating_sub(now);
+        let wait = u64::try_from(wait.as_nanos()).unwrap_or(u64::MAX);
+        std::thread::sleep(Duration::from_nanos(left.min(wait)));
+        if left > wait {
+            return None;
+        }
+        let due = self.due_ns;
+        self.due_ns += self.period_ns;
+        Some(due)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn beats_do_not_drift() {
+        let mut pace = Pace::new(200.0);
+        let first = pace.beat(Duration::from_secs(1)).unwrap();
+        let mut last = first;
+        for _ in 0..20 {
+            last = pace.beat(Duration::from_secs(1)).unwrap();
+        }
+        let span = last - first;
+        assert!(
+            span.is_multiple_of(5_000_000) || span > 100_000_000,
+            "{span}"
+        );
+        assert!(span >= 100_000_000);
+    }
+
+    #[test]
+    fn waits_are_cut_short() {
+        let mut pace = Pace::new(0.1);
+        assert!(pace.beat(Duration::from_millis(1)).is_some());
+        assert!(pace.beat(Duration::from_millis(5)).is_none());
+    }
+}

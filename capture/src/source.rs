@@ -1,0 +1,67 @@
+//! What every source is to the stage.
+
+use hanja_common::record::{Detection, PixelFormat};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// One frame, borrowed from its source until the next call.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Frame<'a> {
+    pub(crate) format: PixelFormat,
+    pub(crate) width: u32,
+    pub(crate) height: u32,
+    pub(crate) stride: u32,
+    pub(crate) bytes: &'a [u8],
+    /// The source's own number; a gap is a frame lost before us.
+    pub(crate) driver_seq: u64,
+    /// CLOCK_MONOTONIC nanoseconds.
+    pub(crate) t_sensor: u64,
+    pub(crate) t_dequeued: u64,
+    pub(crate) flags: u32,
+    /// What is drawn where; `synth:` only.
+    pub(crate) truth: &'a [Detection],
+}
+
+/// What happened while waiting for a frame.
+#[derive(Debug)]
+pub(crate) enum Event<'a> {
+    Frame(Frame<'a>),
+    /// Nothing within the time given.
+    Idle,
+    /// There will be no more.
+    Ended,
+}
+
+/// A source of frames.
+pub(crate) trait Source {
+    /// Waits for the next frame, at most about `wait`, which is short: the caller looks after signals in between.
+    /// An error is final.
+    fn next(&mut self, wait: Duration) -> Result<Event<'_>, SourceError>;
+}
+
+/// Why a source cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum SourceError {
+    /// A file or directory that cannot be read.
+    #[error("cannot read {}: {source}", path.display())]
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A directory without a usable picture.
+    #[error("no usable pictures in {}: it takes JPEG, PNG, BMP and WebP", .0.display())]
+    Empty(PathBuf),
+    /// A clip that is damaged or of another kind.
+    #[error("{what}: {reason}")]
+    Clip {
+        /// File or `standard input`.
+        what: String,
+        /// What is wrong with it, and what would do.
+        reason: String,
+    },
+    /// A camera that cannot be used.
+    #[error("{0}")]
+    Camera(String),
+}

@@ -1,0 +1,106 @@
+//! The stage from outside, through its sockets.
+
+use super::*;
+use hanja_common::TapSubscriber;
+use hanja_common::ring::Sample;
+use hanja_common::stage::StageName;
+use std::path::Path;
+use std::sync::atomic::Ordering;
+use zerocopy::FromBytes;
+
+const LONG: Duration = Duration::from_secs(5);
+
+fn with_stage(source: &str, look: impl FnOnce(&Path)) -> Result<(), CaptureError> {
+    let dir = tempfile::tempdir().unwrap();
+    let stage = Stage::start(StageName::Capture, dir.path()).unwrap();
+    let stop = stage.stop_flag();
+    let config = CaptureConfig {
+        source: source.into(),
+    };
+    std::thread::scope(|scope| {
+        let running = scope.spawn(|| run(&stage, &config));
+        look(dir.path());
+        stop.store(true, Ordering::Relaxed);
+        running.join().unwrap()
+    })
+}
+
+fn next_frame(tap: &mut TapSubscriber, sample: &mut Sample) -> FrameMeta {
+    assert!(tap.next(sample, LONG), "no frame");
+    FrameMeta::read_from_prefix(&sample.meta).unwrap().0
+}
+
+#[test]
+fn synth_frames_and_their_truth_belong_together() {
+    with_stage("synth:?size=160x120&fps=100&glyphs=2&truth=1", |dir| {
+        let mut frames = TapSubscriber::new(dir, StageName::Capture, Topic::Frames);
+        let mut truths = TapSubscriber::new(dir, StageName::Capture, Topic::Truth);
+        let (mut sample, mut last) = (Sample::default(), 0);
+        for _ in 0..10 {
+            let meta = next_frame(&mut frames, &mut sample);
+            assert!(
+                meta.seq > last
+                    && meta.t_sensor <= meta.t_dequeued
+                    && meta.t_dequeued <= meta.t_published
+            );
+            assert_eq!(
+                (meta.format(), meta.width, meta.stride),
+                (Some(PixelFormat::Yuyv), 160, 320)
+            );
+            assert_eq!(sample.payload.len(), 160 * 120 * 2);
+            last = meta.seq;
+        }
+        assert!(truths.next(&mut sample, LONG));
+        let truth = DetectionRecord::from_bytes(&sample.payload).unwrap();
+        assert_eq!(
+            (truth.detections.len(), truth.backend()),
+            (2, Backend::Truth)
+        );
+        assert!(truth.header.frame_seq >= 1);
+    })
+    .unwrap();
+}
+
+#[test]
+fn a_frame_of_another_size_begins_a_new_generation() {
+    let pictures = tempfile::tempdir().unwrap();
+    image::RgbImage::new(40, 20)
+        .save(pictures.path().join("a.png"))
+        .unwrap();
+    image::RgbImage::new(80, 20)
+        .save(pictures.path().join("b.png"))
+        .unwrap();
+    with_stage(
+        &format!("dir:{}?fps=20", pictures.path().display()),
+        |dir| {
+            let mut frames = TapSubscriber::new(dir, StageName::Capture, Topic::Frames);
+            let mut sample = Sample::default();
+            let first = next_frame(&mut frames, &mut sample);
+            let second = loop {
+                let meta = next_frame(&mut frames, &mut sample);
+                if meta.width != first.width {
+                    break meta;
+                }
+            };
+            assert!(second.generation > first.generation);
+            assert_eq!(second.seq, 1);
+            assert_eq!(
+                sample.payload.len() as u32,
+                second.width * second.height * 3
+            );
+        },
+    )
+    .unwrap();
+}
+
+#[test]
+fn a_missing_camera_is_one_clear_line() {
+    let error = with_stage("v4l2:/dev/video97", |_| {
+        std::thread::sleep(Duration::from_millis(50))
+    });
+    let text = error.unwrap_err().to_string();
+    assert!(
+        text.contains("no camera at /dev/video97; cameras found:") && text.contains("synth:"),
+        "{text}"
+    );
+}

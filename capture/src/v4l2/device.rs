@@ -1,0 +1,363 @@
+//! One open camera: what it offers, and its stream of buffers.
+
+use super::negotiate::{Offer, Sizes, choose};
+use super::sys::{self, Mapped, Plain};
+use crate::source::SourceError;
+use hanja_common::record::PixelFormat;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// One being filled, one full, one with us, one to spare.
+const BUFFERS: u32 = 4;
+
+/// What a device says of itself.
+#[derive(Clone, Debug)]
+pub(crate) struct Identity {
+    pub(crate) card: String,
+    pub(crate) driver: String,
+    pub(crate) captures: bool,
+    pub(crate) multi_planar: bool,
+}
+
+/// Opens a device node without waiting for anything.
+pub(crate) fn open(path: &Path) -> Result<OwnedFd, Errno> {
+    rustix::fs::open(
+        path,
+        OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC,
+        Mode::empty(),
+    )
+}
+
+/// VIDIOC_QUERYCAP in words.
+pub(crate) fn identify(fd: &OwnedFd) -> Result<Identity, Errno> {
+    let mut cap = sys::Capability::zeroed();
+    sys::query_capability(fd, &mut cap)?;
+    let caps = if cap.capabilities & sys::CAP_DEVICE_CAPS != 0 {
+        cap.device_caps
+    } else {
+        cap.capabilities
+    };
+    Ok(Identity {
+        card: text(&cap.card),
+        driver: text(&cap.driver),
+        captures: caps & sys::CAP_VIDEO_CAPTURE != 0 && caps & sys::CAP_STREAMING != 0,
+        multi_planar: caps & sys::CAP_VIDEO_CAPTURE_MPLANE != 0,
+    })
+}
+
+fn text(bytes: &[u8]) -> String {
+    let end = bytes.iter().position(|b| *b == 0).unwrap_or(bytes.len());
+    String::from_utf8_lossy(&bytes[..end]).into_owned()
+}
+
+/// The formats that the pipeline understands, with their sizes.
+pub(crate) fn offers(fd: &OwnedFd) -> Vec<Offer> {
+    let mut all = Vec::new();
+    // Bounded: a driver that never says "no more" is not waited for.
+    for index in 0..128 {
+        let mut desc = sys::FmtDesc {
+            index,
+            kind: sys::BUF_TYPE_CAPTURE,
+            ..Plain::zeroed()
+        };
+        if sys::enum_format(fd, &mut desc).is_err() {
+            break;
+        }
+        if let Some(format) = PixelFormat::from_fourcc(desc.pixelformat) {
+            all.push(Offer {
+                format,
+                sizes: sizes(fd, desc.pixelformat),
+            });
+        }
+    }
+    all
+}
+
+fn sizes(fd: &OwnedFd, pixelformat: u32) -> Vec<Sizes> {
+    let mut all = Vec::new();
+    for index in 0..256 {
+        let mut size = sys::FrameSize {
+            index,
+            pixelformat,
+            ..Plain::zeroed()
+        };
+        if sys::enum_frame_sizes(fd, &mut size).is_err() {
+            break;
+        }
+        let v = size.values;
+        if size.kind == sys::FRAME_DISCRETE {
+            all.push(Sizes::Discrete(v[0], v[1]));
+        } else {
+            all.push(Sizes::Stepwise([v[0], v[1], v[2]], [v[3], v[4], v[5]]));
+            break; // stepwise and continuous have one entry
+        }
+    }
+    all
+}
+
+/// A dequeued buffer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Filled {
+    pub(crate) index: u32,
+    pub(crate) used: u32,
+    pub(crate) sequence: u32,
+    /// CLOCK_MONOTONIC nanoseconds; 0 if the driver uses another clock.
+    pub(crate) timestamp: u64,
+    pub(crate) damaged: bool,
+}
+
+/// A streaming camera.
+#[derive(Debug)]
+pub(crate) struct Device {
+    fd: OwnedFd,
+    buffers: Vec<Mapped>,
+    pub(crate) format: PixelFormat,
+    pub(crate) width: u32,
+    pub(crate) height: u32,
+    pub(crate) stride: u32,
+    pub(crate) fps: Option<f64>,
+}
+
+impl Device {
+    /// Opens, negotiates, maps, starts.
+    pub(crate) fn start(
+        path: &Path,
+        wanted: Option<PixelFormat>,
+        size: (u32, u32),
+        fps: f64,
+    ) -> Result<Self, SourceError> {
+        let name = path.display();
+        let camera = |text: String| SourceError::Camera(text);
+        let fd = open(path).map_err(|e| camera(explain(path, e)))?;
+        let identity =
+            identify(&fd).map_err(|_| camera(format!("{name} is not a video device")))?;
+        if !identity.captures {
+            let why = if identity.multi_planar {
+                "offers only multi-planar formats, which are not supported"
+            } else {
+                "does not capture video (a metadata or output node); try the next /dev/video number"
+            };
+            return Err(camera(format!("{name} ({}) {why}", identity.card)));
+        }
+        let offers = offers(&fd);
+        let Some((format, size)) = choose(&offers, wanted, size) else {
+            let list: Vec<_> = offers.iter().map(|o| o.format.name()).collect();
+            let list = if list.is_empty() {
+                "none that are understood".into()
+            } else {
+                list.join(", ")
+            };
+            let asked = wanted.map_or("auto", PixelFormat::name);
+            return Err(camera(format!(
+                "{name} ({}) cannot deliver format {asked}; it offers {list}",
+                identity.card
+            )));
+        };
+        let call = |what: &'static str| {
+            move |e: Errno| camera(format!("{}: {what} failed: {e}{}", path.display(), busy(e)))
+        };
+        let pix = set_format(&fd, format, size).map_err(call("VIDIOC_S_FMT"))?;
+        let Some(format) =
+            PixelFormat::from_fourcc(pix.pixelformat).filter(|_| pix.width > 0 && pix.height > 0)
+        else {
+            return Err(camera(format!(
+                "{name}: the driver insists on a format that is not understood"
+            )));
+        };
+        let fps = set_rate(&fd, fps);
+        let buffers = map_buffers(&fd).map_err(call("mapping the driver's buffers"))?;
+        let stride = pix.bytesperline.max(format.min_stride(pix.width));
+        let stride = if format == PixelFormat::Mjpg {
+            0
+        } else {
+            stride
+        };
+        let mut device = Self {
+            fd,
+            buffers,
+            format,
+            width: pix.width,
+            height: pix.height,
+            stride,
+            fps,
+        };
+        for index in 0..device.buffers.len() as u32 {
+            device.requeue(index).map_err(call("VIDIOC_QBUF"))?;
+        }
+        sys::stream_on(&device.fd, &mut { sys::BUF_TYPE_CAPTURE })
+            .map_err(call("VIDIOC_STREAMON"))?;
+        Ok(device)
+    }
+
+    /// Waits for a full buffer. `Ok(None)`: nothing within `wait`.
+    pub(crate) fn wait(&self, wait: Duration) -> Result<Option<Filled>, Errno> {
+        let mut fds = [PollFd::new(&self.fd, PollFlags::IN)];
+        let timeout = Timespec {
+            tv_sec: 0,
+            tv_nsec: i64::from(wait.subsec_nanos()),
+        };
+        match poll(&mut fds, Some(&timeout)) {
+            Ok(0) | Err(Errno::INTR) => return Ok(None),
+            Ok(_) if fds[0].revents().contains(PollFlags::IN) => {}
+            Ok(_) => return Err(Errno::NODEV), // POLLERR, POLLHUP: the device is gone
+            Err(e) => return Err(e),
+        }
+        self.dequeue()
+    }
+
+    /// A full buffer if there is one now.
+    pub(crate) fn dequeue(&self) -> Result<Option<Filled>, Errno> {
+        let mut buffer = request(0);
+        match sys::dequeue_buffer(&self.fd, &mut buffer) {
+            Ok(()) => {}
+            Err(Errno::AGAIN) => return Ok(None),
+            Err(e) => return Err(e),
+        }
+        if buffer.index as usize >= self.buffers.len() {
+            return Err(Errno::IO);
+        }
+        let clock = buffer.flags & sys::BUF_FLAG_TIMESTAMP_MASK;
+        let stamp = buffer.seconds.unsigned_abs() * 1_000_000_000
+            + buffer.microseconds.unsigned_abs() * 1000;
+        Ok(Some(Filled {
+            index: buffer.index,
+            used: buffer.bytesused,
+            sequence: buffer.sequence,
+            timestamp: if clock == sys::BUF_FLAG_TIMESTAMP_MONOTONIC {
+                stamp
+            } else {
+                0
+            },
+            damaged: buffer.flags & sys::BUF_FLAG_ERROR != 0,
+        }))
+    }
+
+    /// Gives a buffer back to the driver.
+    pub(crate) fn requeue(&mut self, index: u32) -> Result<(), Errno> {
+        sys::queue_buffer(&self.fd, &mut request(index))
+    }
+
+    /// The picture in a dequeued buffer.
+    pub(crate) fn bytes(&mut self, filled: &Filled) -> &[u8] {
+        match self.buffers.get_mut(filled.index as usize) {
+            Some(buffer) => buffer.bytes(filled.used),
+            None => &[],
+        }
+    }
+}
+
+impl Drop for Device {
+    fn drop(&mut self) {
+        // Fails if the camera is gone; then there is nothing to stop.
+        let _ = sys::stream_off(&self.fd, &mut { sys::BUF_TYPE_CAPTURE });
+    }
+}
+
+fn request(index: u32) -> sys::Buffer {
+    sys::Buffer {
+        index,
+        kind: sys::BUF_TYPE_CAPTURE,
+        memory: sys::MEMORY_MMAP,
+        ..Plain::zeroed()
+    }
+}
+
+fn set_format(
+    fd: &OwnedFd,
+    format: PixelFormat,
+    size: (u32, u32),
+) -> Result<sys::PixFormat, Errno> {
+    let mut f = sys::Format {
+        kind: sys::BUF_TYPE_CAPTURE,
+        ..Plain::zeroed()
+    };
+    f.pix.pixelformat = format.fourcc();
+    (f.pix.width, f.pix.height) = size;
+    f.pix.field = sys::FIELD_NONE;
+    sys::set_format(fd, &mut f)?;
+    Ok(f.pix)
+}
+
+/// Asks for a rate (many drivers start at 5 fps); what the driver made of it, if it says.
+fn set_rate(fd: &OwnedFd, fps: f64) -> Option<f64> {
+    let mut p = sys::StreamParm {
+        kind: sys::BUF_TYPE_CAPTURE,
+        ..Plain::zeroed()
+    };
+    p.timeperframe = [1000, (fps * 1000.0).round() as u32];
+    sys::set_parameters(fd, &mut p).ok()?;
+    let [n, d] = p.timeperframe;
+    (p.capability & sys::CAP_TIMEPERFRAME != 0 && n > 0).then(|| f64::from(d) / f64::from(n))
+}
+
+fn map_buffers(fd: &OwnedFd) -> Result<Vec<Mapped>, Errno> {
+    let mut want = sys::RequestBuffers {
+        count: BUFFERS,
+        kind: sys::BUF_TYPE_CAPTURE,
+        memory: sys::MEMORY_MMAP,
+        ..sys::RequestBuffers::zeroed()
+    };
+    sys::request_buffers(fd, &mut want)?;
+    if want.count < 2 {
+        return Err(Errno::NOMEM);
+    }
+    (0..want.count.min(32))
+        .map(|index| {
+            let mut buffer = request(index);
+            sys::query_buffer(fd, &mut buffer)?;
+            Mapped::map(fd, buffer.offset, buffer.length)
+        })
+        .collect()
+}
+
+fn busy(e: Errno) -> &'static str {
+    if e == Errno::BUSY {
+        " (another program uses it: fuser -v /dev/video*)"
+    } else {
+        ""
+    }
+}
+
+/// Why a device node cannot be opened, and what to do.
+fn explain(path: &Path, e: Errno) -> String {
+    let name = path.display();
+    match e {
+        Errno::NOENT | Errno::NODEV | Errno::NXIO => {
+            let found = crate::devices::list_devices();
+            let found: Vec<_> = found.iter().map(ToString::to_string).collect();
+            let list = if found.is_empty() {
+                "none".into()
+            } else {
+                found.join("; ")
+            };
+            format!(
+                "no camera at {name}; cameras found: {list}; plug it in, or use --source synth:"
+            )
+        }
+        Errno::ACCESS | Errno::PERM => format!(
+            "no permission to open {name}: add your user to the group video (sudo usermod -aG video $USER) and log in again"
+        ),
+        Errno::BUSY => format!("{name} is busy: another program uses it (fuser -v {name})"),
+        e => format!("cannot open {name}: {e}"),
+    }
+}
+
+/// Every video device node, in order.
+pub(crate) fn nodes() -> Vec<PathBuf> {
+    let Ok(entries) = std::fs::read_dir("/dev") else {
+        return Vec::new();
+    };
+    let number = |p: &PathBuf| -> Option<u32> {
+        p.file_name()?.to_str()?.strip_prefix("video")?.parse().ok()
+    };
+    let mut nodes: Vec<_> = entries
+        .filter_map(|e| e.ok().map(|e| e.path()))
+        .filter_map(|p| number(&p).map(|n| (n, p)))
+        .collect();
+    nodes.sort();
+    nodes.into_iter().map(|(_, p)| p).collect()
+}

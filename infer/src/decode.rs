@@ -1,0 +1,117 @@
+//! The model's rows to candidates above the threshold, at most [`MOST_CANDIDATES`].
+
+use crate::backend::Predictions;
+use crate::nms::{self, Candidate};
+
+/// Candidates that go into suppression. A cluttered or hostile picture has more: the best are taken.
+pub(crate) const MOST_CANDIDATES: usize = 1000;
+
+/// Fills `out`, best first; returns how many were above the threshold in all.
+///
+/// A row is (centre x, centre y, width, height, objectness, class scores…), as YOLOv5 exports it; the score of a box
+/// is objectness times its best class.
+pub(crate) fn decode(predictions: Predictions<'_>, conf: f32, out: &mut Vec<Candidate>) -> u32 {
+    out.clear();
+    for (row, values) in (0u32..).zip(predictions.data.chunks_exact(predictions.columns)) {
+        let (&[cx, cy, w, h, objectness], classes) =
+            values.split_first_chunk().unwrap_or((&[0.0; 5], &[]));
+        // Written so that NaN fails.
+        if !(objectness >= conf) {
+            continue;
+        }
+        let Some((class, best)) = (0u16..)
+            .zip(classes)
+            .max_by(|a, b| a.1.total_cmp(b.1).then(b.0.cmp(&a.0)))
+        else {
+            continue;
+        };
+        let score = objectness * best;
+        let finite = [cx, cy, w, h].iter().all(|v| v.is_finite());
+        if !(score >= conf) || !finite || w <= 0.0 || h <= 0.0 {
+            continue;
+        }
+        let (x1, y1) = (cx - w / 2.0, cy - h / 2.0);
+        out.push(Candidate {
+            x1,
+            y1,
+            x2: x1 + w,
+            y2: y1 + h,
+            score: score.min(1.0),
+            class,
+            row,
+        });
+    }
+    let total = out.len() as u32;
+    if out.len() > MOST_CANDIDATES {
+        out.select_nth_unstable_by(MOST_CANDIDATES, |a, b| {
+            b.score.total_cmp(&a.score).then(a.row.cmp(&b.row))
+        });
+        out.truncate(MOST_CANDIDATES);
+    }
+    nms::sort(out);
+    total
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decode_rows(rows: &[[f32; 7]], conf: f32) -> Vec<Candidate> {
+        let data = rows.concat();
+        let mut out = Vec::new();
+        decode(
+            Predictions {
+                data: &data,
+                columns: 7,
+            },
+            conf,
+            &mut out,
+        );
+        out
+    }
+
+    #[test]
+    fn best_class_and_threshold() {
+        let rows = [
+            [10.0, 20.0, 4.0, 6.0, 0.9, 0.2, 0.8],
+            [10.0, 20.0, 4.0, 6.0, 0.3, 0.9, 0.8],
+            [50.0, 50.0, 2.0, 2.0, 1.0, 0.9, 0.1],
+        ];
+        let found = decode_rows(&rows, 0.4);
+        assert_eq!(found.len(), 2);
+        assert_eq!((found[0].class, found[0].row), (0, 2));
+        let second = found[1];
+        assert_eq!(
+            (second.x1, second.y1, second.x2, second.y2),
+            (8.0, 17.0, 12.0, 23.0)
+        );
+        assert!((second.score - 0.72).abs() < 1e-6 && second.class == 1);
+    }
+
+    #[test]
+    fn numbers_that_are_none_are_left_out() {
+        let bad = [f32::NAN, f32::INFINITY];
+        for value in bad {
+            for column in 0..7 {
+                let mut row = [10.0, 20.0, 4.0, 6.0, 0.9, 0.2, 0.8];
+                row[column] = value;
+                assert!(
+                    decode_rows(&[row], 0.4)
+                        .iter()
+                        .all(|c| c.score <= 1.0 && c.x1.is_finite())
+                );
+            }
+        }
+        assert!(decode_rows(&[[1.0, 1.0, -4.0, 6.0, 0.9, 0.9, 0.8]], 0.4).is_empty());
+    }
+
+    #[test]
+    fn the_best_thousand_stay() {
+        let rows: Vec<[f32; 7]> = (0..3000)
+            .map(|i| [i as f32, 0.0, 1.0, 1.0, 1.0, 0.5 + i as f32 / 10_000.0, 0.0])
+            .collect();
+        let found = decode_rows(&rows, 0.1);
+        assert_eq!(found.len(), MOST_CANDIDATES);
+        assert_eq!((found[0].row, found[999].row), (2999, 2000));
+    }
+}

@@ -1,0 +1,129 @@
+//! From the source's own bytes to the model's input tensor in one pass: colour conversion, letterbox, normalisation.
+//!
+//! Each output row is made from the few source rows it needs: they are blended vertically as they lie in memory (the
+//! bulk of the work, and a plain loop over bytes), then sampled horizontally per channel, then converted to RGB and
+//! written to the three planes. No intermediate picture exists. JPEG is decoded first, to YCbCr, because its colour
+//! conversion is then part of the same pass.
+
+mod jpeg;
+mod plan;
+mod simd;
+mod taps;
+
+use hanja_common::record::{FrameRef, PixelFormat};
+pub(crate) use plan::Letterbox;
+use plan::Plan;
+
+/// Why a picture cannot be used.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum PreprocessError {
+    /// Numbers that no picture has.
+    #[error(
+        "a {format} frame of {width}x{height} pixels with {stride} bytes per line is impossible"
+    )]
+    Geometry {
+        /// Format.
+        format: PixelFormat,
+        /// Pixels.
+        width: u32,
+        /// Pixels.
+        height: u32,
+        /// Bytes.
+        stride: u32,
+    },
+    /// Fewer bytes than the numbers promise.
+    #[error(
+        "a {format} frame of {width}x{height} pixels needs {needed} bytes and has {got}: cut short"
+    )]
+    Short {
+        /// Format.
+        format: PixelFormat,
+        /// Pixels.
+        width: u32,
+        /// Pixels.
+        height: u32,
+        /// Bytes.
+        needed: u64,
+        /// Bytes.
+        got: u64,
+    },
+    /// A damaged JPEG.
+    #[error("the JPEG cannot be decoded: {0}")]
+    Jpeg(String),
+}
+
+/// Largest picture, 100 megapixels: a flatbed scan of A3 at 600 dpi has 70.
+pub(crate) const MAX_PIXELS: u64 = 100_000_000;
+
+/// Target of the letterbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Target {
+    /// Long side in pixels; both sides become multiples of the stride.
+    LongSide { size: u32, stride: u32 },
+    /// Exactly this.
+    Fixed { width: u32, height: u32 },
+}
+
+/// Fills the input tensor; keeps its buffers and its plan from frame to frame.
+#[derive(Debug)]
+pub(crate) struct Preprocessor {
+    target: Target,
+    plan: Option<Plan>,
+    tensor: Vec<f32>,
+    jpeg: Vec<u8>,
+    lines: plan::Lines,
+}
+
+impl Preprocessor {
+    pub(crate) fn new(target: Target) -> Self {
+        Self {
+            target,
+            plan: None,
+            tensor: Vec::new(),
+            jpeg: Vec::new(),
+            lines: plan::Lines::default(),
+        }
+    }
+
+    /// Fills the tensor from `frame`. On an error the tensor holds no picture.
+    pub(crate) fn run(&mut self, frame: &FrameRef<'_>) -> Result<Letterbox, PreprocessError> {
+        let mut jpeg = std::mem::take(&mut self.jpeg);
+        let result = self.convert(frame, &mut jpeg);
+        self.jpeg = jpeg; // the buffer is kept whatever happened
+        result
+    }
+
+    fn convert(
+        &mut self,
+        frame: &FrameRef<'_>,
+        buffer: &mut Vec<u8>,
+    ) -> Result<Letterbox, PreprocessError> {
+        let decoded;
+        let (bytes, layout) = if frame.format == PixelFormat::Mjpg {
+            decoded = jpeg::decode(frame.bytes, buffer)?;
+            (buffer.as_slice(), decoded)
+        } else {
+            (frame.bytes, plan::Layout::of_raw(frame)?)
+        };
+        if self.plan.as_ref().is_none_or(|p| p.layout != layout) {
+            let plan = Plan::new(layout, self.target);
+            // Grey bars, as in training. Only the picture's own rows and columns are written from now on.
+            self.tensor.clear();
+            self.tensor.resize(3 * plan.letterbox.area(), 114.0 / 255.0);
+            self.plan = Some(plan);
+        }
+        let Some(plan) = &self.plan else {
+            unreachable!("just made")
+        };
+        plan.run(bytes, &mut self.lines, &mut self.tensor);
+        Ok(plan.letterbox)
+    }
+
+    /// The tensor, planar RGB, `3 * height * width`.
+    pub(crate) fn tensor(&self) -> &[f32] {
+        &self.tensor
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,358 @@
+//! Everything about a conversion that depends only on the geometry, worked out once: where the channels lie in the
+//! bytes, the resampling weights, the letterbox.
+
+use super::taps::Taps;
+use super::{MAX_PIXELS, PreprocessError, Target, simd};
+use hanja_common::record::{FrameRef, PixelFormat};
+
+/// How three channels become RGB.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Colour {
+    Rgb,
+    /// BT.601, 16 to 235: cameras and video files.
+    Limited,
+    /// BT.601, 0 to 255: JPEG.
+    Full,
+    /// One channel for all three.
+    Grey,
+}
+
+/// One channel: which plane, its first sample, distance between samples, samples per line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Channel {
+    plane: usize,
+    offset: usize,
+    step: usize,
+    samples: usize,
+}
+
+/// A block of lines in the bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Plane {
+    start: usize,
+    stride: usize,
+    line: usize,
+    lines: usize,
+}
+
+/// A picture's bytes, described. The constructors check that every line of every plane lies inside the bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Layout {
+    width: usize,
+    height: usize,
+    planes: [Plane; 3],
+    channels: [Channel; 3],
+    colour: Colour,
+}
+
+const NO_PLANE: Plane = Plane {
+    start: 0,
+    stride: 0,
+    line: 0,
+    lines: 0,
+};
+
+fn channel(plane: usize, offset: usize, step: usize, samples: usize) -> Channel {
+    Channel {
+        plane,
+        offset,
+        step,
+        samples,
+    }
+}
+
+impl Layout {
+    /// Describes a raw frame after checking its numbers against its bytes.
+    pub(super) fn of_raw(f: &FrameRef<'_>) -> Result<Self, PreprocessError> {
+        let pixels = u64::from(f.width) * u64::from(f.height);
+        if pixels == 0
+            || pixels > MAX_PIXELS
+            || f.stride < f.format.min_stride(f.width)
+            || f.stride > 1 << 20
+        {
+            let (format, width, height, stride) = (f.format, f.width, f.height, f.stride);
+            return Err(PreprocessError::Geometry {
+                format,
+                width,
+                height,
+                stride,
+            });
+        }
+        let needed = f.format.frame_bytes(f.stride, f.width, f.height);
+        let got = f.bytes.len() as u64;
+        if got < needed {
+            let (format, width, height) = (f.format, f.width, f.height);
+            return Err(PreprocessError::Short {
+                format,
+                width,
+                height,
+                needed,
+                got,
+            });
+        }
+        let (w, h, stride) = (f.width as usize, f.height as usize, f.stride as usize);
+        let (cw, ch) = (w.div_ceil(2), h.div_ceil(2));
+        let first = Plane {
+            start: 0,
+            stride,
+            line: f.format.min_stride(f.width) as usize,
+            lines: h,
+        };
+        let (planes, channels, colour) = match f.format {
+            PixelFormat::Yuyv => (
+                [first, NO_PLANE, NO_PLANE],
+                [
+                    channel(0, 0, 2, w),
+                    channel(0, 1, 4, cw),
+                    channel(0, 3, 4, cw),
+                ],
+                Colour::Limited,
+            ),
+            PixelFormat::Nv12 => {
+                let stride = stride.next_multiple_of(2);
+                let uv = Plane {
+                    start: first.stride * h,
+                    stride,
+                    line: 2 * cw,
+                    lines: ch,
+                };
+                (
+                    [first, uv, NO_PLANE],
+                    [
+                        channel(0, 0, 1, w),
+                        channel(1, 0, 2, cw),
+                        channel(1, 1, 2, cw),
+                    ],
+                    Colour::Limited,
+                )
+            }
+            PixelFormat::I420 => {
+                let half = stride.div_ceil(2);
+                let u = Plane {
+                    start: stride * h,
+                    stride: half,
+                    line: cw,
+                    lines: ch,
+                };
+                let v = Plane {
+                    start: u.start + half * ch,
+                    ..u
+                };
+                (
+                    [first, u, v],
+                    [
+                        channel(0, 0, 1, w),
+                        channel(1, 0, 1, cw),
+                        channel(2, 0, 1, cw),
+                    ],
+                    Colour::Limited,
+                )
+            }
+            PixelFormat::Grey => (
+                [first, NO_PLANE, NO_PLANE],
+                [channel(0, 0, 1, w); 3],
+                Colour::Grey,
+            ),
+            PixelFormat::Rgb3 | PixelFormat::Mjpg => {
+                return Ok(Self::packed(w, h, stride, Colour::Rgb));
+            }
+        };
+        Ok(Self {
+            width: w,
+            height: h,
+            planes,
+            channels,
+            colour,
+        })
+    }
+
+    /// Three interleaved channels.
+    pub(super) fn packed(width: usize, height: usize, stride: usize, colour: Colour) -> Self {
+        let plane = Plane {
+            start: 0,
+            stride,
+            line: 3 * width,
+            lines: height,
+        };
+        let channels = [0, 1, 2].map(|c| channel(0, c, 3, width));
+        Self {
+            width,
+            height,
+            planes: [plane, NO_PLANE, NO_PLANE],
+            channels,
+            colour,
+        }
+    }
+
+    /// One channel, full range.
+    pub(super) fn grey(width: usize, height: usize) -> Self {
+        let plane = Plane {
+            start: 0,
+            stride: width,
+            line: width,
+            lines: height,
+        };
+        Self {
+            width,
+            height,
+            planes: [plane, NO_PLANE, NO_PLANE],
+            channels: [channel(0, 0, 1, width); 3],
+            colour: Colour::Grey,
+        }
+    }
+}
+
+/// Where the picture lies in the model's input.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Letterbox {
+    pub(crate) net_width: usize,
+    pub(crate) net_height: usize,
+    /// The picture inside the bars.
+    pub(crate) left: usize,
+    pub(crate) top: usize,
+    pub(crate) width: usize,
+    pub(crate) height: usize,
+    /// Input pixels per source pixel.
+    pub(crate) scale_x: f32,
+    pub(crate) scale_y: f32,
+}
+
+impl Letterbox {
+    pub(crate) fn new(width: usize, height: usize, target: Target) -> Self {
+        let (box_w, box_h) = match target {
+            Target::LongSide { size, .. } => (size as usize, size as usize),
+            Target::Fixed { width, height } => (width as usize, height as usize),
+        };
+        let scale = (box_w as f64 / width as f64).min(box_h as f64 / height as f64);
+        let fit = |n: usize, most: usize| ((n as f64 * scale).round() as usize).clamp(1, most);
+        let (new_w, new_h) = (fit(width, box_w), fit(height, box_h));
+        let (net_width, net_height) = match target {
+            Target::LongSide { stride, .. } => (
+                new_w.next_multiple_of(stride as usize),
+                new_h.next_multiple_of(stride as usize),
+            ),
+            Target::Fixed { .. } => (box_w, box_h),
+        };
+        Self {
+            net_width,
+            net_height,
+            left: (net_width - new_w) / 2,
+            top: (net_height - new_h) / 2,
+            width: new_w,
+            height: new_h,
+            scale_x: new_w as f32 / width as f32,
+            scale_y: new_h as f32 / height as f32,
+        }
+    }
+
+    pub(crate) fn area(&self) -> usize {
+        self.net_width * self.net_height
+    }
+
+    /// From input pixels to source pixels.
+    pub(crate) fn to_source(&self, x: f32, y: f32) -> (f32, f32) {
+        (
+            (x - self.left as f32) / self.scale_x,
+            (y - self.top as f32) / self.scale_y,
+        )
+    }
+}
+
+/// Buffers of one output row.
+#[derive(Debug, Default)]
+pub(super) struct Lines {
+    blended: [Vec<f32>; 3],
+    sampled: [Vec<f32>; 3],
+}
+
+/// A conversion from one layout into one letterbox.
+#[derive(Debug)]
+pub(super) struct Plan {
+    pub(super) layout: Layout,
+    pub(super) letterbox: Letterbox,
+    vertical: [Option<Taps>; 3],
+    horizontal: [Taps; 3],
+}
+
+impl Plan {
+    pub(super) fn new(layout: Layout, target: Target) -> Self {
+        let letterbox = Letterbox::new(layout.width, layout.height, target);
+        let vertical = layout
+            .planes
+            .map(|p| (p.lines > 0).then(|| Taps::new(p.lines, letterbox.height)));
+        let horizontal = layout
+            .channels
+            .map(|c| Taps::new(c.samples, letterbox.width));
+        Self {
+            layout,
+            letterbox,
+            vertical,
+            horizontal,
+        }
+    }
+
+    /// Converts `bytes`, which the layout was checked against, into `tensor`, 3 planes of the letterbox's area.
+    pub(super) fn run(&self, bytes: &[u8], lines: &mut Lines, tensor: &mut [f32]) {
+        let (planes, channels) = (&self.layout.planes, &self.layout.channels);
+        let area = self.letterbox.area();
+        let (red, rest) = tensor.split_at_mut(area);
+        let (green, blue) = rest.split_at_mut(area);
+        for row in 0..self.letterbox.height {
+            for ((plane, taps), out) in planes.iter().zip(&self.vertical).zip(&mut lines.blended) {
+                let Some(taps) = taps else { continue };
+                out.resize(plane.line, 0.0);
+                let (first, weights) = taps.at(row);
+                let line =
+                    |i: usize| &bytes[plane.start + (first + i) * plane.stride..][..plane.line];
+                simd::blend(line, weights, out);
+            }
+            let distinct = if self.layout.colour == Colour::Grey {
+                1
+            } else {
+                3
+            };
+            for c in 0..distinct {
+                let (channel, taps) = (&channels[c], &self.horizontal[c]);
+                let out = &mut lines.sampled[c];
+                out.resize(self.letterbox.width, 0.0);
+                sample(
+                    &lines.blended[channel.plane][channel.offset..],
+                    channel.step,
+                    taps,
+                    out,
+                );
+            }
+            let at = (self.letterbox.top + row) * self.letterbox.net_width + self.letterbox.left;
+            let range = at..at + self.letterbox.width;
+            let out = [
+                &mut red[range.clone()],
+                &mut green[range.clone()],
+                &mut blue[range],
+            ];
+            simd::convert(self.layout.colour, &lines.sampled, out);
+        }
+    }
+}
+
+/// Weighted sums of samples `step` apart.
+fn sample(line: &[f32], step: usize, taps: &Taps, out: &mut [f32]) {
+    if taps.width == 2 {
+        for ((out, first), w) in out
+            .iter_mut()
+            .zip(&taps.first)
+            .zip(taps.weights.chunks_exact(2))
+        {
+            let at = *first as usize * step;
+            *out = line[at] * w[0] + line[at + step] * w[1];
+        }
+        return;
+    }
+    for (position, out) in out.iter_mut().enumerate() {
+        let (first, weights) = taps.at(position);
+        *out = weights
+            .iter()
+            .enumerate()
+            .map(|(i, w)| w * line[(first + i) * step])
+            .sum();
+    }
+}

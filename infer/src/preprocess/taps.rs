@@ -1,0 +1,124 @@
+//! Resampling weights along one axis.
+
+/// Above this reduction two neighbours miss what lies between them (thin ink of a scanned page); the filter grows
+/// with the reduction instead. Below it, bilinear, as YOLOv5's own letterbox.
+const BILINEAR_UP_TO: f64 = 2.0;
+
+/// For every output position the first input sample and `width` weights, which sum to 1.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Taps {
+    pub(super) width: usize,
+    pub(super) first: Vec<u32>,
+    pub(super) weights: Vec<f32>,
+}
+
+impl Taps {
+    /// Maps `input` samples onto `output` positions, pixel centres at half coordinates.
+    pub(super) fn new(input: usize, output: usize) -> Self {
+        let scale = input as f64 / output as f64;
+        let support = if scale > BILINEAR_UP_TO { scale } else { 1.0 };
+        let width = ((2.0 * support).ceil() as usize + 1).min(input);
+        let (mut first, mut weights) = (
+            Vec::with_capacity(output),
+            Vec::with_capacity(output * width),
+        );
+        for position in 0..output {
+            let centre = (position as f64 + 0.5) * scale - 0.5;
+            let start = ((centre - support).ceil().max(0.0) as usize).min(input - width);
+            let triangle =
+                |i: usize| (1.0 - ((start + i) as f64 - centre).abs() / support).max(0.0);
+            // Beyond the edge the outermost sample counts for the missing ones.
+            let sum: f64 = (0..width).map(triangle).sum();
+            first.push(start as u32);
+            if sum > 0.0 {
+                weights.extend((0..width).map(|i| (triangle(i) / sum) as f32));
+            } else {
+                let nearest =
+                    (centre.round().max(0.0) as usize).clamp(start, start + width - 1) - start;
+                weights.extend((0..width).map(|i| f32::from(u8::from(i == nearest))));
+            }
+        }
+        Self {
+            width,
+            first,
+            weights,
+        }
+        .trimmed()
+    }
+
+    /// Drops a last weight that is never used (bilinear needs 2 of its 3).
+    fn trimmed(mut self) -> Self {
+        while self.width > 2
+            && self
+                .weights
+                .chunks(self.width)
+                .all(|w| w[self.width - 1] == 0.0)
+        {
+            self.weights = self
+                .weights
+                .chunks(self.width)
+                .flat_map(|w| &w[..w.len() - 1])
+                .copied()
+                .collect();
+            self.width -= 1;
+        }
+        self
+    }
+
+    pub(super) fn at(&self, position: usize) -> (usize, &[f32]) {
+        let weights = &self.weights[position * self.width..][..self.width];
+        (self.first[position] as usize, weights)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn same_size_is_identity() {
+        let taps = Taps::new(8, 8);
+        for p in 0..8 {
+            let (first, weights) = taps.at(p);
+            let value: f32 = weights
+                .iter()
+                .enumerate()
+                .map(|(i, w)| w * (first + i) as f32)
+                .sum();
+            assert!((value - p as f32).abs() < 1e-6);
+        }
+    }
+
+    #[test]
+    fn a_strong_reduction_sees_every_sample() {
+        let taps = Taps::new(100, 10);
+        for sample in 0..100 {
+            let seen: f32 = (0..10)
+                .map(|p| {
+                    let (first, w) = taps.at(p);
+                    if sample >= first && sample < first + w.len() {
+                        w[sample - first]
+                    } else {
+                        0.0
+                    }
+                })
+                .sum();
+            assert!(seen > 0.05, "sample {sample} counts for {seen}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn weights_sum_to_one_inside_the_input(input in 1usize..300, output in 1usize..300) {
+            let taps = Taps::new(input, output);
+            for p in 0..output {
+                let (first, weights) = taps.at(p);
+                prop_assert!(first + weights.len() <= input);
+                let sum: f32 = weights.iter().sum();
+                prop_assert!((sum - 1.0).abs() < 1e-4);
+                prop_assert!(weights.iter().all(|w| (0.0..=1.0).contains(w)));
+            }
+        }
+    }
+}

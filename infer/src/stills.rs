@@ -1,0 +1,115 @@
+//! Picture files, and what `hanja detect --json` says of them: an external contract.
+
+use crate::detector::ModelInfo;
+use hanja_common::record::{Detection, FrameRef, PixelFormat};
+use image::{DynamicImage, ImageDecoder, ImageReader};
+use serde::Serialize;
+use std::path::{Path, PathBuf};
+
+/// Memory a decoder may take: 100 megapixels in four bytes, and some air.
+const MOST_MEMORY: u64 = 512 << 20;
+
+/// A file that is no picture we can use.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot read the picture {}: {reason}", path.display())]
+pub struct StillError {
+    path: PathBuf,
+    reason: String,
+}
+
+/// A decoded picture, turned the way its EXIF data says.
+#[derive(Clone, Debug)]
+pub struct Picture {
+    /// Width in pixels, as shown.
+    pub width: u32,
+    /// Height in pixels, as shown.
+    pub height: u32,
+    rgb: Vec<u8>,
+}
+
+impl Picture {
+    /// For the detector and for drawing.
+    #[must_use]
+    pub fn view(&self) -> FrameRef<'_> {
+        let (width, height) = (self.width, self.height);
+        FrameRef {
+            format: PixelFormat::Rgb3,
+            width,
+            height,
+            stride: 3 * width,
+            bytes: &self.rgb,
+        }
+    }
+}
+
+/// Reads JPEG, PNG, BMP or WebP.
+///
+/// # Errors
+/// The file is missing, damaged, of another kind or too large; the error names it.
+pub fn read_picture(path: &Path) -> Result<Picture, StillError> {
+    let fail = |reason: String| StillError {
+        path: path.to_owned(),
+        reason: reason.replace('\n', " "),
+    };
+    let mut reader = ImageReader::open(path)
+        .and_then(ImageReader::with_guessed_format)
+        .map_err(|e| fail(e.to_string()))?;
+    let mut limits = image::Limits::default();
+    limits.max_alloc = Some(MOST_MEMORY);
+    reader.limits(limits);
+    let mut decoder = reader.into_decoder().map_err(|e| fail(e.to_string()))?;
+    let orientation = decoder.orientation().map_err(|e| fail(e.to_string()))?;
+    let mut picture = DynamicImage::from_decoder(decoder).map_err(|e| fail(e.to_string()))?;
+    picture.apply_orientation(orientation);
+    let rgb = picture.into_rgb8();
+    Ok(Picture {
+        width: rgb.width(),
+        height: rgb.height(),
+        rgb: rgb.into_raw(),
+    })
+}
+
+/// One picture's line.
+#[derive(Debug, Serialize)]
+pub struct PictureJson {
+    image: String,
+    width: u32,
+    height: u32,
+    /// Best first.
+    pub detections: Vec<FoundJson>,
+}
+
+/// One detection.
+#[derive(Debug, Serialize)]
+pub struct FoundJson {
+    class: u16,
+    /// The class in words.
+    pub label: String,
+    /// 0 to 1.
+    pub score: f32,
+    #[serde(rename = "box")]
+    corners: [f32; 4],
+}
+
+impl PictureJson {
+    /// Puts a picture's detections into words.
+    #[must_use]
+    pub fn new(path: &Path, picture: &Picture, found: &[Detection], model: &ModelInfo) -> Self {
+        let one = |d: &Detection| FoundJson {
+            class: d.class,
+            label: model
+                .names
+                .get(usize::from(d.class))
+                .cloned()
+                .unwrap_or_else(|| hanja_common::record::numeral(d.class).into_owned()),
+            score: d.score,
+            corners: [d.x1, d.y1, d.x2, d.y2],
+        };
+        Self {
+            image: path.display().to_string(),
+            width: picture.width,
+            height: picture.height,
+            detections: found.iter().map(one).collect(),
+        }
+    }
+}
