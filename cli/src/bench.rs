@@ -129,7 +129,7 @@ fn infer_fps(summary: &Path) -> anyhow::Result<f64> {
 }
 
 /// Finds the address in the log, opens the stream as a browser would, counts pictures until it ends.
-fn view(log: impl Read) -> u32 {
+fn view(log: impl Read + Send + 'static) -> u32 {
     let mut pictures = 0;
     let mut lines = BufReader::new(log).lines().map_while(Result::ok);
     let address = lines.by_ref().find_map(|line| {

@@ -58,7 +58,7 @@ fn one(
     if let Some(dir) = &args.save {
         let name = path.file_stem().unwrap_or_default();
         let target = dir.join(name).with_extension("jpg");
-        let jpeg = hanja_render::picture::annotated_jpeg(&picture.frame_ref(), &detections, 90)
+        let jpeg = hanja_render::picture::annotated_jpeg(&picture.view(), &detections, 90)
             .map_err(|e| anyhow::anyhow!("{}: {e}", path.display()))?;
         std::fs::write(&target, jpeg)
             .map_err(|e| anyhow::anyhow!("cannot write {}: {e}", target.display()))?;

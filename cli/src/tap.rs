@@ -4,10 +4,10 @@
 use crate::args::{FrameFormat, Global, TapArgs, TapTopic};
 use anyhow::Context;
 use hanja_common::TapSubscriber;
-use hanja_common::record::{DetectionRecord, FrameMeta, PixelFormat, StageStats};
+use hanja_common::record::{DetectionRecord, FrameMeta, FrameRef, PixelFormat, StageStats};
 use hanja_common::ring::{Sample, Topic};
 use hanja_common::stage::StageName;
-use hanja_render::picture::{FrameRef, to_i420, to_jpeg};
+use hanja_render::picture::{to_i420, to_jpeg};
 use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;

@@ -56,6 +56,19 @@ pub struct Found {
     pub suppressed: u32,
     /// Boxes beyond a bound.
     pub capped: u32,
+    /// Where the time went; only [`Detector::detect`] fills it, the stage stamps its own records.
+    pub steps: Steps,
+}
+
+/// Nanoseconds of the steps of one [`Detector::detect`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Steps {
+    /// JPEG decoding, colour, letterbox.
+    pub preprocess: u64,
+    /// The backend, and the decoding of its output.
+    pub inference: u64,
+    /// Suppression.
+    pub postprocess: u64,
 }
 
 /// A loaded model with everything around it. Buffers are kept: after the first picture of a size, nothing of ours is
@@ -182,9 +195,18 @@ impl Detector {
     /// # Errors
     /// A picture that cannot be used, or a backend that fails.
     pub fn detect(&mut self, frame: &FrameRef<'_>) -> Result<&Found, InferError> {
-        self.prepare(frame)?;
+        let started = now_ns();
+        let size = self.prepare(frame)?;
+        let prepared = now_ns();
         self.run_model()?;
-        Ok(self.collect(frame_size(frame, self.letterbox)))
+        let inferred = now_ns();
+        self.collect(size);
+        self.found.steps = Steps {
+            preprocess: prepared - started,
+            inference: inferred - prepared,
+            postprocess: now_ns() - inferred,
+        };
+        Ok(&self.found)
     }
 
     /// Step 1: fills the input tensor; the frame's bytes are not needed after it.

@@ -21,7 +21,7 @@ mod preprocess;
 mod stage;
 pub mod stills;
 
-pub use detector::{Detector, Found, ModelInfo};
+pub use detector::{Detector, Found, ModelInfo, Steps};
 pub use error::InferError;
 pub use preprocess::PreprocessError;
 pub use stage::run;

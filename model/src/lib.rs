@@ -3,4 +3,5 @@
 //! The binary `hanja-model` is a thin command line over this library.
 #![forbid(unsafe_code)]
 
+pub mod eval;
 pub mod synth;

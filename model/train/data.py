@@ -129,14 +129,15 @@ class Cache:
 class Batches:
     """Makes batch `step`: pictures in an order shuffled anew each epoch, augmented.
 
-    The share of mosaics falls from `mosaic_start` to `mosaic_end` and is 0 in the last `plain_share` of `steps`,
-    so that the network ends on pictures as they will be.
+    The share of mosaics falls from `mosaic` to half of it and is 0 in the last `plain_share` of `steps`, so that
+    the network ends on pictures as they will be. Boxes are drawn `margin` pixels wider on every side.
     """
 
-    mosaic_start, mosaic_end, plain_share = 0.6, 0.3, 0.15
+    plain_share = 0.15
 
-    def __init__(self, cache, batch, steps, seed):
+    def __init__(self, cache, batch, steps, seed, mosaic=0.6, margin=0.0):
         self.cache, self.batch, self.steps, self.seed = cache, batch, steps, seed
+        self.mosaic, self.margin = mosaic, margin
         self.epoch, self.order = -1, None
 
     def mosaic_probability(self, step):
@@ -144,7 +145,7 @@ class Batches:
         progress = step / max(1, self.steps)
         if progress >= 1 - self.plain_share:
             return 0.0
-        return self.mosaic_start + (self.mosaic_end - self.mosaic_start) * progress / (1 - self.plain_share)
+        return self.mosaic * (1 - 0.5 * progress / (1 - self.plain_share))
 
     def index(self, position):
         """Which picture comes at `position` of the endless, shuffled sequence."""
@@ -169,7 +170,7 @@ class Batches:
             rows = np.empty((len(boxes), 6), np.float32)
             rows[:, 0], rows[:, 1] = slot, boxes[:, 0]
             rows[:, 2:4] = (boxes[:, 1:3] + boxes[:, 3:]) / 2
-            rows[:, 4:6] = boxes[:, 3:] - boxes[:, 1:3]
+            rows[:, 4:6] = boxes[:, 3:] - boxes[:, 1:3] + 2 * self.margin
             labels.append(rows)
         return images, np.concatenate(labels)
 
@@ -202,7 +203,7 @@ def _make(step):
 def prefetch(batches, first, last, ahead=4):
     """Yield batches `first`..`last` (without `last`), prepared by one other process, `ahead` of their use.
 
-    The process is forked; call this before the first tensor operation starts threads of its own.
+    The process is forked, and uses numpy and Pillow only: torch's threads do not survive a fork.
     """
     context = multiprocessing.get_context("fork")
     with concurrent.futures.ProcessPoolExecutor(1, context, _start_worker, (batches,)) as pool:

@@ -78,7 +78,8 @@ def match(labels, anchors, grid_w, grid_h):
 class Loss:
     """Computes the loss of a batch; `anchors` [level, anchor, 2] in input pixels."""
 
-    def __init__(self, anchors, classes):
+    def __init__(self, anchors, classes, box_gain=BOX_GAIN):
+        self.box_gain = box_gain
         self.anchors = [anchors[level] / stride for level, stride in enumerate(STRIDES)]
         self.negative = 0.5 * LABEL_SMOOTHING
         self.positive = 1 - self.negative
@@ -112,5 +113,5 @@ class Loss:
                 wanted[torch.arange(len(classes)), classes] = self.positive
                 cls = cls + self.bce(answer[:, 5:], wanted)
             obj = obj + self.bce(raw[..., 4], target) * OBJECTNESS_BALANCE[level]
-        parts = torch.stack((box * BOX_GAIN, obj * OBJECTNESS_GAIN, cls * CLASS_GAIN))
+        parts = torch.stack((box * self.box_gain, obj * OBJECTNESS_GAIN, cls * CLASS_GAIN))
         return parts.sum(), parts.detach()

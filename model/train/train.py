@@ -1,7 +1,6 @@
 """The training loop: AdamW, warm-up and cosine schedule, moving average of the weights, resumable anywhere."""
 import argparse
 import copy
-import csv
 import json
 import math
 import os
@@ -15,10 +14,9 @@ from torch import nn
 from . import NAMES, anchors
 from .data import Batches, Cache, prefetch
 from .evaluate import line, score
-from .loss import Loss
+from .loss import BOX_GAIN, Loss
 from .model import Yolo
-
-FIELDS = ("step", "images", "minutes", "lr", "loss", "box", "objectness", "class", "ms_per_image", "map50", "map50_95")
+from .runlog import Log, plot
 
 
 class Average:
@@ -40,6 +38,11 @@ class Average:
                 value.mul_(keep).add_(current[name], alpha=1 - keep)
             else:
                 value.copy_(current[name])
+
+
+def make_batches(args, cache):
+    """The batches that the command line asks for."""
+    return Batches(cache, args.batch, args.steps, args.seed, args.mosaic, args.label_margin)
 
 
 def make_optimizer(model, lr, decay):
@@ -68,10 +71,12 @@ class Trainer:
         self.step = 0
         self.model = Yolo(len(NAMES), args.width, args.depth).to(memory_format=torch.channels_last)
         self.model.detect.anchors.copy_(torch.from_numpy(fitted))
+        if args.init:
+            self.model.load_state_dict(torch.load(args.init, map_location="cpu")["ema"])
         self.average = Average(self.model)
         self.optimizer = make_optimizer(self.model, args.lr, args.weight_decay)
-        self.loss = Loss(self.model.detect.anchors, len(NAMES))
-        self.batches = Batches(cache, args.batch, args.steps, args.seed)
+        self.loss = Loss(self.model.detect.anchors, len(NAMES), args.box_gain)
+        self.batches = make_batches(args, cache)
 
     def seconds(self):
         """Training time so far, over all sessions of the run."""
@@ -97,12 +102,13 @@ class Trainer:
     def load(self, path):
         """Continue from a checkpoint; its schedule must be the one asked for now."""
         state = torch.load(path, map_location="cpu")
-        for key in ("steps", "batch", "size", "seed", "lr"):
+        for key in ("steps", "batch", "size", "seed", "lr", "width", "depth"):
             if state["args"][key] != getattr(self.args, key):
                 raise SystemExit(
                     f"{path} was trained with --{key} {state['args'][key]}; give the same, or start in another folder"
                 )
         self.model.load_state_dict(state["model"])
+        self.loss = Loss(self.model.detect.anchors, len(NAMES), args.box_gain)
         self.average.model.load_state_dict(state["ema"])
         self.optimizer.load_state_dict(state["optimizer"])
         torch.set_rng_state(state["torch_rng"])
@@ -130,51 +136,6 @@ def is_milestone(step, steps, count):
     return step * count // steps > (step - 1) * count // steps
 
 
-class Log:
-    """The run's log.csv, appended to; rows past the resumed step are dropped so that it never doubles back."""
-
-    def __init__(self, path, step):
-        rows = []
-        if path.exists():
-            with open(path, newline="") as file:
-                rows = [row for row in csv.DictReader(file) if int(row["step"]) <= step]
-        self.file = open(path, "w", newline="")
-        self.writer = csv.DictWriter(self.file, FIELDS)
-        self.writer.writeheader()
-        self.writer.writerows(rows)
-        self.file.flush()
-
-    def write(self, **row):
-        """Append one row and let readers see it."""
-        self.writer.writerow(row)
-        self.file.flush()
-
-
-def plot(csv_path, png_path):
-    """Loss parts and validation scores over images seen."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    with open(csv_path, newline="") as file:
-        rows = list(csv.DictReader(file))
-    images = [int(r["images"]) for r in rows]
-    figure, (left, right) = pyplot.subplots(1, 2, figsize=(11, 4))
-    for key in ("box", "objectness", "class"):
-        left.plot(images, [float(r[key]) for r in rows], label=key)
-    left.set(xlabel="images seen", title="weighted loss", yscale="log")
-    left.legend()
-    scored = [r for r in rows if r["map50"]]
-    for key in ("map50", "map50_95"):
-        right.plot([int(r["images"]) for r in scored], [float(r[key]) for r in scored], marker="o", label=key)
-    right.set(xlabel="images seen", title="validation (moving average)", ylim=(0, 1))
-    right.legend()
-    figure.tight_layout()
-    figure.savefig(png_path)
-    pyplot.close(figure)
-
-
 def measure_steps(args, cache, fitted):
     """How many steps fit into --time-budget: a few real steps of a throw-away trainer, then arithmetic."""
     trial = Trainer(args, cache, fitted)
@@ -187,6 +148,32 @@ def measure_steps(args, cache, fitted):
     steps = max(100, int(args.time_budget * 60 / per_step))
     print(f"{1e3 * per_step / args.batch:.1f} ms an image: {steps} steps in {args.time_budget} minutes", flush=True)
     return steps
+
+
+def report(trainer, log, window, ms_per_image, lr, result):
+    """One row in the log and one line on the screen: the mean of the `window` of loss parts, and a score if any."""
+    args, mean = trainer.args, np.mean(window, 0)
+    log.write(
+        {
+            "step": trainer.step,
+            "images": trainer.step * args.batch,
+            "minutes": f"{trainer.seconds() / 60:.2f}",
+            "lr": f"{lr:.3e}",
+            "loss": f"{mean.sum():.5f}",
+            "box": f"{mean[0]:.5f}",
+            "objectness": f"{mean[1]:.5f}",
+            "class": f"{mean[2]:.5f}",
+            "ms_per_image": f"{ms_per_image:.1f}",
+            "map50": f"{result['map50']:.4f}" if result else "",
+            "map50_95": f"{result['map50_95']:.4f}" if result else "",
+        }
+    )
+    left = (args.steps - trainer.step) * args.batch * ms_per_image / 6e4
+    print(
+        f"step {trainer.step}/{args.steps} loss {mean.sum():.4f} = box {mean[0]:.4f} + obj {mean[1]:.4f}"
+        f" + cls {mean[2]:.4f}, lr {lr:.1e}, {ms_per_image:.1f} ms/image, {left:.0f} min left",
+        flush=True,
+    )
 
 
 def run(trainer, out):
@@ -202,32 +189,12 @@ def run(trainer, out):
             raise SystemExit(f"the loss is not finite at step {trainer.step}: lower --lr and resume from last.pt")
         validate = is_milestone(trainer.step, args.steps, args.validations)
         if trainer.step % args.log_every == 0 or validate:
-            now = time.monotonic()
-            ms = 1e3 * (now - window_at) / (len(window) * args.batch)
-            mean = np.mean(window, 0)
+            ms_per_image = 1e3 * (time.monotonic() - window_at) / (len(window) * args.batch)
             result = None
             if validate and args.val:
                 result = score(trainer.average.model, args.val, args.size, limit=args.val_limit)
                 print(line("validation", args.size, result), flush=True)
-            log.write(
-                step=trainer.step,
-                images=trainer.step * args.batch,
-                minutes=f"{trainer.seconds() / 60:.2f}",
-                lr=f"{lr:.3e}",
-                loss=f"{mean.sum():.5f}",
-                box=f"{mean[0]:.5f}",
-                objectness=f"{mean[1]:.5f}",
-                **{"class": f"{mean[2]:.5f}"},
-                ms_per_image=f"{ms:.1f}",
-                map50=f"{result['map50']:.4f}" if result else "",
-                map50_95=f"{result['map50_95']:.4f}" if result else "",
-            )
-            left = (args.steps - trainer.step) * args.batch * ms / 6e4
-            print(
-                f"step {trainer.step}/{args.steps} loss {mean.sum():.4f} = box {mean[0]:.4f} + obj {mean[1]:.4f}"
-                f" + cls {mean[2]:.4f}, lr {lr:.1e}, {ms:.1f} ms/image, {left:.0f} min left",
-                flush=True,
-            )
+            report(trainer, log, window, ms_per_image, lr, result)
             window, window_at = [], time.monotonic()
         if time.monotonic() - saved_at > args.save_minutes * 60 or validate:
             trainer.save(out / "last.pt")
@@ -243,8 +210,9 @@ def parse(argv):
     parser.add_argument("--val", help="validation set, of the same form")
     parser.add_argument("--run", required=True, help="folder of the run; an existing last.pt in it is resumed")
     parser.add_argument("--cache", help="folder for decoded pictures (default: RUN/cache)")
+    parser.add_argument("--init", help="checkpoint whose averaged weights and anchors to start from")
     length = parser.add_mutually_exclusive_group()
-    length.add_argument("--steps", type=int, default=5600)
+    length.add_argument("--steps", type=int, default=5700)
     length.add_argument("--time-budget", type=float, metavar="MINUTES", help="choose --steps to fit, by measuring")
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--size", type=int, default=320, help="side of the square training pictures")
@@ -253,6 +221,9 @@ def parse(argv):
     parser.add_argument("--lr", type=float, default=3e-3)
     parser.add_argument("--weight-decay", type=float, default=0.02)
     parser.add_argument("--warmup", type=int, default=150, help="steps")
+    parser.add_argument("--box-gain", type=float, default=BOX_GAIN, help="weight of the box loss")
+    parser.add_argument("--mosaic", type=float, default=0.6, help="share of mosaics at the start")
+    parser.add_argument("--label-margin", type=float, default=0.0, help="pixels to grow labels by, on every side")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--save-minutes", type=float, default=2)
@@ -272,7 +243,7 @@ def main(argv=None):
     start = time.monotonic()
     cache = Cache(args.data, args.size, args.cache or out / "cache")
     # Anchors answer for labels as augmented, not as drawn.
-    sizes = Batches(cache, args.batch, args.steps, args.seed).sizes()
+    sizes = make_batches(args, cache).sizes()
     fitted = anchors.fit(sizes, args.seed)
     fit_share = anchors.recall(sizes, fitted.reshape(-1, 2))
     print(f"{len(cache)} pictures ready in {time.monotonic() - start:.0f} s", flush=True)

@@ -20,9 +20,17 @@ pub fn value_noise(x: f32, y: f32, seed: u32) -> f32 {
     let (fx, fy) = (x.floor(), y.floor());
     let (ix, iy) = (fx as i32, fy as i32);
     let (tx, ty) = (ease(x - fx), ease(y - fy));
-    let top = mix(hash01(ix, iy, seed), hash01(ix.wrapping_add(1), iy, seed), tx);
+    let top = mix(
+        hash01(ix, iy, seed),
+        hash01(ix.wrapping_add(1), iy, seed),
+        tx,
+    );
     let iy1 = iy.wrapping_add(1);
-    let low = mix(hash01(ix, iy1, seed), hash01(ix.wrapping_add(1), iy1, seed), tx);
+    let low = mix(
+        hash01(ix, iy1, seed),
+        hash01(ix.wrapping_add(1), iy1, seed),
+        tx,
+    );
     mix(top, low, ty)
 }
 

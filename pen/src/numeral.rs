@@ -39,7 +39,10 @@ pub fn numeral(class: usize, style: Style, rng: &mut impl Rng) -> Vec<Stroke> {
         join_two(&mut strokes, rng);
     }
     let hand = Hand::draw(looseness, rng);
-    strokes.iter().map(|s| s.mapped(|x, y| hand.place(x, y))).collect()
+    strokes
+        .iter()
+        .map(|s| s.mapped(|x, y| hand.place(x, y)))
+        .collect()
 }
 
 /// Moves, turns and stretches one stroke as a whole, then each of its control points.
@@ -94,16 +97,26 @@ fn join_two(strokes: &mut Vec<Stroke>, rng: &mut impl Rng) {
         return;
     }
     let at = rng.random_range(0..strokes.len() - 1);
-    let (Some(from), Some(to)) =
-        (strokes[at].nodes.last().copied(), strokes[at + 1].nodes.first().copied())
-    else {
+    let (Some(from), Some(to)) = (
+        strokes[at].nodes.last().copied(),
+        strokes[at + 1].nodes.first().copied(),
+    ) else {
         return;
     };
     let lightness = rng.random_range(0.2..0.6);
-    let middle = ((from.x + to.x) / 2.0 + bell(rng) * 0.03, (from.y + to.y) / 2.0);
+    let middle = (
+        (from.x + to.x) / 2.0 + bell(rng) * 0.03,
+        (from.y + to.y) / 2.0,
+    );
     let mut nodes = Vec::new();
     curve(&[(from.x, from.y), middle, (to.x, to.y)], 6, &mut nodes);
-    let faint = nodes.into_iter().map(|n| Node { pressure: lightness, ..n }).collect();
+    let faint = nodes
+        .into_iter()
+        .map(|n| Node {
+            pressure: lightness,
+            ..n
+        })
+        .collect();
     strokes.insert(at + 1, Stroke { nodes: faint });
 }
 
@@ -118,12 +131,23 @@ struct Hand {
 impl Hand {
     fn draw(looseness: f32, rng: &mut impl Rng) -> Self {
         let (sin, cos) = (bell(rng) * 0.05 * looseness).sin_cos();
-        Self { aspect: 1.0 + bell(rng) * 0.12, slant: bell(rng) * 0.08 * looseness, sin, cos }
+        Self {
+            aspect: 1.0 + bell(rng) * 0.12,
+            slant: bell(rng) * 0.08 * looseness,
+            sin,
+            cos,
+        }
     }
 
     fn place(&self, x: f32, y: f32) -> (f32, f32) {
-        let (x, y) = ((x - 0.5) * self.aspect.max(0.5) - (y - 0.5) * self.slant, y - 0.5);
-        (0.5 + x * self.cos - y * self.sin, 0.5 + x * self.sin + y * self.cos)
+        let (x, y) = (
+            (x - 0.5) * self.aspect.max(0.5) - (y - 0.5) * self.slant,
+            y - 0.5,
+        );
+        (
+            0.5 + x * self.cos - y * self.sin,
+            0.5 + x * self.sin + y * self.cos,
+        )
     }
 }
 
@@ -147,8 +171,14 @@ mod tests {
                     let mut rng = Pcg64Mcg::seed_from_u64(seed);
                     let strokes = numeral(class, style, &mut rng);
                     let (l, t, r, b) = bounds(&strokes).unwrap();
-                    assert!(l > -0.6 && t > -0.6 && r < 1.6 && b < 1.6, "{class} {l} {t} {r} {b}");
-                    assert!((r - l).max(b - t) > 0.5, "class {class} seed {seed} is too small");
+                    assert!(
+                        l > -0.6 && t > -0.6 && r < 1.6 && b < 1.6,
+                        "{class} {l} {t} {r} {b}"
+                    );
+                    assert!(
+                        (r - l).max(b - t) > 0.5,
+                        "class {class} seed {seed} is too small"
+                    );
                 }
             }
         }
@@ -160,7 +190,11 @@ mod tests {
         for (class, &count) in taught.iter().enumerate() {
             for seed in 0..20 {
                 let mut rng = Pcg64Mcg::seed_from_u64(seed);
-                assert_eq!(numeral(class, Style::Regular, &mut rng).len(), count, "class {class}");
+                assert_eq!(
+                    numeral(class, Style::Regular, &mut rng).len(),
+                    count,
+                    "class {class}"
+                );
             }
         }
     }

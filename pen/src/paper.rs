@@ -65,7 +65,9 @@ impl Paper {
     #[must_use]
     pub fn render(&self, width: usize, height: usize) -> Vec<u8> {
         let pixels = (0..height).flat_map(|y| (0..width).map(move |x| (x, y)));
-        pixels.map(|(x, y)| (self.at(x, y, width, height) * 255.0 + 0.5) as u8).collect()
+        pixels
+            .map(|(x, y)| (self.at(x, y, width, height) * 255.0 + 0.5) as u8)
+            .collect()
     }
 
     fn line_ink(&self, x: f32, y: f32) -> f32 {

@@ -27,7 +27,13 @@ impl Pen {
     /// A plain pen of `width` pixels: solid ink, slightly tapered.
     #[must_use]
     pub const fn new(width: f32) -> Self {
-        Self { width, taper: 0.2, contrast: 0.6, roughness: 0.0, breaks: 0.0 }
+        Self {
+            width,
+            taper: 0.2,
+            contrast: 0.6,
+            roughness: 0.0,
+            breaks: 0.0,
+        }
     }
 }
 
@@ -56,7 +62,11 @@ impl Mask {
     /// An empty mask of the given size in pixels.
     #[must_use]
     pub fn new(width: usize, height: usize) -> Self {
-        Self { width, height, data: vec![0; width * height] }
+        Self {
+            width,
+            height,
+            data: vec![0; width * height],
+        }
     }
 
     /// Width in pixels.
@@ -91,7 +101,9 @@ impl Mask {
         let (mut left, mut right) = (usize::MAX, 0);
         let (mut top, mut bottom) = (None, 0);
         for (y, row) in self.data.chunks_exact(self.width.max(1)).enumerate() {
-            let Some(first) = row.iter().position(inked) else { continue };
+            let Some(first) = row.iter().position(inked) else {
+                continue;
+            };
             let last = row.iter().rposition(inked).unwrap_or(first);
             left = left.min(first);
             right = right.max(last + 1);
@@ -164,7 +176,9 @@ fn draw_stroke(mask: &mut Mask, stroke: &Stroke, pen: &Pen, thinning: f32, salt:
 }
 
 fn arc_lengths(nodes: &[Node]) -> Vec<f32> {
-    let steps = nodes.windows(2).map(|w| (w[1].x - w[0].x).hypot(w[1].y - w[0].y));
+    let steps = nodes
+        .windows(2)
+        .map(|w| (w[1].x - w[0].x).hypot(w[1].y - w[0].y));
     let mut lengths = vec![0.0];
     let mut total = 0.0;
     lengths.extend(steps.map(|step| {
@@ -228,12 +242,26 @@ mod tests {
         rasterize(&line, pen, 64, 40, &mut Pcg64Mcg::seed_from_u64(1))
     }
 
-    const BALL: Pen = Pen { width: 4.0, taper: 0.0, contrast: 0.0, roughness: 0.0, breaks: 0.0 };
+    const BALL: Pen = Pen {
+        width: 4.0,
+        taper: 0.0,
+        contrast: 0.0,
+        roughness: 0.0,
+        breaks: 0.0,
+    };
 
     #[test]
     fn a_line_has_its_width_and_round_ends() {
         let bounds = bar(&BALL).ink_bounds(128).unwrap();
-        assert_eq!(bounds, Bounds { left: 8.0, top: 18.0, right: 52.0, bottom: 22.0 });
+        assert_eq!(
+            bounds,
+            Bounds {
+                left: 8.0,
+                top: 18.0,
+                right: 52.0,
+                bottom: 22.0
+            }
+        );
     }
 
     #[test]
@@ -247,7 +275,16 @@ mod tests {
     #[test]
     fn breaks_and_roughness_only_take_ink_away() {
         let solid = bar(&BALL);
-        for pen in [Pen { breaks: 0.5, ..BALL }, Pen { roughness: 1.0, ..BALL }] {
+        for pen in [
+            Pen {
+                breaks: 0.5,
+                ..BALL
+            },
+            Pen {
+                roughness: 1.0,
+                ..BALL
+            },
+        ] {
             let worn = bar(&pen);
             assert!(worn.data().iter().zip(solid.data()).all(|(w, s)| w <= s));
             let sum = |m: &Mask| m.data().iter().map(|v| u64::from(*v)).sum::<u64>();
@@ -263,5 +300,24 @@ mod tests {
         let bad = [smooth_polyline(&[(f32::NAN, 1.0), (3.0, f32::INFINITY)], 3)];
         let _ = rasterize(&bad, &BALL, 16, 16, &mut rng);
         assert_eq!(rasterize(&[], &BALL, 0, 0, &mut rng).data().len(), 0);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_strokes_and_pen_give_a_mask_within_reach_of_the_nodes(
+            points in proptest::collection::vec((-30.0..90.0f32, -30.0..90.0f32), 1..8),
+            width in 0.0..12.0f32, taper in 0.0..1.0f32, contrast in 0.0..1.0f32,
+            roughness in 0.0..1.0f32, breaks in 0.0..1.0f32, seed in 0u64..100,
+        ) {
+            let pen = Pen { width, taper, contrast, roughness, breaks };
+            let strokes = [smooth_polyline(&points, 4)];
+            let mask = rasterize(&strokes, &pen, 60, 50, &mut Pcg64Mcg::seed_from_u64(seed));
+            proptest::prop_assert_eq!(mask.data().len(), 60 * 50);
+            if let (Some(ink), Some((l, t, r, b))) = (mask.ink_bounds(1), bounds(&strokes)) {
+                let reach = width.max(0.3) + 2.0;
+                proptest::prop_assert!(ink.left >= l - reach && ink.top >= t - reach);
+                proptest::prop_assert!(ink.right <= r + reach && ink.bottom <= b + reach);
+            }
+        }
     }
 }

@@ -16,7 +16,9 @@ pub(crate) struct Draft {
 }
 
 fn d(pieces: &[&[Point]]) -> Draft {
-    Draft { pieces: pieces.iter().map(|p| p.to_vec()).collect() }
+    Draft {
+        pieces: pieces.iter().map(|p| p.to_vec()).collect(),
+    }
 }
 
 fn line(a: Point, b: Point) -> Draft {
@@ -42,7 +44,11 @@ pub(crate) fn drafts(class: usize, style: Style, rng: &mut impl Rng) -> Vec<Draf
 
 fn one(rng: &mut impl Rng) -> Draft {
     let rise = rng.random_range(-0.02..0.08);
-    d(&[&[(0.04, 0.5 + rise), (0.5, 0.49 - rise * 0.2), (0.96, 0.5 - rise)]])
+    d(&[&[
+        (0.04, 0.5 + rise),
+        (0.5, 0.49 - rise * 0.2),
+        (0.96, 0.5 - rise),
+    ]])
 }
 
 fn two(rng: &mut impl Rng) -> Vec<Draft> {
@@ -51,7 +57,10 @@ fn two(rng: &mut impl Rng) -> Vec<Draft> {
     let rise = rng.random_range(-0.01..0.06);
     vec![
         line((inset, 0.5 - gap + rise), (1.0 - inset, 0.5 - gap - rise)),
-        line((0.03, 0.5 + gap + rise * 0.5), (0.97, 0.5 + gap - rise * 0.5)),
+        line(
+            (0.03, 0.5 + gap + rise * 0.5),
+            (0.97, 0.5 + gap - rise * 0.5),
+        ),
     ]
 }
 
@@ -62,19 +71,31 @@ fn three(rng: &mut impl Rng) -> Vec<Draft> {
     vec![
         line((top, 0.5 - gap + rise), (1.0 - top, 0.5 - gap - rise)),
         line((middle, 0.5 + rise), (1.0 - middle, 0.5 - rise)),
-        line((0.03, 0.5 + gap + rise * 0.5), (0.97, 0.5 + gap - rise * 0.5)),
+        line(
+            (0.03, 0.5 + gap + rise * 0.5),
+            (0.97, 0.5 + gap - rise * 0.5),
+        ),
     ]
 }
 
 fn four(style: Style, rng: &mut impl Rng) -> Vec<Draft> {
     let taper = rng.random_range(0.0..0.09);
-    let (l, r, t, b) = (0.08, 0.92, rng.random_range(0.1..0.22), rng.random_range(0.78..0.9));
+    let (l, r, t, b) = (
+        0.08,
+        0.92,
+        rng.random_range(0.1..0.22),
+        rng.random_range(0.78..0.9),
+    );
     let overhang = rng.random_range(0.0..0.07);
     let left = line((l, t - 0.02), (l + taper, b + overhang));
     let corner = rng.random_range(0.0..0.04);
     let roof = d(&[
         &[(l, t), (0.5, t - 0.01), (r, t - corner)],
-        &[(r, t - corner), (r - taper * 0.5, 0.5), (r - taper, b + overhang)],
+        &[
+            (r, t - corner),
+            (r - taper * 0.5, 0.5),
+            (r - taper, b + overhang),
+        ],
     ]);
     let foot = rng.random_range(0.5..0.72);
     let in_leg = match rng.random_range(0..3) {
@@ -84,15 +105,29 @@ fn four(style: Style, rng: &mut impl Rng) -> Vec<Draft> {
     };
     let out_leg = match rng.random_range(0..3) {
         0 => line((0.62, t + 0.02), (0.63, foot)),
-        1 => d(&[&[(0.61, t + 0.02), (0.61, 0.42), (0.66, foot - 0.06), (0.82, foot - 0.06)]]),
-        _ => d(&[&[(0.6, t + 0.02), (0.6, foot - 0.04)], &[(0.6, foot - 0.04), (0.8, foot - 0.08)]]),
+        1 => d(&[&[
+            (0.61, t + 0.02),
+            (0.61, 0.42),
+            (0.66, foot - 0.06),
+            (0.82, foot - 0.06),
+        ]]),
+        _ => d(&[
+            &[(0.6, t + 0.02), (0.6, foot - 0.04)],
+            &[(0.6, foot - 0.04), (0.8, foot - 0.08)],
+        ]),
     };
     let base = line((l + taper * 0.6, b - 0.02), (r - taper * 0.6, b - 0.03));
     if style == Style::SemiCursive && rng.random_bool(0.4) {
         // The box in one go, with rounded corners.
         let whole = d(&[
             &[(l, t), (l + taper, b)],
-            &[(l, t), (0.5, t - 0.02), (r - 0.04, t), (r, t + 0.08), (r - taper, b - 0.06)],
+            &[
+                (l, t),
+                (0.5, t - 0.02),
+                (r - 0.04, t),
+                (r, t + 0.08),
+                (r - taper, b - 0.06),
+            ],
             &[(r - taper, b - 0.06), (0.7, b), (l + taper, b)],
         ]);
         return vec![whole, in_leg, out_leg];
@@ -111,8 +146,13 @@ fn five(style: Style, rng: &mut impl Rng) -> Vec<Draft> {
         // Stem and turn without lifting, as in quick writing.
         let joined = d(&[
             &[(0.48, 0.1), (0.44, 0.3), (0.48 - lean, mid + 0.02)],
-            &[(0.48 - lean, mid + 0.02), (turn - 0.1, mid - 0.04), (turn, mid + 0.04),
-              (turn - 0.02, 0.68), (turn - 0.1, 0.88)],
+            &[
+                (0.48 - lean, mid + 0.02),
+                (turn - 0.1, mid - 0.04),
+                (turn, mid + 0.04),
+                (turn - 0.02, 0.68),
+                (turn - 0.1, 0.88),
+            ],
         ]);
         return vec![top, joined, base];
     }
@@ -171,9 +211,17 @@ fn seven_stem(rng: &mut impl Rng) -> Draft {
         vec![down.iter().chain(&round).copied().collect()]
     };
     if rng.random_bool(0.5) {
-        let foot = pieces.last().and_then(|p| p.last()).copied().unwrap_or((end, floor));
+        let foot = pieces
+            .last()
+            .and_then(|p| p.last())
+            .copied()
+            .unwrap_or((end, floor));
         let hook = rng.random_range(0.08..0.24);
-        pieces.push(vec![foot, (foot.0 + 0.03, foot.1 - hook * 0.5), (foot.0 + 0.03, foot.1 - hook)]);
+        pieces.push(vec![
+            foot,
+            (foot.0 + 0.03, foot.1 - hook * 0.5),
+            (foot.0 + 0.03, foot.1 - hook),
+        ]);
     }
     Draft { pieces }
 }
@@ -182,13 +230,24 @@ fn eight(rng: &mut impl Rng) -> Vec<Draft> {
     let apart = rng.random_range(0.03..0.14);
     let (lt, rt) = (rng.random_range(0.08..0.4), rng.random_range(0.02..0.3));
     let bow = rng.random_range(-0.02..0.08);
-    let left = d(&[&[(0.48 - apart, lt), (0.38 - apart * 0.5 + bow, 0.52), (0.03, 0.95)]]);
+    let left = d(&[&[
+        (0.48 - apart, lt),
+        (0.38 - apart * 0.5 + bow, 0.52),
+        (0.03, 0.95),
+    ]]);
     let start = (0.48 + apart * 0.6, rt);
-    let tail = [start, (0.62 + apart * 0.5, 0.5), (0.97, rng.random_range(0.86..0.97))];
+    let tail = [
+        start,
+        (0.62 + apart * 0.5, 0.5),
+        (0.97, rng.random_range(0.86..0.97)),
+    ];
     let right = match rng.random_range(0..4) {
         // The printed Japanese form begins with a short level stroke.
         0 => d(&[&[(start.0 - 0.14, rt + 0.02), start], &tail]),
-        1 => d(&[&[tail[0], tail[1], (0.86, 0.9)], &[(0.86, 0.9), (0.99, 0.88)]]),
+        1 => d(&[
+            &[tail[0], tail[1], (0.86, 0.9)],
+            &[(0.86, 0.9), (0.99, 0.88)],
+        ]),
         _ => d(&[&tail]),
     };
     vec![left, right]
@@ -201,14 +260,25 @@ fn nine(rng: &mut impl Rng) -> Vec<Draft> {
     let turn = rng.random_range(0.58..0.72);
     let floor = rng.random_range(0.84..0.95);
     let corner = (turn, bar - rng.random_range(0.0..0.06));
-    let sweep = [corner, (turn - 0.03, 0.6), (turn + 0.02, floor - 0.04), (turn + 0.12, floor)];
-    let end = (rng.random_range(0.9..0.98), floor - rng.random_range(0.0..0.05));
-    let mut pieces =
-        vec![vec![(0.08, bar + 0.03), (0.35, bar + 0.01), corner]];
+    let sweep = [
+        corner,
+        (turn - 0.03, 0.6),
+        (turn + 0.02, floor - 0.04),
+        (turn + 0.12, floor),
+    ];
+    let end = (
+        rng.random_range(0.9..0.98),
+        floor - rng.random_range(0.0..0.05),
+    );
+    let mut pieces = vec![vec![(0.08, bar + 0.03), (0.35, bar + 0.01), corner]];
     pieces.push(sweep.iter().copied().chain([end]).collect());
     if rng.random_bool(0.6) {
         let hook = rng.random_range(0.08..0.26);
-        pieces.push(vec![end, (end.0 + 0.02, end.1 - hook * 0.5), (end.0 + 0.01, end.1 - hook)]);
+        pieces.push(vec![
+            end,
+            (end.0 + 0.02, end.1 - hook * 0.5),
+            (end.0 + 0.01, end.1 - hook),
+        ]);
     }
     vec![fall, Draft { pieces }]
 }

@@ -25,9 +25,15 @@ impl Stroke {
     pub fn mapped(&self, mut map: impl FnMut(f32, f32) -> (f32, f32)) -> Self {
         let nodes = self.nodes.iter().map(|n| {
             let (x, y) = map(n.x, n.y);
-            Node { x, y, pressure: n.pressure }
+            Node {
+                x,
+                y,
+                pressure: n.pressure,
+            }
         });
-        Self { nodes: nodes.collect() }
+        Self {
+            nodes: nodes.collect(),
+        }
     }
 }
 
@@ -47,7 +53,9 @@ pub fn bounds(strokes: &[Stroke]) -> Option<(f32, f32, f32, f32)> {
 /// and the box is centred in the square of that size at (`left`, `top`).
 #[must_use]
 pub fn fit(strokes: &[Stroke], left: f32, top: f32, size: f32) -> Vec<Stroke> {
-    let Some((l, t, r, b)) = bounds(strokes) else { return Vec::new() };
+    let Some((l, t, r, b)) = bounds(strokes) else {
+        return Vec::new();
+    };
     let scale = size / (r - l).max(b - t).max(1e-6);
     let (cx, cy) = ((l + r) / 2.0, (t + b) / 2.0);
     let (ox, oy) = (left + size / 2.0, top + size / 2.0);
@@ -70,7 +78,11 @@ pub fn smooth_polyline(points: &[(f32, f32)], steps: usize) -> Stroke {
         }
     }
     if let (true, Some(&(x, y))) = (nodes.is_empty(), points.first()) {
-        nodes.push(Node { x, y, pressure: 1.0 });
+        nodes.push(Node {
+            x,
+            y,
+            pressure: 1.0,
+        });
     }
     Stroke { nodes }
 }
@@ -83,7 +95,9 @@ fn turns_sharply(a: (f32, f32), b: (f32, f32), c: (f32, f32)) -> bool {
 
 /// Appends a Catmull-Rom curve through `p` to `out`, without doubling the joint.
 pub(crate) fn curve(p: &[(f32, f32)], steps: usize, out: &mut Vec<Node>) {
-    let Some(last) = p.len().checked_sub(1) else { return };
+    let Some(last) = p.len().checked_sub(1) else {
+        return;
+    };
     let steps = steps.max(1);
     for i in 0..last {
         let (p0, p1) = (p[i.saturating_sub(1)], p[i]);
@@ -93,7 +107,11 @@ pub(crate) fn curve(p: &[(f32, f32)], steps: usize, out: &mut Vec<Node>) {
             let t = s as f32 / steps as f32;
             let x = catmull_rom(p0.0, p1.0, p2.0, p3.0, t);
             let y = catmull_rom(p0.1, p1.1, p2.1, p3.1, t);
-            out.push(Node { x, y, pressure: 1.0 });
+            out.push(Node {
+                x,
+                y,
+                pressure: 1.0,
+            });
         }
     }
 }
@@ -123,7 +141,10 @@ mod tests {
         let stroke = smooth_polyline(&corner, 5);
         for (x, y) in corner {
             let hit = |n: &&Node| (n.x - x).abs() < 1e-5 && (n.y - y).abs() < 1e-5;
-            assert!(stroke.nodes.iter().any(|n| hit(&n)), "({x}, {y}) is not on the curve");
+            assert!(
+                stroke.nodes.iter().any(|n| hit(&n)),
+                "({x}, {y}) is not on the curve"
+            );
         }
         // A sharp turn must not be rounded outwards.
         assert!(stroke.nodes.iter().all(|n| n.x < 1.0001 && n.y > -0.0001));

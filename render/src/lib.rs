@@ -1,1 +1,78 @@
-//! Placeholder.
+//! The third stage: shows detections to people and programs. It can only ever be late; it slows nobody.
+//!
+//! A hub thread takes every record in order and, while someone watches, leases its frame and makes a JPEG of it. A
+//! server thread hands both to browsers ([`run`] lists the routes in `server`). Between them lies `shared`: the newest
+//! view, the last records, the numbers.
+
+#![forbid(unsafe_code)]
+
+mod hub;
+pub mod json;
+pub mod picture;
+mod server;
+mod shared;
+
+use hanja_common::config::RenderConfig;
+use hanja_common::ring::RingError;
+use hanja_common::stage::Stage;
+use hanja_common::telemetry::Reporter;
+use hub::Hub;
+use server::{Guard, Server};
+use shared::Shared;
+use std::io;
+
+/// Why render could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum RenderError {
+    /// Somebody else has the port.
+    #[error("address {address} is already in use: choose another with --http ADDR or --http off")]
+    InUse {
+        /// As configured.
+        address: String,
+    },
+    /// Not an address of this machine.
+    #[error("cannot serve the web view on {address}: {source}; give an address such as 127.0.0.1:8080 with --http ADDR, or --http off")]
+    Address {
+        /// As configured.
+        address: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// No thread, event loop or random numbers.
+    #[error("cannot start the web server: {0}")]
+    Server(io::Error),
+    /// No memory for the statistics.
+    #[error("cannot publish statistics: {0}")]
+    Ring(#[from] RingError),
+}
+
+/// Runs render until the stage is told to stop. With `http = "off"` there is no server, but records are still
+/// consumed and reported.
+///
+/// # Errors
+/// Only at start-up, see [`RenderError`].
+pub fn run(stage: &Stage, config: &RenderConfig) -> Result<(), RenderError> {
+    let (shared, spans) = Shared::new();
+    let (server, what) = if config.http.eq_ignore_ascii_case("off") {
+        (None, "no web view".to_owned())
+    } else {
+        let (listener, address) = server::bind(&config.http)?;
+        let guard = Guard::new(address, config.token.as_deref()).map_err(RenderError::Server)?;
+        let view = format!("view at http://{address}/");
+        // The token only where it is needed: on the terminal, not in the statistics that every tap sees.
+        match guard.token() {
+            Some(token) => tracing::info!("{view}?token={}", server::encode(token)),
+            None => tracing::info!("{view}"),
+        }
+        (Some(Server::start(listener, shared.clone(), guard)?), view)
+    };
+    let mut reporter = Reporter::new(stage, what.trim_start_matches("view at "))?;
+    let mut hub = Hub::new(stage, shared, spans);
+    stage.ready(&what);
+    while !stage.stopping() {
+        hub.turn(&mut reporter);
+    }
+    drop(server);
+    reporter.finish();
+    Ok(())
+}

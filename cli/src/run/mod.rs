@@ -48,9 +48,10 @@ pub(crate) fn run(global: &Global, args: &RunArgs) -> anyhow::Result<ExitCode> {
     let mut supervisor = Supervisor::start(&dir, config, global.log.clone())?;
     let outcome = supervisor.watch(&stop, args.duration);
     supervisor.stop();
-    let report = supervisor.observer.finish();
     if let Some(path) = &args.summary {
-        let summary = summary::Summary::new(&supervisor.config, &report, supervisor.restarts());
+        let restarts = supervisor.restarts();
+        let report = supervisor.observer.finish();
+        let summary = summary::Summary::new(&supervisor.config, &report, restarts);
         summary.write(path)?;
     }
     outcome?;

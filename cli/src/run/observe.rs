@@ -75,7 +75,8 @@ pub(super) struct Observer {
 
 impl Observer {
     pub(super) fn new(dir: &Path) -> Self {
-        let histogram = || Histogram::new(3).unwrap_or_else(|_| unreachable!("3 digits are allowed"));
+        // Up to ten minutes, to three digits.
+        let histogram = || Histogram::new_with_bounds(1, 600_000_000, 3).expect("constant bounds");
         let view = |stage| StageView {
             tap: TapSubscriber::new(dir, stage, Topic::Stats),
             stats: None,
@@ -184,6 +185,9 @@ impl Observer {
 
     /// One readable line: rates, latencies, what is seen.
     pub(super) fn line(&self) -> String {
+        if self.stages.iter().all(|view| view.stats.is_none()) {
+            return "starting".into(); // the first figures come after a second of a stage's life
+        }
         let mut line = String::from("fps");
         for (stage, view) in StageName::ALL.iter().zip(&self.stages) {
             let _ = match &view.stats {

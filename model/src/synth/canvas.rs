@@ -17,7 +17,11 @@ pub(crate) struct Canvas {
 
 impl Canvas {
     pub(crate) fn new(width: usize, height: usize, fill: Colour) -> Self {
-        Self { width, height, pixels: vec![fill; width * height] }
+        Self {
+            width,
+            height,
+            pixels: vec![fill; width * height],
+        }
     }
 
     /// Every pixel from its position (pixel centres are at `.5`).
@@ -62,9 +66,16 @@ impl Canvas {
         }
         // Walk along the longer axis and fill across it: cost grows with the line, not its box.
         let steep = dy.abs() > dx.abs();
-        let (limit, across) =
-            if steep { (self.height, self.width) } else { (self.width, self.height) };
-        let (a0, a1, b0) = if steep { (a.1, a.0, b.1) } else { (a.0, a.1, b.0) };
+        let (limit, across) = if steep {
+            (self.height, self.width)
+        } else {
+            (self.width, self.height)
+        };
+        let (a0, a1, b0) = if steep {
+            (a.1, a.0, b.1)
+        } else {
+            (a.0, a.1, b.0)
+        };
         let slope = if steep { dx / dy } else { dy / dx };
         let shrink = 1.0 / (1.0 + slope * slope).sqrt();
         let half = width.max(0.2) * 0.5;
@@ -79,7 +90,11 @@ impl Canvas {
             for j in start..end {
                 let distance = (j as f32 + 0.5 - centre).abs() * shrink;
                 let cover = (half.max(0.5) + 0.5 - distance).clamp(0.0, 1.0);
-                let at = if steep { i * self.width + j } else { j * self.width + i };
+                let at = if steep {
+                    i * self.width + j
+                } else {
+                    j * self.width + i
+                };
                 blend(&mut self.pixels[at], ink, cover * strength);
             }
         }
@@ -119,7 +134,10 @@ impl Canvas {
     /// The picture as 8-bit RGB bytes.
     pub(crate) fn to_rgb8(&self) -> Vec<u8> {
         let level = |v: &f32| (v.clamp(0.0, 1.0) * 255.0 + 0.5) as u8;
-        self.pixels.iter().flat_map(|p| p.iter().map(level)).collect()
+        self.pixels
+            .iter()
+            .flat_map(|p| p.iter().map(level))
+            .collect()
     }
 }
 
@@ -143,8 +161,9 @@ mod tests {
     fn a_line_of_width_three_darkens_three_rows() {
         let mut canvas = Canvas::new(20, 20, [1.0; 3]);
         canvas.line((0.0, 10.5), (20.0, 10.5), 3.0, [0.0; 3], 1.0);
-        let dark: Vec<usize> =
-            (0..20).filter(|y| luma(canvas.pixels[y * 20 + 7]) < 0.5).collect();
+        let dark: Vec<usize> = (0..20)
+            .filter(|y| luma(canvas.pixels[y * 20 + 7]) < 0.5)
+            .collect();
         assert_eq!(dark, [9, 10, 11]);
     }
 

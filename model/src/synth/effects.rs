@@ -14,7 +14,10 @@ pub(crate) fn expose(canvas: &mut Canvas, photographed: bool, smallest: f32, rng
     let limit = (smallest / 22.0).clamp(0.25, 2.2);
     lens(canvas, photographed, limit, rng);
     if rng.random_bool(0.12) && smallest > 16.0 {
-        low_resolution(canvas, rng.random_range(1.2..(smallest / 11.0).clamp(1.3, 2.2)));
+        low_resolution(
+            canvas,
+            rng.random_range(1.2..(smallest / 11.0).clamp(1.3, 2.2)),
+        );
     }
     tone(canvas, photographed, rng);
     if rng.random_bool(0.25) {
@@ -25,11 +28,19 @@ pub(crate) fn expose(canvas: &mut Canvas, photographed: bool, smallest: f32, rng
 
 /// A slope of brightness, a soft patch of light, and perhaps a shadow with an edge.
 fn light(canvas: &mut Canvas, photographed: bool, rng: &mut impl Rng) {
-    let strength = if photographed { rng.random_range(0.0..0.35) } else { rng.random_range(0.0..0.06) };
+    let strength = if photographed {
+        rng.random_range(0.0..0.35)
+    } else {
+        rng.random_range(0.0..0.06)
+    };
     let (s, c) = rng.random_range(0.0..6.3f32).sin_cos();
     let (w, h) = (canvas.width as f32, canvas.height as f32);
     let seed: u32 = rng.random();
-    let patch = if photographed { rng.random_range(0.0..0.25) } else { 0.0 };
+    let patch = if photographed {
+        rng.random_range(0.0..0.25)
+    } else {
+        0.0
+    };
     let shadow = (photographed && rng.random_bool(0.3)).then(|| Shadow::draw(w, h, rng));
     if strength < 0.02 && shadow.is_none() {
         return;
@@ -57,7 +68,10 @@ impl Shadow {
     fn draw(w: f32, h: f32, rng: &mut impl Rng) -> Self {
         let (s, c) = rng.random_range(0.0..6.3f32).sin_cos();
         Self {
-            origin: (rng.random_range(0.1..0.9) * w, rng.random_range(0.1..0.9) * h),
+            origin: (
+                rng.random_range(0.1..0.9) * w,
+                rng.random_range(0.1..0.9) * h,
+            ),
             normal: (c, s),
             softness: rng.random_range(3.0..60.0),
             depth: rng.random_range(0.1..0.5),
@@ -150,7 +164,10 @@ fn motion(canvas: &mut Canvas, length: f32, angle: f32) {
 /// Fewer pixels than the picture pretends to have.
 fn low_resolution(canvas: &mut Canvas, factor: f32) {
     let (w, h) = (canvas.width as f32, canvas.height as f32);
-    let (sw, sh) = ((w / factor).max(8.0) as usize, (h / factor).max(8.0) as usize);
+    let (sw, sh) = (
+        (w / factor).max(8.0) as usize,
+        (h / factor).max(8.0) as usize,
+    );
     let (fx, fy) = (w / sw as f32, h / sh as f32);
     let mut small = Canvas::new(sw, sh, [0.0; 3]);
     small.paint(|x, y, _| canvas.sample(x * fx, y * fy));
@@ -161,9 +178,17 @@ fn low_resolution(canvas: &mut Canvas, factor: f32) {
 fn tone(canvas: &mut Canvas, photographed: bool, rng: &mut impl Rng) {
     let spread = if photographed { 0.07 } else { 0.03 };
     let balance: Colour = [0.0; 3].map(|_| 1.0 + rng.random_range(-spread..spread));
-    let gain = if photographed { rng.random_range(0.68..1.1) } else { rng.random_range(0.92..1.06) };
+    let gain = if photographed {
+        rng.random_range(0.68..1.1)
+    } else {
+        rng.random_range(0.92..1.06)
+    };
     let black = rng.random_range(0.0..if photographed { 0.16 } else { 0.06 });
-    let gamma: f32 = if photographed { rng.random_range(0.75..1.35) } else { rng.random_range(0.9..1.15) };
+    let gamma: f32 = if photographed {
+        rng.random_range(0.75..1.35)
+    } else {
+        rng.random_range(0.9..1.15)
+    };
     // A table instead of a power for every pixel.
     let curve: Vec<f32> = (0..=256).map(|i| (i as f32 / 256.0).powf(gamma)).collect();
     canvas.paint(|_, _, colour| {
@@ -201,5 +226,47 @@ fn noise(canvas: &mut Canvas, rng: &mut impl Rng) {
         pixel[0] += grey + tint;
         pixel[1] += grey;
         pixel[2] += grey - tint;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::canvas::luma;
+    use super::*;
+    use rand_pcg::Pcg64Mcg;
+
+    #[test]
+    fn exposing_keeps_size_finite_values_and_legibility() {
+        for seed in 0..40 {
+            let mut canvas = Canvas::new(48, 40, [0.95; 3]);
+            for y in 18..22 {
+                canvas.pixels[y * 48 + 4..y * 48 + 44].fill([0.05; 3]);
+            }
+            let mut rng = Pcg64Mcg::seed_from_u64(seed);
+            expose(&mut canvas, seed % 2 == 0, 40.0, &mut rng);
+            assert_eq!(canvas.pixels.len(), 48 * 40);
+            assert!(canvas.pixels.iter().flatten().all(|v| v.is_finite()));
+            let mean = |y: usize| {
+                (8..40)
+                    .map(|x| luma(canvas.pixels[y * 48 + x]))
+                    .sum::<f32>()
+            };
+            assert!(
+                mean(20) + 0.1 * 32.0 < mean(6),
+                "seed {seed}: the ink has gone"
+            );
+        }
+    }
+
+    #[test]
+    fn blur_keeps_brightness_and_position() {
+        let mut canvas = Canvas::new(31, 31, [0.0; 3]);
+        canvas.pixels[15 * 31 + 15] = [1.0; 3];
+        gaussian(&mut canvas, 1.5);
+        let total: f32 = canvas.pixels.iter().map(|p| p[0]).sum();
+        assert!((total - 1.0).abs() < 1e-4, "{total}");
+        let brightest =
+            (0..31 * 31).max_by(|a, b| canvas.pixels[*a][0].total_cmp(&canvas.pixels[*b][0]));
+        assert_eq!(brightest, Some(15 * 31 + 15));
     }
 }

@@ -35,7 +35,11 @@ pub(crate) struct LoadedFont {
 /// # Errors
 /// When there is no such file or folder, it holds no font, or a file is not a font.
 pub(crate) fn load(path: &Path) -> Result<Vec<LoadedFont>, SynthError> {
-    let files = if path.is_dir() { font_files(path) } else { vec![path.to_owned()] };
+    let files = if path.is_dir() {
+        font_files(path)
+    } else {
+        vec![path.to_owned()]
+    };
     if files.is_empty() {
         return Err(SynthError::NothingInside {
             what: "--fonts",
@@ -58,7 +62,10 @@ fn font_files(folder: &Path) -> Vec<PathBuf> {
 }
 
 fn load_file(file: &Path) -> Result<LoadedFont, SynthError> {
-    let bad = |reason: String| SynthError::Font { path: file.to_owned(), reason };
+    let bad = |reason: String| SynthError::Font {
+        path: file.to_owned(),
+        reason,
+    };
     let bytes = std::fs::read(file).map_err(|e| bad(e.to_string()))?;
     let font = FontVec::try_from_vec(bytes).map_err(|e| bad(e.to_string()))?;
     let of = |text: &str| -> Vec<Glyph> {
@@ -73,7 +80,11 @@ fn load_file(file: &Path) -> Result<LoadedFont, SynthError> {
     for text in [HANGUL, KANA, LATIN, DIGITS] {
         others.extend(of(text));
     }
-    Ok(LoadedFont { numerals, digits, others })
+    Ok(LoadedFont {
+        numerals,
+        digits,
+        others,
+    })
 }
 
 /// Draws one character 72 pixels high; `None` when the font lacks it or draws it blank.
@@ -86,7 +97,10 @@ fn draw(font: &FontVec, character: char) -> Option<Glyph> {
     let glyph = id.with_scale_and_position(PxScale::from(SIZE), ab_glyph::point(0.0, 0.0));
     let outline = font.outline_glyph(glyph)?;
     let bounds = outline.px_bounds();
-    let (w, h) = (bounds.width().ceil() as usize, bounds.height().ceil() as usize);
+    let (w, h) = (
+        bounds.width().ceil() as usize,
+        bounds.height().ceil() as usize,
+    );
     if w == 0 || h == 0 || w > 4096 || h > 4096 {
         return None;
     }

@@ -45,16 +45,25 @@ impl Homography {
         let w = m[6] * x + m[7] * y + m[8];
         // Points on or behind the horizon are never drawn; keep them finite.
         let w = if w.abs() < 1e-3 { 1e-3 } else { w };
-        ((m[0] * x + m[1] * y + m[2]) / w, (m[3] * x + m[4] * y + m[5]) / w)
+        (
+            (m[0] * x + m[1] * y + m[2]) / w,
+            (m[3] * x + m[4] * y + m[5]) / w,
+        )
     }
 
     pub(crate) fn inverse(&self) -> Self {
         let m = &self.0;
         let minor = |a: usize, b: usize, c: usize, d: usize| m[a] * m[d] - m[b] * m[c];
         let cofactors = [
-            minor(4, 5, 7, 8), -minor(1, 2, 7, 8), minor(1, 2, 4, 5),
-            -minor(3, 5, 6, 8), minor(0, 2, 6, 8), -minor(0, 2, 3, 5),
-            minor(3, 4, 6, 7), -minor(0, 1, 6, 7), minor(0, 1, 3, 4),
+            minor(4, 5, 7, 8),
+            -minor(1, 2, 7, 8),
+            minor(1, 2, 4, 5),
+            -minor(3, 5, 6, 8),
+            minor(0, 2, 6, 8),
+            -minor(0, 2, 3, 5),
+            minor(3, 4, 6, 7),
+            -minor(0, 1, 6, 7),
+            minor(0, 1, 3, 4),
         ];
         let det = m[0] * cofactors[0] + m[1] * cofactors[3] + m[2] * cofactors[6];
         let det = if det.abs() < 1e-12 { 1e-12 } else { det };
@@ -126,7 +135,10 @@ mod tests {
         for (x, y) in [(0.0, 0.0), (40.0, -30.0), (-25.0, 60.0)] {
             let (u, v) = map.apply(x, y);
             let (bx, by) = map.inverse().apply(u, v);
-            assert!((bx - x).abs() < 0.01 && (by - y).abs() < 0.01, "{x} {y} -> {bx} {by}");
+            assert!(
+                (bx - x).abs() < 0.01 && (by - y).abs() < 0.01,
+                "{x} {y} -> {bx} {by}"
+            );
         }
     }
 
@@ -138,8 +150,18 @@ mod tests {
 
     #[test]
     fn disjoint_boxes_intersect_in_nothing() {
-        let a = Rect { left: 0.0, top: 0.0, right: 2.0, bottom: 2.0 };
-        let b = Rect { left: 3.0, top: 1.0, right: 4.0, bottom: 2.0 };
+        let a = Rect {
+            left: 0.0,
+            top: 0.0,
+            right: 2.0,
+            bottom: 2.0,
+        };
+        let b = Rect {
+            left: 3.0,
+            top: 1.0,
+            right: 4.0,
+            bottom: 2.0,
+        };
         assert_eq!(a.intersection(&b).area(), 0.0);
         assert_eq!(a.intersection(&a.grown(1.0)), a);
     }

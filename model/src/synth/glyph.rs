@@ -53,7 +53,10 @@ impl Glyph {
         }
         let (cx, cy) = ((l + r) / 2.0, (t + b) / 2.0);
         let place = |x: f32, y: f32| ((x - cx) / size, (y - cy) / size);
-        Some(Self { bitmap: None, path: strokes.iter().map(|s| s.mapped(place)).collect() })
+        Some(Self {
+            bitmap: None,
+            path: strokes.iter().map(|s| s.mapped(place)).collect(),
+        })
     }
 
     /// From a grey picture of one character, dark on light or light on dark; `None` when no ink
@@ -68,7 +71,15 @@ impl Glyph {
         let place = |x: f32, y: f32| ((x - cx) / scale, (y - cy) / scale);
         let strokes = found.map(|p| p.strokes).unwrap_or_default();
         let path = strokes.iter().map(|s| s.mapped(place)).collect();
-        Some(Self { bitmap: Some(Bitmap { width, height, field, scale }), path })
+        Some(Self {
+            bitmap: Some(Bitmap {
+                width,
+                height,
+                field,
+                scale,
+            }),
+            path,
+        })
     }
 
     pub(crate) fn has_bitmap(&self) -> bool {
@@ -88,7 +99,12 @@ impl Glyph {
     /// Writes the glyph through `map` (glyph frame to picture). The mask is complete even where it
     /// leaves the picture, so that the visible share can be told; `None` when it would be empty or
     /// absurdly large.
-    pub(crate) fn place(&self, map: &Homography, inking: Inking, rng: &mut impl Rng) -> Option<Placed> {
+    pub(crate) fn place(
+        &self,
+        map: &Homography,
+        inking: Inking,
+        rng: &mut impl Rng,
+    ) -> Option<Placed> {
         match (inking, &self.bitmap) {
             (Inking::AsScanned(threshold), Some(bitmap)) => bitmap.place(map, threshold),
             (Inking::Written(_), Some(bitmap)) if !self.has_path() => bitmap.place(map, 0.5),
@@ -101,20 +117,30 @@ impl Glyph {
     }
 
     fn write(&self, map: &Homography, pen: &Pen, rng: &mut impl Rng) -> Option<Placed> {
-        let strokes: Vec<Stroke> =
-            self.path.iter().map(|s| s.mapped(|x, y| map.apply(x, y))).collect();
+        let strokes: Vec<Stroke> = self
+            .path
+            .iter()
+            .map(|s| s.mapped(|x, y| map.apply(x, y)))
+            .collect();
         let (l, t, r, b) = bounds(&strokes)?;
         let reach = pen.width * 0.8 + 2.0;
         let (left, top, width, height) = frame(l - reach, t - reach, r + reach, b + reach)?;
         let shift = |x: f32, y: f32| (x - left as f32, y - top as f32);
         let local: Vec<Stroke> = strokes.iter().map(|s| s.mapped(shift)).collect();
-        Some(Placed { mask: rasterize(&local, pen, width, height, rng), left, top })
+        Some(Placed {
+            mask: rasterize(&local, pen, width, height, rng),
+            left,
+            top,
+        })
     }
 }
 
 impl Bitmap {
     fn place(&self, map: &Homography, threshold: f32) -> Option<Placed> {
-        let (hw, hh) = (self.width as f32 / 2.0 / self.scale, self.height as f32 / 2.0 / self.scale);
+        let (hw, hh) = (
+            self.width as f32 / 2.0 / self.scale,
+            self.height as f32 / 2.0 / self.scale,
+        );
         let corners = [(-hw, -hh), (hw, -hh), (hw, hh), (-hw, hh)].map(|(x, y)| map.apply(x, y));
         let fold = |f: fn(f32, f32) -> f32, pick: fn(&(f32, f32)) -> f32| {
             corners.iter().map(pick).fold(f32::NAN, f)
@@ -134,10 +160,8 @@ impl Bitmap {
                 for k in 0..taps * taps {
                     let fx = ((k % taps) as f32 + 0.5) / taps as f32;
                     let fy = ((k / taps) as f32 + 0.5) / taps as f32;
-                    let (u, v) = back.apply(
-                        (left + x as i32) as f32 + fx,
-                        (top + y as i32) as f32 + fy,
-                    );
+                    let (u, v) =
+                        back.apply((left + x as i32) as f32 + fx, (top + y as i32) as f32 + fy);
                     let f = self.smooth(u * self.scale, v * self.scale);
                     sum += ((f - threshold) * sharpness * taps as f32 + 0.5).clamp(0.0, 1.0);
                 }
@@ -150,7 +174,10 @@ impl Bitmap {
     /// Quadratic B-spline sample (it smooths the coarse pixels), 0..=1; positions count from the
     /// centre of the bitmap.
     fn smooth(&self, x: f32, y: f32) -> f32 {
-        let (x, y) = (x + self.width as f32 / 2.0 - 0.5, y + self.height as f32 / 2.0 - 0.5);
+        let (x, y) = (
+            x + self.width as f32 / 2.0 - 0.5,
+            y + self.height as f32 / 2.0 - 0.5,
+        );
         let (ix, iy) = (x.round(), y.round());
         let weights = |d: f32| {
             let (a, c) = (0.5 - d, 0.5 + d);
@@ -197,7 +224,15 @@ impl Placed {
         }
         let (left, right) = extent(&columns)?;
         let (top, bottom) = extent(&rows)?;
-        Some((Rect { left, top, right, bottom }, seen as f32 / all.max(1) as f32))
+        Some((
+            Rect {
+                left,
+                top,
+                right,
+                bottom,
+            },
+            seen as f32 / all.max(1) as f32,
+        ))
     }
 }
 
@@ -220,7 +255,9 @@ fn extent(profile: &[u8]) -> Option<(f32, f32)> {
 
 /// Whole-pixel frame around a box: left, top, width, height.
 fn frame(l: f32, t: f32, r: f32, b: f32) -> Option<(i32, i32, usize, usize)> {
-    let sound = [l, t, r, b].iter().all(|v| v.is_finite() && v.abs() < 8192.0);
+    let sound = [l, t, r, b]
+        .iter()
+        .all(|v| v.is_finite() && v.abs() < 8192.0);
     if !sound || r - l > 2048.0 || b - t > 2048.0 {
         return None;
     }
@@ -327,7 +364,8 @@ mod tests {
 
     #[test]
     fn both_polarities_give_the_same_box() {
-        let map = Homography::translation(100.0, 80.0).after(Homography::scale_slant(80.0, 80.0, 0.0));
+        let map =
+            Homography::translation(100.0, 80.0).after(Homography::scale_slant(80.0, 80.0, 0.0));
         let mut rng = Pcg64Mcg::seed_from_u64(1);
         for grey in [bar(0, 255), bar(240, 20)] {
             let glyph = Glyph::from_grey(&grey, 64, 64).unwrap();
@@ -335,9 +373,18 @@ mod tests {
             let (rect, visible) = placed.ink_box(200, 160).unwrap();
             assert!((visible - 1.0).abs() < 1e-6);
             // The bar is 40 x 6 source pixels, so 80 x 12 here, centred at (100, 80).
-            let want = Rect { left: 60.0, top: 74.0, right: 140.0, bottom: 86.0 };
-            for (a, b) in [(rect.left, want.left), (rect.top, want.top), (rect.right, want.right),
-                (rect.bottom, want.bottom)] {
+            let want = Rect {
+                left: 60.0,
+                top: 74.0,
+                right: 140.0,
+                bottom: 86.0,
+            };
+            for (a, b) in [
+                (rect.left, want.left),
+                (rect.top, want.top),
+                (rect.right, want.right),
+                (rect.bottom, want.bottom),
+            ] {
                 assert!((a - b).abs() < 1.0, "{rect:?}");
             }
         }
@@ -346,7 +393,8 @@ mod tests {
     #[test]
     fn a_glyph_half_outside_is_half_visible() {
         let glyph = Glyph::from_grey(&bar(0, 255), 64, 64).unwrap();
-        let map = Homography::translation(0.0, 30.0).after(Homography::scale_slant(40.0, 40.0, 0.0));
+        let map =
+            Homography::translation(0.0, 30.0).after(Homography::scale_slant(40.0, 40.0, 0.0));
         let mut rng = Pcg64Mcg::seed_from_u64(1);
         let placed = glyph.place(&map, Inking::AsScanned(0.5), &mut rng).unwrap();
         let (rect, visible) = placed.ink_box(60, 60).unwrap();
@@ -365,12 +413,25 @@ mod tests {
     fn written_ink_is_boxed_to_the_pens_edge() {
         let stroke = hanja_pen::smooth_polyline(&[(0.0, 0.0), (1.0, 0.0)], 8);
         let glyph = Glyph::from_strokes(&[stroke]).unwrap();
-        let map = Homography::translation(30.2, 20.5).after(Homography::scale_slant(40.0, 40.0, 0.0));
-        let pen = Pen { width: 3.0, taper: 0.0, contrast: 0.0, roughness: 0.0, breaks: 0.0 };
+        let map =
+            Homography::translation(30.2, 20.5).after(Homography::scale_slant(40.0, 40.0, 0.0));
+        let pen = Pen {
+            width: 3.0,
+            taper: 0.0,
+            contrast: 0.0,
+            roughness: 0.0,
+            breaks: 0.0,
+        };
         let mut rng = Pcg64Mcg::seed_from_u64(1);
         let placed = glyph.place(&map, Inking::Written(pen), &mut rng).unwrap();
         let (rect, _) = placed.ink_box(64, 64).unwrap();
-        assert!((rect.top - 19.0).abs() < 0.1 && (rect.bottom - 22.0).abs() < 0.1, "{rect:?}");
-        assert!((rect.left - 8.7).abs() < 0.4 && (rect.right - 51.7).abs() < 0.4, "{rect:?}");
+        assert!(
+            (rect.top - 19.0).abs() < 0.1 && (rect.bottom - 22.0).abs() < 0.1,
+            "{rect:?}"
+        );
+        assert!(
+            (rect.left - 8.7).abs() < 0.4 && (rect.right - 51.7).abs() < 0.4,
+            "{rect:?}"
+        );
     }
 }

@@ -2,7 +2,6 @@
 //! those of the material; light comes later ([`super::effects`]), for ink and ground alike.
 
 use super::canvas::{Canvas, Colour, blend};
-use super::geometry::Homography;
 use super::layout::Frame;
 use hanja_pen::{hash01, value_noise};
 use rand::{Rng, RngExt};
@@ -35,11 +34,10 @@ impl Material {
     }
 }
 
-/// Paints the ground. `map` is the sheet's place in the picture.
+/// Paints the ground of a whole picture.
 pub(crate) fn paint(
     canvas: &mut Canvas,
     material: Material,
-    map: &Homography,
     frame: &Frame,
     photos: &[Canvas],
     rng: &mut impl Rng,
@@ -55,7 +53,7 @@ pub(crate) fn paint(
             } else {
                 photo(canvas, photos, rng);
             }
-            sheet(canvas, map, frame, rng);
+            sheet(canvas, frame, rng);
         }
     }
 }
@@ -70,12 +68,17 @@ pub(crate) fn photo(canvas: &mut Canvas, photos: &[Canvas], rng: &mut impl Rng) 
     let fit = (sw / canvas.width as f32).min(sh / canvas.height as f32);
     let zoom = fit * rng.random_range(0.35..1.0f32);
     let (w, h) = (canvas.width as f32 * zoom, canvas.height as f32 * zoom);
-    let (x0, y0) = (rng.random_range(0.0..=(sw - w).max(0.0)), rng.random_range(0.0..=(sh - h).max(0.0)));
+    let (x0, y0) = (
+        rng.random_range(0.0..=(sw - w).max(0.0)),
+        rng.random_range(0.0..=(sh - h).max(0.0)),
+    );
     let mirror = rng.random_bool(0.5);
     let (gain, lift) = (rng.random_range(0.7..1.15), rng.random_range(-0.05..0.15));
     canvas.paint(|x, y, _| {
         let u = if mirror { w - x * zoom } else { x * zoom };
-        source.sample(x0 + u, y0 + y * zoom).map(|v| v * gain + lift)
+        source
+            .sample(x0 + u, y0 + y * zoom)
+            .map(|v| v * gain + lift)
     });
 }
 
@@ -129,7 +132,8 @@ fn black_board(canvas: &mut Canvas, rng: &mut impl Rng) {
     let dust = rng.random_range(0.02..0.14);
     let seed: u32 = rng.random();
     canvas.paint(|x, y, _| {
-        let cloud = value_noise(x * 0.02, y * 0.03, seed) * 0.7 + value_noise(x * 0.3, y * 0.07, seed) * 0.3;
+        let cloud = value_noise(x * 0.02, y * 0.03, seed) * 0.7
+            + value_noise(x * 0.3, y * 0.07, seed) * 0.3;
         colour.map(|v| v + cloud * dust)
     });
 }
@@ -146,22 +150,26 @@ fn wood(canvas: &mut Canvas, rng: &mut impl Rng) {
     let (s, c) = rng.random_range(-0.5..2.0f32).sin_cos();
     canvas.paint(|x, y, _| {
         let (u, v) = (x * c + y * s, y * c - x * s);
-        let ring = value_noise(u * 0.008, v * 0.09, seed) + 0.5 * value_noise(u * 0.05, v * 0.4, seed);
+        let ring =
+            value_noise(u * 0.008, v * 0.09, seed) + 0.5 * value_noise(u * 0.05, v * 0.4, seed);
         base.map(|b| b + (ring - 0.75) * strength)
     });
 }
 
 /// Lays a sheet of paper, with a soft shadow, on what is there.
-fn sheet(canvas: &mut Canvas, map: &Homography, frame: &Frame, rng: &mut impl Rng) {
+fn sheet(canvas: &mut Canvas, frame: &Frame, rng: &mut impl Rng) {
     let colour = paper_colour(true, rng);
     let texture = Texture::draw(rng);
-    let back = map.inverse();
+    let back = frame.map.inverse();
     let area = frame.sheet;
     let (dx, dy) = (jitter(rng, 5.0), jitter(rng, 5.0));
     let depth = rng.random_range(0.1..0.5);
     let inside = |x: f32, y: f32, soft: f32| {
         let (u, v) = back.apply(x, y);
-        let edge = (u - area.left).min(area.right - u).min(v - area.top).min(area.bottom - v);
+        let edge = (u - area.left)
+            .min(area.right - u)
+            .min(v - area.top)
+            .min(area.bottom - v);
         (edge / soft + 0.5).clamp(0.0, 1.0)
     };
     canvas.paint(|x, y, below| {

@@ -5,8 +5,8 @@ use super::canvas::Colour;
 use super::geometry::Homography;
 use super::glyph::{Glyph, Inking};
 use super::ground::Material;
-use super::library::Library;
 use super::layout::Slot;
+use super::library::Library;
 use hanja_pen::{Pen, Style, numeral};
 use rand::{Rng, RngExt};
 
@@ -56,14 +56,28 @@ impl Hand {
     pub(crate) fn at(&self, slot: &Slot, rng: &mut impl Rng) -> Homography {
         let turn = rng.random_range(-0.1..0.1f32) * rng.random_range(0.0..1.0f32);
         let aspect = self.aspect * rng.random_range(0.94..1.06f32);
-        let (sx, sy) = if aspect > 1.0 { (1.0, 1.0 / aspect) } else { (aspect, 1.0) };
+        let (sx, sy) = if aspect > 1.0 {
+            (1.0, 1.0 / aspect)
+        } else {
+            (aspect, 1.0)
+        };
         Homography::translation(slot.x, slot.y)
             .after(Homography::rotation(turn))
-            .after(Homography::scale_slant(slot.size * sx, slot.size * sy, self.slant))
+            .after(Homography::scale_slant(
+                slot.size * sx,
+                slot.size * sy,
+                self.slant,
+            ))
     }
 
     /// How to ink `glyph`; `pen_width` is this hand's line in picture pixels.
-    pub(crate) fn inking(&self, glyph: &Glyph, pen_width: f32, size: f32, rng: &mut impl Rng) -> Inking {
+    pub(crate) fn inking(
+        &self,
+        glyph: &Glyph,
+        pen_width: f32,
+        size: f32,
+        rng: &mut impl Rng,
+    ) -> Inking {
         // A scan of 40 pixels blown up to 200 shows its pixels: write it again instead.
         let scan = size < 150.0 && rng.random_bool(self.as_scanned);
         if glyph.has_bitmap() && (scan || !glyph.has_path()) {
@@ -71,11 +85,23 @@ impl Hand {
         }
         // However thick the pen, the gaps of a flat 二 or a small 四 stay open.
         let room = glyph.short_side() * size;
-        let widest = if room > 0.2 * size { (0.16 * room).max(0.9) } else { f32::MAX };
+        let widest = if room > 0.2 * size {
+            (0.16 * room).max(0.9)
+        } else {
+            f32::MAX
+        };
         let width = (pen_width * rng.random_range(0.9..1.1f32)).clamp(0.9, widest);
         // Paths from thinning are cut at every crossing: tapering there would show.
-        let taper = if glyph.has_bitmap() { 0.0 } else { self.pen.taper };
-        Inking::Written(Pen { width, taper, ..self.pen })
+        let taper = if glyph.has_bitmap() {
+            0.0
+        } else {
+            self.pen.taper
+        };
+        Inking::Written(Pen {
+            width,
+            taper,
+            ..self.pen
+        })
     }
 
     /// The width of this hand's line, in picture pixels, for glyphs of `size` pixels.
@@ -90,7 +116,11 @@ fn ball(rng: &mut impl Rng) -> Pen {
         taper: rng.random_range(0.0..0.5),
         contrast: rng.random_range(0.0..0.8),
         roughness: 0.0,
-        breaks: if rng.random_bool(0.15) { rng.random_range(0.05..0.3) } else { 0.0 },
+        breaks: if rng.random_bool(0.15) {
+            rng.random_range(0.05..0.3)
+        } else {
+            0.0
+        },
     }
 }
 
@@ -100,7 +130,11 @@ fn pencil(rng: &mut impl Rng) -> Pen {
         taper: rng.random_range(0.0..0.5),
         contrast: rng.random_range(0.2..0.9),
         roughness: rng.random_range(0.2..0.7),
-        breaks: if rng.random_bool(0.2) { rng.random_range(0.05..0.25) } else { 0.0 },
+        breaks: if rng.random_bool(0.2) {
+            rng.random_range(0.05..0.25)
+        } else {
+            0.0
+        },
     }
 }
 
@@ -109,7 +143,11 @@ fn marker(rng: &mut impl Rng) -> Pen {
         width: rng.random_range(0.075..0.15),
         taper: rng.random_range(0.0..0.3),
         contrast: rng.random_range(0.0..0.4),
-        roughness: if rng.random_bool(0.2) { rng.random_range(0.0..0.35) } else { 0.0 },
+        roughness: if rng.random_bool(0.2) {
+            rng.random_range(0.0..0.35)
+        } else {
+            0.0
+        },
         breaks: 0.0,
     }
 }
@@ -119,7 +157,11 @@ fn brush(rng: &mut impl Rng) -> Pen {
         width: rng.random_range(0.08..0.16),
         taper: rng.random_range(0.3..1.0),
         contrast: rng.random_range(0.6..1.0),
-        roughness: if rng.random_bool(0.3) { rng.random_range(0.0..0.3) } else { 0.0 },
+        roughness: if rng.random_bool(0.3) {
+            rng.random_range(0.0..0.3)
+        } else {
+            0.0
+        },
         breaks: 0.0,
     }
 }
@@ -130,7 +172,11 @@ fn chalk(rng: &mut impl Rng) -> Pen {
         taper: 0.1,
         contrast: rng.random_range(0.0..0.5),
         roughness: rng.random_range(0.2..0.8),
-        breaks: if rng.random_bool(0.3) { rng.random_range(0.05..0.3) } else { 0.0 },
+        breaks: if rng.random_bool(0.3) {
+            rng.random_range(0.05..0.3)
+        } else {
+            0.0
+        },
     }
 }
 
@@ -181,7 +227,11 @@ pub(crate) fn numeral_glyph(library: &Library, class: usize, rng: &mut impl Rng)
         _ => None,
     };
     found.or_else(|| {
-        let style = if rng.random_bool(0.6) { Style::Regular } else { Style::SemiCursive };
+        let style = if rng.random_bool(0.6) {
+            Style::Regular
+        } else {
+            Style::SemiCursive
+        };
         Glyph::from_strokes(&numeral(class, style, rng))
     })
 }
@@ -198,13 +248,21 @@ pub(crate) enum Others {
 }
 
 /// A character that is no numeral; `None` when the library has none.
-pub(crate) fn other_glyph<'a>(library: &'a Library, kind: Others, rng: &mut impl Rng) -> Option<&'a Glyph> {
+pub(crate) fn other_glyph<'a>(
+    library: &'a Library,
+    kind: Others,
+    rng: &mut impl Rng,
+) -> Option<&'a Glyph> {
     let lists: Vec<&Vec<Glyph>> = match kind {
         Others::Digits => vec![&library.digits],
         Others::LookAlikes => vec![&library.other_fonts, &library.other_strokes],
         Others::Mixed => {
             let mut all: Vec<&Vec<Glyph>> = library.others.iter().collect();
-            all.extend([&library.other_fonts, &library.other_fonts, &library.other_strokes]);
+            all.extend([
+                &library.other_fonts,
+                &library.other_fonts,
+                &library.other_strokes,
+            ]);
             all
         }
     };

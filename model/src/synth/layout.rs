@@ -32,9 +32,18 @@ pub(crate) struct Slot {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Arrangement {
     /// One cell a glyph; every `block` cells a thick line (0 = none).
-    Table { cell: (f32, f32), origin: (f32, f32), block: usize },
+    Table {
+        cell: (f32, f32),
+        origin: (f32, f32),
+        block: usize,
+    },
     /// Lines of writing on ruled or blank paper.
-    Rows { pitch: f32, advance: f32, origin: (f32, f32), upright: bool },
+    Rows {
+        pitch: f32,
+        advance: f32,
+        origin: (f32, f32),
+        upright: bool,
+    },
     /// Anywhere.
     Scatter,
 }
@@ -49,7 +58,11 @@ impl Frame {
             1..=9 => rng.random_range(-0.26..0.26),
             _ => rng.random_range(-0.1..0.1),
         };
-        let tilt = if photographed && rng.random_bool(0.7) { 0.45 / width } else { 0.0 };
+        let tilt = if photographed && rng.random_bool(0.7) {
+            0.45 / width
+        } else {
+            0.0
+        };
         let perspective = Homography::perspective(
             rng.random_range(-1.0..=1.0) * tilt,
             rng.random_range(-1.0..=1.0) * tilt,
@@ -59,7 +72,13 @@ impl Frame {
             .after(perspective)
             .after(Homography::rotation(turn))
             .after(Homography::translation(-cx, -cy));
-        let mut sheet = Rect { left: 0.0, top: 0.0, right: width, bottom: height }.grown(width);
+        let mut sheet = Rect {
+            left: 0.0,
+            top: 0.0,
+            right: width,
+            bottom: height,
+        }
+        .grown(width);
         if on_sheet {
             let mut edge = |span: f32| rng.random_range(-0.3..0.3) * span;
             sheet = Rect {
@@ -69,7 +88,13 @@ impl Frame {
                 bottom: height + edge(height),
             };
         }
-        Self { width, height, map, sheet, photographed }
+        Self {
+            width,
+            height,
+            map,
+            sheet,
+            photographed,
+        }
     }
 
     /// The part of the plane that can be seen, as a box in the plane.
@@ -77,7 +102,12 @@ impl Frame {
         let back = self.map.inverse();
         let (w, h) = (self.width, self.height);
         let corners = [(0.0, 0.0), (w, 0.0), (w, h), (0.0, h)].map(|(x, y)| back.apply(x, y));
-        let mut seen = Rect { left: f32::MAX, top: f32::MAX, right: f32::MIN, bottom: f32::MIN };
+        let mut seen = Rect {
+            left: f32::MAX,
+            top: f32::MAX,
+            right: f32::MIN,
+            bottom: f32::MIN,
+        };
         for (x, y) in corners {
             seen.left = seen.left.min(x);
             seen.top = seen.top.min(y);
@@ -85,7 +115,15 @@ impl Frame {
             seen.bottom = seen.bottom.max(y);
         }
         // Far corners of a steep view are unbounded; nothing is written there.
-        seen.intersection(&Rect { left: 0.0, top: 0.0, right: w, bottom: h }.grown(w * 0.8))
+        seen.intersection(
+            &Rect {
+                left: 0.0,
+                top: 0.0,
+                right: w,
+                bottom: h,
+            }
+            .grown(w * 0.8),
+        )
     }
 }
 
@@ -103,14 +141,27 @@ impl Arrangement {
                 let cell = w / across;
                 let tall = cell * rng.random_range(0.75..1.3f32);
                 let origin = (rng.random_range(0.0..cell), rng.random_range(0.0..tall));
-                let block = if rng.random_bool(0.4) { rng.random_range(2..5) } else { 0 };
-                Self::Table { cell: (cell, tall), origin, block }
+                let block = if rng.random_bool(0.4) {
+                    rng.random_range(2..5)
+                } else {
+                    0
+                };
+                Self::Table {
+                    cell: (cell, tall),
+                    origin,
+                    block,
+                }
             }
             p if p < 0.74 => {
                 let pitch = w * log_uniform(0.085, 0.28, rng);
                 let advance = pitch * rng.random_range(0.9..2.0f32);
                 let origin = (rng.random_range(0.0..advance), rng.random_range(0.0..pitch));
-                Self::Rows { pitch, advance, origin, upright: rng.random_bool(0.2) }
+                Self::Rows {
+                    pitch,
+                    advance,
+                    origin,
+                    upright: rng.random_bool(0.2),
+                }
             }
             _ => Self::Scatter,
         }
@@ -124,9 +175,18 @@ impl Arrangement {
                 let fill = rng.random_range(0.42..0.85f32);
                 regular(area, cell, origin, fill, 0.07, rng)
             }
-            Self::Rows { pitch, advance, origin, upright } => {
+            Self::Rows {
+                pitch,
+                advance,
+                origin,
+                upright,
+            } => {
                 let fill = rng.random_range(0.5..0.85f32) * pitch / advance.min(pitch);
-                let step = if upright { (pitch, advance) } else { (advance, pitch) };
+                let step = if upright {
+                    (pitch, advance)
+                } else {
+                    (advance, pitch)
+                };
                 regular(area, step, origin, fill.min(0.9), 0.04, rng)
             }
             Self::Scatter => scatter(frame, area, rng),
@@ -201,4 +261,61 @@ fn scatter(frame: &Frame, area: Rect, rng: &mut impl Rng) -> Vec<Slot> {
 /// Between `low` and `high`, every doubling equally likely.
 pub(crate) fn log_uniform(low: f32, high: f32, rng: &mut impl Rng) -> f32 {
     (rng.random_range(0.0..1.0f32) * (high / low).ln()).exp() * low
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand_pcg::{Pcg64Mcg, rand_core::SeedableRng};
+
+    #[test]
+    fn slots_are_sound_and_mostly_seen() {
+        for seed in 0..200 {
+            let mut rng = Pcg64Mcg::seed_from_u64(seed);
+            let frame = Frame::draw(320.0, 240.0, seed % 3 == 0, &mut rng);
+            let slots = Arrangement::draw(&frame, &mut rng).slots(&frame, &mut rng);
+            for slot in &slots {
+                assert!(slot.size > 3.0 && slot.size < 320.0, "{slot:?}");
+                assert!(slot.x.is_finite() && slot.y.is_finite());
+            }
+            assert!(slots.len() < 4000);
+        }
+    }
+
+    #[test]
+    fn the_seen_part_of_a_straight_frame_is_the_frame() {
+        let sheet = Rect {
+            left: 0.0,
+            top: 0.0,
+            right: 10.0,
+            bottom: 10.0,
+        };
+        let map = Homography::translation(5.0, -3.0);
+        let frame = Frame {
+            width: 100.0,
+            height: 80.0,
+            map,
+            sheet,
+            photographed: false,
+        };
+        let want = Rect {
+            left: -5.0,
+            top: 3.0,
+            right: 95.0,
+            bottom: 83.0,
+        };
+        assert_eq!(frame.seen(), want);
+    }
+
+    #[test]
+    fn cells_of_a_grid() {
+        let area = Rect {
+            left: 0.0,
+            top: 0.0,
+            right: 99.0,
+            bottom: 49.0,
+        };
+        let (columns, rows) = cells(area, (25.0, 25.0), (10.0, 0.0));
+        assert_eq!((columns, rows), (-1..=3, 0..=1));
+    }
 }

@@ -11,8 +11,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 /// Shapes so close to a numeral that no reader could tell: never drawn as something else.
-pub(crate) const AMBIGUOUS: &str =
-    "一二三四五六七八九十ノ丨丿乀丶亠亅冫儿罒乂メ乄ニハミミ彡ㅡㅣㅓ＋－＝ー―卜トーこにtlI1|+-=_~—–─〇ハ八へヘ";
+pub(crate) const AMBIGUOUS: &str = "一二三四五六七八九十ノ丨丿乀丶亠亅冫儿罒乂メ乄ニハミ彡ㅡㅣㅓ＋－＝ー―卜トこにへヘtlI1|+-=_~—–─〇";
 
 /// The material, all in memory.
 #[derive(Debug, Default)]
@@ -72,12 +71,18 @@ impl Library {
             self.written[class].extend(glyphs);
         }
         if !folder.is_dir() {
-            return Err(SynthError::NoFolder { what: "--chars", path: folder.to_owned() });
+            return Err(SynthError::NoFolder {
+                what: "--chars",
+                path: folder.to_owned(),
+            });
         }
         let after: usize = self.written.iter().map(Vec::len).sum();
         if after == before && !writers.held_out() {
-            return Err(SynthError::NothingInside { what: "--chars", path: folder.to_owned(),
-                wanted: "folders 1/ to 10/ with JPEG or PNG pictures of one character each" });
+            return Err(SynthError::NothingInside {
+                what: "--chars",
+                path: folder.to_owned(),
+                wanted: "folders 1/ to 10/ with JPEG or PNG pictures of one character each",
+            });
         }
         Ok(())
     }
@@ -87,12 +92,17 @@ impl Library {
             let name = f.to_string_lossy();
             options.skip.iter().any(|s| name.contains(s.as_str()))
         };
-        let mut files = pictures(folder)
-            .map_err(|_| SynthError::NoFolder { what: "--distractors", path: folder.to_owned() })?;
+        let mut files = pictures(folder).map_err(|_| SynthError::NoFolder {
+            what: "--distractors",
+            path: folder.to_owned(),
+        })?;
         files.retain(|f| !skipped(f) && options.writers.takes_other(f));
         if files.is_empty() {
-            return Err(SynthError::NothingInside { what: "--distractors", path: folder.to_owned(),
-                wanted: "JPEG or PNG pictures of one character each, at any depth" });
+            return Err(SynthError::NothingInside {
+                what: "--distractors",
+                path: folder.to_owned(),
+                wanted: "JPEG or PNG pictures of one character each, at any depth",
+            });
         }
         let glyphs = self.read_glyphs(&files);
         if folder.ends_with("mnist") {
@@ -115,9 +125,14 @@ impl Library {
     }
 
     fn load_strokes(&mut self, file: &Path, writers: Writers) -> Result<(), SynthError> {
-        let bad = |reason: String| SynthError::Strokes { path: file.to_owned(), reason };
+        let bad = |reason: String| SynthError::Strokes {
+            path: file.to_owned(),
+            reason,
+        };
         for (character, strokes) in read_strokes(file).map_err(bad)? {
-            let Some(glyph) = Glyph::from_strokes(&strokes) else { continue };
+            let Some(glyph) = Glyph::from_strokes(&strokes) else {
+                continue;
+            };
             match LABELS.iter().position(|l| *l == character) {
                 Some(class) if !writers.held_out() => self.strokes[class].push(glyph),
                 Some(_) => {}
@@ -144,8 +159,10 @@ impl Library {
     }
 
     fn load_photos(&mut self, folder: &Path) -> Result<(), SynthError> {
-        let files = pictures(folder)
-            .map_err(|_| SynthError::NoFolder { what: "--backgrounds", path: folder.to_owned() })?;
+        let files = pictures(folder).map_err(|_| SynthError::NoFolder {
+            what: "--backgrounds",
+            path: folder.to_owned(),
+        })?;
         let read: Vec<_> = files.par_iter().map(|f| read_photo(f)).collect();
         for result in read {
             match result {
@@ -154,8 +171,11 @@ impl Library {
             }
         }
         if self.photos.is_empty() {
-            return Err(SynthError::NothingInside { what: "--backgrounds", path: folder.to_owned(),
-                wanted: "JPEG or PNG photographs" });
+            return Err(SynthError::NothingInside {
+                what: "--backgrounds",
+                path: folder.to_owned(),
+                wanted: "JPEG or PNG photographs",
+            });
         }
         Ok(())
     }
@@ -216,7 +236,10 @@ fn read_strokes(file: &Path) -> Result<Vec<(String, Vec<Stroke>)>, String> {
         let mut text = Vec::new();
         // A bound on what a small hostile file may unfold to.
         let reader = flate2::read::GzDecoder::new(bytes.as_slice());
-        reader.take(256 << 20).read_to_end(&mut text).map_err(|e| e.to_string())?;
+        reader
+            .take(256 << 20)
+            .read_to_end(&mut text)
+            .map_err(|e| e.to_string())?;
         text
     } else {
         bytes
@@ -241,5 +264,55 @@ fn read_strokes(file: &Path) -> Result<Vec<(String, Vec<Stroke>)>, String> {
         File::ByCharacter(map) => map.into_iter().collect(),
     };
     let smooth = |lines: Lines| lines.iter().map(|l| smooth_polyline(l, 6)).collect();
-    Ok(samples.into_iter().map(|(character, lines)| (character, smooth(lines))).collect())
+    Ok(samples
+        .into_iter()
+        .map(|(character, lines)| (character, smooth(lines)))
+        .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write as _;
+
+    #[test]
+    fn stroke_files_come_in_two_forms_plain_or_gzipped() {
+        let folder = tempfile::tempdir().unwrap();
+        let samples = r#"[{"char":"一","source":"x","strokes":[[[0,5],[9,5]]]},{"char":"二"}]"#;
+        let by_character = r#"{"人":[[[5,0],[0,9]],[[5,3],[9,9]]]}"#;
+        let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        packed.write_all(by_character.as_bytes()).unwrap();
+        let packed = packed.finish().unwrap();
+        let read = |bytes: &[u8]| {
+            let file = folder.path().join("strokes");
+            std::fs::write(&file, bytes).unwrap();
+            read_strokes(&file)
+        };
+        let found = read(samples.as_bytes()).unwrap();
+        assert_eq!(
+            found.iter().map(|(_, s)| s.len()).collect::<Vec<_>>(),
+            [1, 0]
+        );
+        for bytes in [by_character.as_bytes(), packed.as_slice()] {
+            let found = read(bytes).unwrap();
+            assert_eq!((found[0].0.as_str(), found[0].1.len()), ("人", 2));
+        }
+        assert!(read(b"[1, 2]").is_err());
+    }
+
+    #[test]
+    fn ambiguous_characters_and_numerals_are_never_distractors() {
+        for character in ["一", "十", "ニ", "ハ", "+", "-", "=", "ㅡ", "t"] {
+            assert!(
+                AMBIGUOUS.contains(character),
+                "{character} would be drawn as a distractor"
+            );
+        }
+        for character in ["人", "入", "力", "土", "王", "工", "西"] {
+            assert!(
+                !AMBIGUOUS.contains(character),
+                "{character} should be a distractor"
+            );
+        }
+    }
 }

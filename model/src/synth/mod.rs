@@ -150,8 +150,10 @@ pub enum SynthError {
         wanted: &'static str,
     },
     /// A stroke file cannot be read.
-    #[error("--strokes {path}: {reason}; expected JSON, plain or gzipped: \
-             [{{\"char\", \"strokes\": [[[x, y], …], …]}}] or {{\"char\": [[[x, y], …], …]}}")]
+    #[error(
+        "--strokes {path}: {reason}; expected JSON, plain or gzipped: \
+             [{{\"char\", \"strokes\": [[[x, y], …], …]}}] or {{\"char\": [[[x, y], …], …]}}"
+    )]
     Strokes {
         /// The file.
         path: PathBuf,
@@ -217,7 +219,10 @@ pub fn run(
         })
         .collect::<Result<_, SynthError>>()?;
     write::data_yaml(&options.out)?;
-    let mut report = SynthReport { warnings: library.warnings, ..SynthReport::default() };
+    let mut report = SynthReport {
+        warnings: library.warnings,
+        ..SynthReport::default()
+    };
     for picture in &counts {
         report.pictures += 1;
         report.without_labels += usize::from(picture.iter().all(|n| *n == 0));
@@ -230,15 +235,23 @@ pub fn run(
 
 fn check(options: &SynthOptions) -> Result<(), SynthError> {
     if !(64..=2048).contains(&options.size) {
-        let text = format!("--size {}: must be between 64 and 2048 pixels", options.size);
+        let text = format!(
+            "--size {}: must be between 64 and 2048 pixels",
+            options.size
+        );
         return Err(SynthError::Usage(text));
     }
     if !(0.0..=1.0).contains(&options.negatives) {
-        let text = format!("--negatives {}: must be a share from 0 to 1", options.negatives);
+        let text = format!(
+            "--negatives {}: must be a share from 0 to 1",
+            options.negatives
+        );
         return Err(SynthError::Usage(text));
     }
     if options.out.join("images").exists() || options.out.join("labels").exists() {
-        return Err(SynthError::Exists { path: options.out.clone() });
+        return Err(SynthError::Exists {
+            path: options.out.clone(),
+        });
     }
     Ok(())
 }
@@ -252,7 +265,10 @@ fn make(
     index: usize,
 ) -> Result<[usize; hanja_pen::CLASSES], SynthError> {
     // Golden-ratio steps keep the streams of neighbouring pictures and seeds apart.
-    let seed = options.seed.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(index as u64);
+    let seed = options
+        .seed
+        .wrapping_mul(0x9E37_79B9_7F4A_7C15)
+        .wrapping_add(index as u64);
     let mut rng = Pcg64Mcg::seed_from_u64(seed);
     let negative = rng.random_bool(options.negatives);
     let picture = match options.preset {
@@ -261,12 +277,19 @@ fn make(
     };
     let bytes = write::encode(&picture, options.format, &mut rng)
         .map_err(|reason| SynthError::Encode { index, reason })?;
-    let extension = if options.format == Format::Png { "png" } else { "jpg" };
+    let extension = if options.format == Format::Png {
+        "png"
+    } else {
+        "jpg"
+    };
     let save = |path: PathBuf, bytes: &[u8]| {
         std::fs::write(&path, bytes).map_err(|source| SynthError::Write { path, source })
     };
     save(images.join(format!("{index:06}.{extension}")), &bytes)?;
-    save(labels.join(format!("{index:06}.txt")), write::label_text(&picture).as_bytes())?;
+    save(
+        labels.join(format!("{index:06}.txt")),
+        write::label_text(&picture).as_bytes(),
+    )?;
     let mut counts = [0; hanja_pen::CLASSES];
     for (class, _) in &picture.labels {
         counts[*class] += 1;

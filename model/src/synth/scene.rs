@@ -33,26 +33,47 @@ const SMALLEST: (f32, f32) = (11.0, 0.036);
 /// More glyphs than this are not placed in one picture.
 const MOST: usize = 32;
 
-/// Draws picture of `size` x `size` pixels. With `negative` it has no numeral.
+/// Draws a picture of `size` x `size` pixels. With `negative` it has no numeral.
 pub(crate) fn draw(library: &Library, size: usize, negative: bool, rng: &mut impl Rng) -> Picture {
+    // Cameras are rarely square; the product letterboxes their frames, so some of these are.
     let (width, height) = match rng.random_range(0..20) {
         0..=9 => (size, size),
         10..=16 => (size, size * 3 / 4),
         17 => (size, size * 9 / 16),
         _ => (size * 3 / 4, size),
     };
-    let mut canvas = Canvas::new(width, height, [0.5; 3]);
-    if negative && !library.photos.is_empty() && rng.random_bool(0.4) {
-        ground::photo(&mut canvas, &library.photos, rng);
-        if rng.random_bool(0.3) {
-            lines::clutter(&mut canvas, rng);
-        }
-        effects::expose(&mut canvas, true, 40.0, rng);
-        return letterbox(Picture { canvas, labels: Vec::new() }, size);
+    let canvas = Canvas::new(width, height, [0.5; 3]);
+    let picture = if negative && !library.photos.is_empty() && rng.random_bool(0.4) {
+        everyday_photo(library, canvas, rng)
+    } else {
+        written_page(library, canvas, negative, rng)
+    };
+    letterbox(picture, size)
+}
+
+/// A photograph of anything, with nothing written on it.
+fn everyday_photo(library: &Library, mut canvas: Canvas, rng: &mut impl Rng) -> Picture {
+    ground::photo(&mut canvas, &library.photos, rng);
+    if rng.random_bool(0.3) {
+        lines::clutter(&mut canvas, rng);
     }
+    effects::expose(&mut canvas, true, 40.0, rng);
+    Picture {
+        canvas,
+        labels: Vec::new(),
+    }
+}
+
+fn written_page(
+    library: &Library,
+    mut canvas: Canvas,
+    negative: bool,
+    rng: &mut impl Rng,
+) -> Picture {
     let material = Material::draw(rng, !library.photos.is_empty());
-    let frame = Frame::draw(width as f32, height as f32, material == Material::Sheet, rng);
-    ground::paint(&mut canvas, material, &frame.map, &frame, &library.photos, rng);
+    let (width, height) = (canvas.width as f32, canvas.height as f32);
+    let frame = Frame::draw(width, height, material == Material::Sheet, rng);
+    ground::paint(&mut canvas, material, &frame, &library.photos, rng);
     let arrangement = Arrangement::draw(&frame, rng);
     if material != Material::Photo || rng.random_bool(0.2) {
         lines::draw(&mut canvas, &frame, &arrangement, rng);
@@ -60,14 +81,28 @@ pub(crate) fn draw(library: &Library, size: usize, negative: bool, rng: &mut imp
     if rng.random_bool(0.06) {
         lines::clutter(&mut canvas, rng);
     }
-    let mut page = Page { canvas, frame, material, library, labels: Vec::new(), taken: Vec::new() };
+    let mut page = Page {
+        canvas,
+        frame,
+        material,
+        library,
+        labels: Vec::new(),
+        taken: Vec::new(),
+    };
+    // Some pages are empty.
     if !(negative && rng.random_bool(0.3)) {
         page.write(&arrangement, negative, rng);
     }
-    let smallest = page.taken.iter().map(|r| r.width().max(r.height())).fold(60.0, f32::min);
-    let photographed = page.frame.photographed;
-    effects::expose(&mut page.canvas, photographed, smallest, rng);
-    letterbox(Picture { canvas: page.canvas, labels: page.labels }, size)
+    let smallest = page
+        .taken
+        .iter()
+        .map(|r| r.width().max(r.height()))
+        .fold(60.0, f32::min);
+    effects::expose(&mut page.canvas, page.frame.photographed, smallest, rng);
+    Picture {
+        canvas: page.canvas,
+        labels: page.labels,
+    }
 }
 
 /// A picture that is being written on.
@@ -92,8 +127,16 @@ impl Page<'_> {
     fn write(&mut self, arrangement: &Arrangement, negative: bool, rng: &mut impl Rng) {
         let slots = arrangement.slots(&self.frame, rng);
         let scatter = matches!(arrangement, Arrangement::Scatter);
-        let target = if scatter { slots.len().div_ceil(2) } else { MOST };
-        let fill = if scatter { 1.0 } else { rng.random_range(0.35..1.0) };
+        let target = if scatter {
+            slots.len().div_ceil(2)
+        } else {
+            MOST
+        };
+        let fill = if scatter {
+            1.0
+        } else {
+            rng.random_range(0.35..1.0)
+        };
         let fill = f64::min(fill, MOST as f64 * 1.6 / slots.len().max(1) as f64);
         // One writer a row, as on a collecting sheet, or one for all.
         let by_row = !scatter && rng.random_bool(0.35);
@@ -124,7 +167,11 @@ impl Page<'_> {
             9..=15 => rng.random_range(0.08..0.4),
             _ => rng.random_range(0.4..0.75),
         };
-        Habit { hand: Hand::draw(self.material, rng), others, other_share }
+        Habit {
+            hand: Hand::draw(self.material, rng),
+            others,
+            other_share,
+        }
     }
 
     /// Writes one glyph in `slot`, if there is room and it can be read there.
@@ -133,20 +180,28 @@ impl Page<'_> {
         let (own, borrowed);
         let glyph = match class {
             Some(class) => {
-                let Some(found) = numeral_glyph(self.library, class, rng) else { return };
+                let Some(found) = numeral_glyph(self.library, class, rng) else {
+                    return;
+                };
                 own = found;
                 &own
             }
             None => {
-                let Some(found) = other_glyph(self.library, habit.others, rng) else { return };
+                let Some(found) = other_glyph(self.library, habit.others, rng) else {
+                    return;
+                };
                 borrowed = found;
                 borrowed
             }
         };
         let map = self.frame.map.after(habit.hand.at(slot, rng));
         let size = map.scale_at(0.0, 0.0);
-        let inking = habit.hand.inking(glyph, line * size / slot.size.max(1.0), size, rng);
-        let Some(placed) = glyph.place(&map, inking, rng) else { return };
+        let inking = habit
+            .hand
+            .inking(glyph, line * size / slot.size.max(1.0), size, rng);
+        let Some(placed) = glyph.place(&map, inking, rng) else {
+            return;
+        };
         self.commit(&placed, class, &habit.hand, size);
     }
 
@@ -154,7 +209,11 @@ impl Page<'_> {
         let Some((rect, visible)) = placed.ink_box(self.canvas.width, self.canvas.height) else {
             return;
         };
-        let needed = if matches!(class, Some(1 | 2 | 4 | 6)) { VISIBLE_STRICT } else { VISIBLE };
+        let needed = if matches!(class, Some(1 | 2 | 4 | 6)) {
+            VISIBLE_STRICT
+        } else {
+            VISIBLE
+        };
         let long = rect.width().max(rect.height());
         let side = self.canvas.width.max(self.canvas.height) as f32;
         let large_enough = long >= SMALLEST.0.max(SMALLEST.1 * side);
@@ -162,11 +221,22 @@ impl Page<'_> {
         if !readable && visible > TRACE {
             return;
         }
-        let crowded = |t: &Rect| t.intersection(&rect.grown(1.0)).area() > 0.04 * t.area().min(rect.area());
-        if self.taken.iter().any(crowded) || !self.on_sheet(&rect) || !self.shows(&rect, hand, size) {
+        // Close together, 一 over 二 reads as 三: a tenth of their size stays free between glyphs.
+        let crowded = |t: &Rect| {
+            let gap = 1.0 + 0.1 * long.min(t.width().max(t.height()));
+            t.intersection(&rect.grown(gap)).area() > 0.04 * t.area().min(rect.area())
+        };
+        if self.taken.iter().any(crowded) || !self.on_sheet(&rect) || !self.shows(&rect, hand, size)
+        {
             return;
         }
-        self.canvas.ink(&placed.mask, placed.left, placed.top, hand.ink, hand.opacity);
+        self.canvas.ink(
+            &placed.mask,
+            placed.left,
+            placed.top,
+            hand.ink,
+            hand.opacity,
+        );
         self.taken.push(rect);
         if let (Some(class), true) = (class, readable) {
             self.labels.push((class, rect));
@@ -179,8 +249,12 @@ impl Page<'_> {
         }
         let back = self.frame.map.inverse();
         let sheet = self.frame.sheet;
-        let corners = [(rect.left, rect.top), (rect.right, rect.top), (rect.left, rect.bottom),
-            (rect.right, rect.bottom)];
+        let corners = [
+            (rect.left, rect.top),
+            (rect.right, rect.top),
+            (rect.left, rect.bottom),
+            (rect.right, rect.bottom),
+        ];
         corners.iter().all(|&(x, y)| {
             let (u, v) = back.apply(x, y);
             u > sheet.left && u < sheet.right && v > sheet.top && v < sheet.bottom
@@ -190,11 +264,24 @@ impl Page<'_> {
     /// Whether ink of this hand stands out from the ground in the middle and at the corners.
     fn shows(&self, rect: &Rect, hand: &Hand, size: f32) -> bool {
         let ink = luma(hand.ink);
-        let (cx, cy) = ((rect.left + rect.right) / 2.0, (rect.top + rect.bottom) / 2.0);
+        let (cx, cy) = (
+            (rect.left + rect.right) / 2.0,
+            (rect.top + rect.bottom) / 2.0,
+        );
         let step = size * 0.25;
         // A photograph is busy: ink must stand out more to be read.
-        let least = if self.material == Material::Photo { 0.33 } else { 0.17 };
-        let spots = [(0.0, 0.0), (-step, -step), (step, -step), (-step, step), (step, step)];
+        let least = if self.material == Material::Photo {
+            0.33
+        } else {
+            0.17
+        };
+        let spots = [
+            (0.0, 0.0),
+            (-step, -step),
+            (step, -step),
+            (-step, step),
+            (step, step),
+        ];
         let clear = |&&(dx, dy): &&(f32, f32)| {
             let ground = luma(self.canvas.sample(cx + dx, cy + dy));
             (ground - ink).abs() * hand.opacity > least
@@ -225,19 +312,33 @@ fn letterbox(picture: Picture, size: usize) -> Picture {
         right: r.right + dx,
         bottom: r.bottom + dy,
     };
-    let labels = picture.labels.into_iter().map(|(class, rect)| (class, moved(rect))).collect();
+    let labels = picture
+        .labels
+        .into_iter()
+        .map(|(class, rect)| (class, moved(rect)))
+        .collect();
     Picture { canvas, labels }
 }
 
 /// The original's recipe: white ground, one to three numerals anywhere at any size, shading.
-pub(crate) fn draw_classic(library: &Library, size: usize, negative: bool, rng: &mut impl Rng) -> Picture {
+pub(crate) fn draw_classic(
+    library: &Library,
+    size: usize,
+    negative: bool,
+    rng: &mut impl Rng,
+) -> Picture {
     let side = size as f32;
     let mut canvas = Canvas::new(size, size, [rng.random_range(0.88..1.0); 3]);
     let frame = Frame {
         width: side,
         height: side,
         map: Homography::IDENTITY,
-        sheet: Rect { left: 0.0, top: 0.0, right: side, bottom: side },
+        sheet: Rect {
+            left: 0.0,
+            top: 0.0,
+            right: side,
+            bottom: side,
+        },
         photographed: true,
     };
     let (dx, dy) = (rng.random_range(-0.25..0.25), rng.random_range(-0.25..0.25));
@@ -258,10 +359,109 @@ pub(crate) fn draw_classic(library: &Library, size: usize, negative: bool, rng: 
         for _ in 0..rng.random_range(1..4) {
             let length = side * rng.random_range(0.12..0.6f32);
             let mut place = || rng.random_range(length / 2.0..side - length / 2.0);
-            let slot = Slot { x: place(), y: place(), size: length * 0.95, row: 0 };
+            let slot = Slot {
+                x: place(),
+                y: place(),
+                size: length * 0.95,
+                row: 0,
+            };
             let line = habit.hand.line(length);
             page.put(&slot, &habit, line, rng);
         }
     }
-    Picture { canvas: page.canvas, labels: page.labels }
+    Picture {
+        canvas: page.canvas,
+        labels: page.labels,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand_pcg::{Pcg64Mcg, rand_core::SeedableRng};
+
+    #[test]
+    fn boxes_lie_in_the_picture_and_apart() {
+        let library = Library::default();
+        for seed in 0..60 {
+            let picture = draw(&library, 160, false, &mut Pcg64Mcg::seed_from_u64(seed));
+            assert_eq!((picture.canvas.width, picture.canvas.height), (160, 160));
+            for (i, (class, a)) in picture.labels.iter().enumerate() {
+                assert!(*class < CLASSES);
+                assert!(a.left >= 0.0 && a.top >= 0.0 && a.right <= 160.0 && a.bottom <= 160.0);
+                assert!(a.width().max(a.height()) >= SMALLEST.0, "{a:?}");
+                for (_, b) in &picture.labels[..i] {
+                    assert!(a.intersection(b).area() <= 0.05 * a.area().min(b.area()));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn negatives_have_no_labels() {
+        let library = Library::default();
+        for seed in 0..20 {
+            let mut rng = Pcg64Mcg::seed_from_u64(seed);
+            assert!(draw(&library, 96, true, &mut rng).labels.is_empty());
+            assert!(draw_classic(&library, 96, true, &mut rng).labels.is_empty());
+        }
+    }
+
+    #[test]
+    fn labelled_ink_is_darker_or_lighter_than_its_surroundings() {
+        // Over many pictures the mean contrast inside boxes must exceed that of the whole picture.
+        let library = Library::default();
+        let (mut inside, mut outside, mut boxes) = (0.0, 0.0, 0);
+        for seed in 0..40 {
+            let picture = draw(&library, 160, false, &mut Pcg64Mcg::seed_from_u64(seed));
+            let spread = |r: &Rect| {
+                let at = |x: usize, y: usize| luma(picture.canvas.pixels[y * 160 + x]);
+                let columns = r.left as usize..(r.right as usize).min(160);
+                let rows = r.top as usize..(r.bottom as usize).min(160);
+                let levels = rows.flat_map(|y| columns.clone().map(move |x| at(x, y)));
+                let (low, high) =
+                    levels.fold((f32::MAX, f32::MIN), |(l, h), v| (l.min(v), h.max(v)));
+                high - low
+            };
+            for (_, rect) in &picture.labels {
+                inside += spread(rect);
+                // The same box elsewhere, where no label is.
+                let away = Rect {
+                    left: rect.left,
+                    right: rect.right,
+                    top: 160.0 - rect.bottom,
+                    bottom: 160.0 - rect.top,
+                };
+                outside += spread(&away);
+                boxes += 1;
+            }
+        }
+        assert!(boxes > 100, "{boxes} boxes");
+        assert!(inside > 1.3 * outside, "{inside} inside, {outside} outside");
+    }
+
+    #[test]
+    fn letterboxing_moves_labels_with_the_picture() {
+        let rect = Rect {
+            left: 1.0,
+            top: 2.0,
+            right: 11.0,
+            bottom: 12.0,
+        };
+        let picture = Picture {
+            canvas: Canvas::new(40, 30, [1.0; 3]),
+            labels: vec![(4, rect)],
+        };
+        let boxed = letterbox(picture, 40);
+        assert_eq!(
+            boxed.labels[0].1,
+            Rect {
+                top: 7.0,
+                bottom: 17.0,
+                ..rect
+            }
+        );
+        assert_eq!(boxed.canvas.pixels[5 * 40], [1.0; 3]);
+        assert_ne!(boxed.canvas.pixels[4 * 40], [1.0; 3]);
+    }
 }

@@ -5,6 +5,7 @@
 //! and junctions, smoothed; the local thickness becomes the pressure.
 
 use hanja_pen::{Node, Stroke};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The path found in a bitmap, in bitmap pixels, and the mean stroke thickness there.
 #[derive(Clone, Debug)]
@@ -44,7 +45,10 @@ pub(crate) fn thin(field: &[u8], width: usize, height: usize) -> Option<Path> {
     let mean = (sum / count as f32).max(0.5);
     let strokes = chains(&skeleton, &depth, mean);
     // The grid is twice as fine as the bitmap, and depth is half a thickness.
-    (!strokes.is_empty()).then_some(Path { strokes, thickness: mean })
+    (!strokes.is_empty()).then_some(Path {
+        strokes,
+        thickness: mean,
+    })
 }
 
 /// A binary picture with an empty border of two cells, at twice the bitmap's resolution.
@@ -69,18 +73,29 @@ impl Grid {
             for x in 0..2 * width {
                 // Bilinear at a quarter of a pixel: weights 9, 3, 3, 1.
                 let (bx, by) = (x as isize / 2, y as isize / 2);
-                let (nx, ny) = (bx + if x % 2 == 0 { -1 } else { 1 }, by + if y % 2 == 0 { -1 } else { 1 });
+                let (nx, ny) = (
+                    bx + if x % 2 == 0 { -1 } else { 1 },
+                    by + if y % 2 == 0 { -1 } else { 1 },
+                );
                 let v = 9.0 * at(bx, by) + 3.0 * (at(nx, by) + at(bx, ny)) + at(nx, ny);
                 cells[(y + BORDER) * gw + x + BORDER] = v / 16.0 > 100.0;
             }
         }
-        Self { width: gw, height: gh, cells }
+        Self {
+            width: gw,
+            height: gh,
+            cells,
+        }
     }
 
     /// Distance of every inked cell to the nearest empty one (chamfer 1, 1.4), in cells.
     fn depth(&self) -> Vec<f32> {
         let w = self.width;
-        let mut d: Vec<f32> = self.cells.iter().map(|c| if *c { 1e6 } else { 0.0 }).collect();
+        let mut d: Vec<f32> = self
+            .cells
+            .iter()
+            .map(|c| if *c { 1e6 } else { 0.0 })
+            .collect();
         for y in 1..self.height - 1 {
             for x in 1..w - 1 {
                 let i = y * w + x;
@@ -103,7 +118,24 @@ impl Grid {
     /// The eight neighbours, clockwise from the top.
     fn around(&self, i: usize) -> [usize; 8] {
         let w = self.width;
-        [i - w, i - w + 1, i + 1, i + w + 1, i + w, i + w - 1, i - 1, i - w - 1]
+        [
+            i - w,
+            i - w + 1,
+            i + 1,
+            i + w + 1,
+            i + w,
+            i + w - 1,
+            i - 1,
+            i - w - 1,
+        ]
+    }
+
+    /// Neighbours on the skeleton; a diagonal counts only where no straight step does the same.
+    fn linked(&self, i: usize) -> Vec<usize> {
+        let around = self.around(i);
+        let on = |k: usize| self.cells[around[k % 8]];
+        let link = |k: &usize| on(*k) && (k.is_multiple_of(2) || !(on(k + 1) || on(k + 7)));
+        (0..8).filter(link).map(|k| around[k]).collect()
     }
 
     fn skeleton(&self) -> Self {
@@ -124,7 +156,11 @@ impl Grid {
                 inked.retain(|i| cells[*i]);
             }
             if !changed {
-                return Self { width: self.width, height: self.height, cells };
+                return Self {
+                    width: self.width,
+                    height: self.height,
+                    cells,
+                };
             }
         }
     }
@@ -136,62 +172,68 @@ fn can_go(n: [bool; 8], phase: usize) -> bool {
     let rises = (0..8).filter(|&k| !n[k] && n[(k + 1) % 8]).count();
     let [top, _, right, _, low, _, left, _] = n;
     let sides = if phase == 0 {
-        !(top && right && low) && !(right && low && left)
+        !(right && low && (top || left))
     } else {
-        !(top && right && left) && !(top && low && left)
+        !(top && left && (right || low))
     };
     (2..=6).contains(&count) && rises == 1 && sides
 }
 
 /// Follows the skeleton from end or junction to end or junction.
 fn chains(skeleton: &Grid, depth: &[f32], mean: f32) -> Vec<Stroke> {
-    let neighbours = |i: usize| -> Vec<usize> {
-        let around = skeleton.around(i);
-        let on = |k: usize| skeleton.cells[around[k % 8]];
-        // A diagonal step is only a link where no straight step does the same.
-        let linked = |k: &usize| on(*k) && (k % 2 == 0 || (!on(k + 1) && !on(k + 7)));
-        (0..8).filter(linked).map(|k| around[k]).collect()
-    };
-    let on: Vec<usize> = (0..skeleton.cells.len()).filter(|i| skeleton.cells[*i]).collect();
-    let mut walked = std::collections::BTreeSet::new();
-    let mut out = Vec::new();
-    let mut follow = |start: usize, next: usize| {
-        if walked.contains(&(start, next)) {
-            return;
-        }
-        let (mut chain, mut previous, mut here) = (vec![start], start, next);
-        walked.insert((start, next));
-        loop {
-            chain.push(here);
-            let options = neighbours(here);
-            let onward = options.iter().copied().find(|o| *o != previous);
-            let (2, Some(onward), true) = (options.len(), onward, here != start) else { break };
-            walked.insert((here, onward));
-            walked.insert((here, previous));
-            (previous, here) = (here, onward);
-        }
-        walked.insert((here, previous));
-        let spur = neighbours(start).len().min(neighbours(here).len()) == 1
-            && neighbours(start).len().max(neighbours(here).len()) > 2
-            && (chain.len() as f32) < 1.6 * mean;
-        if !spur {
-            out.push(chain);
-        }
-    };
-    for &i in on.iter().filter(|i| neighbours(**i).len() != 2) {
-        for next in neighbours(i) {
-            follow(i, next);
+    let on: Vec<usize> = (0..skeleton.cells.len())
+        .filter(|i| skeleton.cells[*i])
+        .collect();
+    let links: BTreeMap<usize, Vec<usize>> = on.iter().map(|&i| (i, skeleton.linked(i))).collect();
+    let degree = |i: usize| links.get(&i).map_or(0, Vec::len);
+    let mut walked = BTreeSet::new();
+    let mut found: Vec<Vec<usize>> = on
+        .iter()
+        .filter(|i| degree(**i) == 0)
+        .map(|i| vec![*i])
+        .collect();
+    // Ends and junctions first; what is left then are closed loops.
+    let (joints, others): (Vec<usize>, Vec<usize>) = on.iter().partition(|i| degree(**i) != 2);
+    for start in joints.into_iter().chain(others) {
+        for &next in links.get(&start).into_iter().flatten() {
+            if walked.contains(&(start, next)) {
+                continue;
+            }
+            let chain = follow(start, next, &links, &mut walked);
+            let ends = [start, chain[chain.len() - 1]].map(degree);
+            // A short stub at a junction is an artefact of thinning, not ink.
+            let stub = ends.contains(&1) && ends.iter().any(|d| *d > 2);
+            if !(stub && (chain.len() as f32) < 1.6 * mean) {
+                found.push(chain);
+            }
         }
     }
-    // What is left are closed loops without a junction.
-    for &i in &on {
-        for next in neighbours(i) {
-            follow(i, next);
+    found
+        .iter()
+        .map(|chain| stroke(chain, skeleton.width, depth, mean))
+        .collect()
+}
+
+/// The cells from `start` by way of `next` to the next end or junction, or round to `start`.
+fn follow(
+    start: usize,
+    next: usize,
+    links: &BTreeMap<usize, Vec<usize>>,
+    walked: &mut BTreeSet<(usize, usize)>,
+) -> Vec<usize> {
+    let (mut chain, mut previous, mut here) = (vec![start], start, next);
+    loop {
+        walked.extend([(previous, here), (here, previous)]);
+        chain.push(here);
+        let options = links.get(&here).map_or(&[][..], Vec::as_slice);
+        let onward = options.iter().copied().find(|o| *o != previous);
+        match onward {
+            Some(onward) if options.len() == 2 && here != start => {
+                (previous, here) = (here, onward);
+            }
+            _ => return chain,
         }
     }
-    let lone = on.iter().filter(|i| neighbours(**i).is_empty()).map(|i| vec![*i]);
-    let all: Vec<Vec<usize>> = lone.collect::<Vec<_>>().into_iter().chain(out).collect();
-    all.iter().map(|chain| stroke(chain, skeleton.width, depth, mean)).collect()
 }
 
 fn stroke(chain: &[usize], width: usize, depth: &[f32], mean: f32) -> Stroke {
@@ -215,8 +257,13 @@ fn stroke(chain: &[usize], width: usize, depth: &[f32], mean: f32) -> Stroke {
     }
     // Every second node is enough after smoothing.
     let last = nodes.len() - 1;
-    let kept = nodes.iter().enumerate().filter(|(i, _)| i % 2 == 0 || *i == last);
-    Stroke { nodes: kept.map(|(_, n)| *n).collect() }
+    let kept = nodes
+        .iter()
+        .enumerate()
+        .filter(|(i, _)| i % 2 == 0 || *i == last);
+    Stroke {
+        nodes: kept.map(|(_, n)| *n).collect(),
+    }
 }
 
 #[cfg(test)]
@@ -233,26 +280,53 @@ mod tests {
         }
         let path = thin(&field, 40, 20).unwrap();
         assert_eq!(path.strokes.len(), 1);
-        assert!(path.strokes[0].nodes.iter().all(|n| (n.y - 10.0).abs() < 1.0));
-        assert!((3.0..5.5).contains(&path.thickness), "thickness {}", path.thickness);
+        assert!(
+            path.strokes[0]
+                .nodes
+                .iter()
+                .all(|n| (n.y - 10.0).abs() < 1.0)
+        );
+        assert!(
+            (3.0..5.5).contains(&path.thickness),
+            "thickness {}",
+            path.thickness
+        );
     }
 
     #[test]
     fn writing_it_again_gives_the_same_shape() {
         for class in 0..10 {
             let mut rng = Pcg64Mcg::seed_from_u64(class as u64 + 1);
-            let pen = Pen { width: 5.0, taper: 0.0, contrast: 0.0, roughness: 0.0, breaks: 0.0 };
-            let written = fit(&numeral(class, hanja_pen::Style::Regular, &mut rng), 8.0, 8.0, 48.0);
+            let pen = Pen {
+                width: 5.0,
+                taper: 0.0,
+                contrast: 0.0,
+                roughness: 0.0,
+                breaks: 0.0,
+            };
+            let written = fit(
+                &numeral(class, hanja_pen::Style::Regular, &mut rng),
+                8.0,
+                8.0,
+                48.0,
+            );
             let first = rasterize(&written, &pen, 64, 64, &mut rng);
             let path = thin(first.data(), 64, 64).unwrap();
-            let pen = Pen { width: path.thickness, contrast: 1.0, ..pen };
+            let pen = Pen {
+                width: path.thickness,
+                contrast: 1.0,
+                ..pen
+            };
             let second = rasterize(&path.strokes, &pen, 64, 64, &mut rng);
             let (mut both, mut either) = (0u32, 0u32);
             for (a, b) in first.data().iter().zip(second.data()) {
                 both += u32::from(*a > 127 && *b > 127);
                 either += u32::from(*a > 127 || *b > 127);
             }
-            assert!(both * 100 > either * 70, "class {class}: {both} of {either}");
+            assert!(
+                both * 100 > either * 70,
+                "class {class}: {both} of {either}"
+            );
         }
     }
 

@@ -10,7 +10,11 @@ use std::path::Path;
 
 /// Compresses a picture. JPEG comes at a random quality, one in five after an earlier, worse one,
 /// because pictures reach a user that way.
-pub(crate) fn encode(picture: &Picture, format: Format, rng: &mut impl Rng) -> Result<Vec<u8>, String> {
+pub(crate) fn encode(
+    picture: &Picture,
+    format: Format,
+    rng: &mut impl Rng,
+) -> Result<Vec<u8>, String> {
     let (width, height) = (picture.canvas.width as u32, picture.canvas.height as u32);
     let rgb = picture.canvas.to_rgb8();
     let quality = rng.random_range(60..=95);
@@ -25,7 +29,10 @@ pub(crate) fn encode(picture: &Picture, format: Format, rng: &mut impl Rng) -> R
             let rgb = match early {
                 Some(quality) => {
                     let bytes = jpeg(&rgb, width, height, quality)?;
-                    image::load_from_memory(&bytes).map_err(|e| e.to_string())?.into_rgb8().into_raw()
+                    image::load_from_memory(&bytes)
+                        .map_err(|e| e.to_string())?
+                        .into_rgb8()
+                        .into_raw()
                 }
                 None => rgb,
             };
@@ -48,16 +55,26 @@ pub(crate) fn label_text(picture: &Picture) -> String {
     let (w, h) = (picture.canvas.width as f32, picture.canvas.height as f32);
     let line = |(class, r): &(usize, super::geometry::Rect)| {
         let (cx, cy) = ((r.left + r.right) / 2.0 / w, (r.top + r.bottom) / 2.0 / h);
-        format!("{class} {cx:.6} {cy:.6} {:.6} {:.6}\n", r.width() / w, r.height() / h)
+        format!(
+            "{class} {cx:.6} {cy:.6} {:.6} {:.6}\n",
+            r.width() / w,
+            r.height() / h
+        )
     };
     picture.labels.iter().map(line).collect()
 }
 
 /// Writes `data.yaml` for a data set whose pictures all lie in `images/`.
 pub(crate) fn data_yaml(folder: &Path) -> Result<(), SynthError> {
-    let names: String =
-        LABELS.iter().enumerate().map(|(i, name)| format!("  {i}: {name}\n")).collect();
-    let text = format!("train: images\nval: images\nnc: {}\nnames:\n{names}", LABELS.len());
+    let names: String = LABELS
+        .iter()
+        .enumerate()
+        .map(|(i, name)| format!("  {i}: {name}\n"))
+        .collect();
+    let text = format!(
+        "train: images\nval: images\nnc: {}\nnames:\n{names}",
+        LABELS.len()
+    );
     let path = folder.join("data.yaml");
     std::fs::write(&path, text).map_err(|source| SynthError::Write { path, source })
 }

@@ -1,0 +1,52 @@
+//! Runs a model over a data set with the product's own detector, so that a score is of the very
+//! code path that sees the camera's frames.
+
+use super::boxes::{Detection, Frame, PixelBox};
+use super::{EvalError, read_dataset};
+use hanja_common::config::InferConfig;
+use hanja_infer::Detector;
+use hanja_infer::stills::read_picture;
+use std::path::Path;
+
+/// Score from which detections enter the precision-recall curve, as is usual for YOLOv5.
+pub const CURVE_THRESHOLD: f32 = 0.001;
+
+/// The frames of the data set in `data` with what the configured model finds in them, and what the
+/// model says of itself.
+///
+/// `config.conf` is not used: everything from [`CURVE_THRESHOLD`] is kept, because average
+/// precision needs the weak detections too. `progress` is told how many pictures of how many are
+/// done.
+///
+/// # Errors
+/// See [`EvalError`].
+pub fn frames_from_model(
+    data: &Path,
+    config: &InferConfig,
+    mut progress: impl FnMut(usize, usize),
+) -> Result<(Vec<Frame>, String), EvalError> {
+    let pictures = read_dataset(data)?;
+    let mut detector = Detector::load(&InferConfig {
+        conf: CURVE_THRESHOLD,
+        ..config.clone()
+    })?;
+    let mut frames = Vec::with_capacity(pictures.len());
+    let total = pictures.len();
+    for (path, mut frame) in pictures {
+        let picture = read_picture(&path)?;
+        let found = detector.detect(&picture.view())?;
+        frame.detections = found.detections.iter().map(detection).collect();
+        frames.push(frame);
+        progress(frames.len(), total);
+    }
+    Ok((frames, detector.model_info().to_string()))
+}
+
+fn detection(d: &hanja_common::record::Detection) -> Detection {
+    let [x1, y1, x2, y2] = [d.x1, d.y1, d.x2, d.y2].map(f64::from);
+    Detection {
+        class: usize::from(d.class),
+        score: f64::from(d.score),
+        area: PixelBox { x1, y1, x2, y2 },
+    }
+}

@@ -1,0 +1,151 @@
+//! What a user gets at one threshold: precision, recall, inventions, confusions, recall by size.
+
+use super::boxes::Frame;
+use super::matching::match_class;
+use hanja_pen::CLASSES;
+use std::collections::BTreeMap;
+
+/// Upper ends of the size bands, as shares of the picture's longer side.
+pub const SIZE_BANDS: [f64; 5] = [0.04, 0.08, 0.16, 0.32, 1.0];
+
+/// Counts at the operating threshold, with IoU .50.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Operating {
+    /// Detections that match a label.
+    pub right: usize,
+    /// Detections that match none.
+    pub wrong: usize,
+    /// Labels in the data.
+    pub labels: usize,
+    /// Pictures in the data.
+    pub frames: usize,
+    /// (labels, found) for each of [`SIZE_BANDS`].
+    pub by_size: [(usize, usize); SIZE_BANDS.len()],
+    /// How often a label of the first class was given as the second, when nothing right was found.
+    pub confusions: BTreeMap<(usize, usize), usize>,
+    /// Pictures with the most mistakes (missed + wrong), worst first: (name, missed, wrong).
+    pub worst: Vec<(String, usize, usize)>,
+}
+
+impl Operating {
+    /// Share of detections that are right; 1 when there are none.
+    #[must_use]
+    pub fn precision(&self) -> f64 {
+        ratio(self.right, self.right + self.wrong)
+    }
+
+    /// Share of labels that are found; 1 when there are none.
+    #[must_use]
+    pub fn recall(&self) -> f64 {
+        ratio(self.right, self.labels)
+    }
+
+    /// Wrong detections a picture.
+    #[must_use]
+    pub fn false_positives_per_frame(&self) -> f64 {
+        self.wrong as f64 / self.frames.max(1) as f64
+    }
+}
+
+fn ratio(part: usize, whole: usize) -> f64 {
+    if whole == 0 {
+        1.0
+    } else {
+        part as f64 / whole as f64
+    }
+}
+
+/// Counts what detections of at least `threshold` do at IoU .50.
+#[must_use]
+pub fn operate(frames: &[Frame], threshold: f64) -> Operating {
+    let mut sum = Operating {
+        frames: frames.len(),
+        ..Operating::default()
+    };
+    for frame in frames {
+        let mut kept = frame.clone();
+        kept.detections.retain(|d| d.score >= threshold);
+        count(&kept, &mut sum);
+    }
+    sum.worst
+        .sort_by_key(|(_, missed, wrong)| std::cmp::Reverse(missed + wrong));
+    sum.worst.truncate(10);
+    sum
+}
+
+fn count(frame: &Frame, sum: &mut Operating) {
+    let mut label_found = vec![false; frame.labels.len()];
+    let mut unmatched = Vec::new();
+    for class in 0..CLASSES {
+        for (i, label) in match_class(frame, class, 0.5) {
+            match label {
+                Some(label) => label_found[label] = true,
+                None => unmatched.push(i),
+            }
+        }
+    }
+    let longer = f64::from(frame.width.max(frame.height).max(1));
+    for (label, &found) in frame.labels.iter().zip(&label_found) {
+        let share = label.area.longer_side() / longer;
+        let band = SIZE_BANDS
+            .iter()
+            .position(|b| share <= *b)
+            .unwrap_or(SIZE_BANDS.len() - 1);
+        sum.by_size[band].0 += 1;
+        sum.by_size[band].1 += usize::from(found);
+        if !found {
+            let overlaps = |i: &&usize| frame.detections[**i].area.iou(&label.area) >= 0.5;
+            if let Some(&i) = unmatched.iter().find(overlaps) {
+                *sum.confusions
+                    .entry((label.class, frame.detections[i].class))
+                    .or_default() += 1;
+            }
+        }
+    }
+    let right = label_found.iter().filter(|f| **f).count();
+    let missed = frame.labels.len() - right;
+    sum.labels += frame.labels.len();
+    sum.right += right;
+    sum.wrong += unmatched.len();
+    if missed + unmatched.len() > 0 {
+        sum.worst
+            .push((frame.name.clone(), missed, unmatched.len()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::matching::tests::{frame, square};
+    use super::*;
+
+    #[test]
+    fn counts_by_hand() {
+        let frames = [
+            frame(
+                &[(2, square(0.0, 0.0, 10.0)), (4, square(50.0, 50.0, 30.0))],
+                &[
+                    (1, 0.9, square(0.0, 0.0, 10.0)),
+                    (4, 0.8, square(50.0, 50.0, 30.0)),
+                    (9, 0.1, square(80.0, 0.0, 10.0)),
+                ],
+            ),
+            frame(&[], &[(0, 0.7, square(0.0, 0.0, 10.0))]),
+        ];
+        let got = operate(&frames, 0.25);
+        assert_eq!((got.right, got.wrong, got.labels, got.frames), (1, 2, 2, 2));
+        assert_eq!(got.confusions, BTreeMap::from([((2, 1), 1)]));
+        assert_eq!(got.by_size[2], (1, 0));
+        assert_eq!(got.by_size[3], (1, 1));
+        assert!((got.false_positives_per_frame() - 1.0).abs() < 1e-12);
+        assert!((got.recall() - 0.5).abs() < 1e-12);
+        assert_eq!(got.worst.len(), 2);
+        assert_eq!(operate(&frames, 0.05).wrong, 3);
+    }
+
+    #[test]
+    fn no_labels_and_no_detections_are_no_mistake() {
+        let got = operate(&[frame(&[], &[])], 0.25);
+        assert_eq!((got.precision(), got.recall()), (1.0, 1.0));
+        assert!(got.worst.is_empty());
+    }
+}

@@ -1,0 +1,168 @@
+//! The result of an evaluation, as text for people, JSON for programs and SVG for a page.
+
+use super::average_precision::{ClassScore, means};
+use super::operating::{Operating, SIZE_BANDS};
+use hanja_pen::LABELS;
+use std::fmt::Write as _;
+
+/// Everything eval found.
+#[derive(Clone, Debug)]
+pub struct EvalReport {
+    /// Scores by class, 0..=9.
+    pub classes: Vec<ClassScore>,
+    /// Counts at the operating threshold.
+    pub operating: Operating,
+    /// The operating threshold.
+    pub threshold: f64,
+}
+
+impl EvalReport {
+    /// (mAP50, mAP50-95), 0..=1, over the classes that have labels.
+    #[must_use]
+    pub fn means(&self) -> (f64, f64) {
+        means(&self.classes)
+    }
+
+    /// A table for a terminal; scores in per cent.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let (map50, map) = self.means();
+        let o = &self.operating;
+        let mut out = String::from("class  labels    AP50  AP50-95\n");
+        // Writing to a String cannot fail.
+        for (label, s) in LABELS
+            .iter()
+            .zip(&self.classes)
+            .filter(|(_, s)| s.labels > 0)
+        {
+            let (ap50, ap) = (100.0 * s.ap50(), 100.0 * s.ap50_95());
+            let _ = writeln!(out, "{label}    {:>7}  {ap50:>6.2}   {ap:>6.2}", s.labels);
+        }
+        let _ = writeln!(
+            out,
+            "all   {:>7}  {:>6.2}   {:>6.2}\n\nat threshold {}: precision {:.2} %, recall {:.2} %, \
+             {:.4} false positives a frame ({} frames)",
+            o.labels,
+            100.0 * map50,
+            100.0 * map,
+            self.threshold,
+            100.0 * o.precision(),
+            100.0 * o.recall(),
+            o.false_positives_per_frame(),
+            o.frames,
+        );
+        if o.labels > 0 {
+            out.push_str("recall by size (longer side, share of the frame):");
+            for (end, (labels, found)) in SIZE_BANDS.iter().zip(o.by_size).filter(|(_, c)| c.0 > 0)
+            {
+                let share = 100.0 * found as f64 / labels as f64;
+                let _ = write!(
+                    out,
+                    "  up to {:.0} %: {share:.1} % of {labels}",
+                    100.0 * end
+                );
+            }
+            out.push('\n');
+        }
+        if !o.confusions.is_empty() {
+            out.push_str("read as another:");
+            for ((is, given), times) in &o.confusions {
+                let _ = write!(out, "  {} as {} x{times}", LABELS[*is], LABELS[*given]);
+            }
+            out.push('\n');
+        }
+        for (name, missed, wrong) in &o.worst {
+            let _ = writeln!(out, "  {name}: {missed} missed, {wrong} wrong");
+        }
+        out
+    }
+
+    /// The same as a JSON value; scores are 0..=1.
+    #[must_use]
+    pub fn json(&self) -> serde_json::Value {
+        let (map50, map) = self.means();
+        let o = &self.operating;
+        let classes: Vec<_> = LABELS
+            .iter()
+            .zip(&self.classes)
+            .enumerate()
+            .map(|(class, (label, s))| {
+                serde_json::json!({"class": class, "label": label, "labels": s.labels,
+                    "ap50": s.ap50(), "ap50_95": s.ap50_95()})
+            })
+            .collect();
+        let sizes: Vec<_> = SIZE_BANDS
+            .iter()
+            .zip(o.by_size)
+            .map(|(end, (labels, found))| {
+                serde_json::json!({"up_to": end, "labels": labels, "found": found})
+            })
+            .collect();
+        let confusions: Vec<_> = o
+            .confusions
+            .iter()
+            .map(|((is, given), times)| {
+                serde_json::json!({"is": LABELS[*is], "given": LABELS[*given], "times": times})
+            })
+            .collect();
+        serde_json::json!({
+            "map50": map50, "map50_95": map, "classes": classes, "threshold": self.threshold,
+            "precision": o.precision(), "recall": o.recall(), "frames": o.frames,
+            "labels": o.labels, "false_positives": o.wrong,
+            "false_positives_per_frame": o.false_positives_per_frame(),
+            "recall_by_size": sizes, "confusions": confusions, "worst": o.worst,
+        })
+    }
+
+    /// Precision against recall at IoU .50, one line a class, as an SVG document.
+    #[must_use]
+    pub fn svg(&self) -> String {
+        const SIDE: f64 = 400.0;
+        const LEFT: f64 = 50.0;
+        let mut out = String::from(
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 540 470\" \
+             font-family=\"sans-serif\" font-size=\"13\">\n<rect width=\"540\" height=\"470\" \
+             fill=\"white\"/>\n<rect x=\"50\" y=\"20\" width=\"400\" height=\"400\" fill=\"none\" \
+             stroke=\"#888\"/>\n<text x=\"250\" y=\"455\" text-anchor=\"middle\">recall</text>\n\
+             <text x=\"16\" y=\"220\" transform=\"rotate(-90 16 220)\" text-anchor=\"middle\">\
+             precision (IoU .50)</text>\n",
+        );
+        for (i, share) in [0.0, 0.5, 1.0].iter().enumerate() {
+            let at = share * SIDE;
+            let _ = writeln!(
+                out,
+                "<text x=\"{}\" y=\"437\" text-anchor=\"middle\">{share}</text>\
+                 <text x=\"45\" y=\"{}\" text-anchor=\"end\">{share}</text>",
+                LEFT + at,
+                424.0 - at - f64::from(i as u32),
+            );
+        }
+        let mut row = 0.0;
+        for (class, s) in self
+            .classes
+            .iter()
+            .enumerate()
+            .filter(|(_, s)| s.labels > 0)
+        {
+            let colour = format!("hsl({} 75% 40%)", class * 36);
+            let points: Vec<String> = s
+                .curve
+                .iter()
+                .enumerate()
+                .map(|(i, p)| format!("{:.1},{:.1}", LEFT + i as f64 * 4.0, 420.0 - p * SIDE))
+                .collect();
+            let _ = writeln!(
+                out,
+                "<polyline fill=\"none\" stroke-width=\"1.5\" stroke=\"{colour}\" points=\"{}\"/>\
+                 <text x=\"462\" y=\"{}\" fill=\"{colour}\">{} {:.1}</text>",
+                points.join(" "),
+                40.0 + row * 20.0,
+                LABELS[class],
+                100.0 * s.ap50(),
+            );
+            row += 1.0;
+        }
+        out.push_str("</svg>\n");
+        out
+    }
+}

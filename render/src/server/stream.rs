@@ -1,0 +1,112 @@
+//! The picture: as an endless multipart stream, and as a single JPEG with the boxes burnt in.
+
+use crate::json::ascii;
+use crate::picture::{FrameRef, annotated_jpeg};
+use crate::shared::{Shared, View};
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use futures_util::stream;
+use hanja_common::record::PixelFormat;
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+const BOUNDARY: &str = "hanja";
+/// Patience with a camera that is just starting.
+const SNAPSHOT_WAIT: Duration = Duration::from_secs(2);
+const SNAPSHOT_QUALITY: u8 = 90;
+
+/// `multipart/x-mixed-replace`. A client that reads slowly gets fewer pictures, never older ones.
+pub(super) async fn stream(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
+    let (guard, views) = shared.watch();
+    // The guard lives in the stream's state: it goes when the client does.
+    let parts = stream::unfold((guard, views, shared), |(guard, mut views, shared)| async move {
+        loop {
+            views.changed().await.ok()?;
+            let view = views.borrow_and_update().clone();
+            if let Some(view) = view {
+                let bytes = part(&view);
+                shared.presented(&view);
+                return Some((Ok::<_, Infallible>(bytes), (guard, views, shared)));
+            }
+        }
+    });
+    let kind = format!("multipart/x-mixed-replace; boundary={BOUNDARY}");
+    ([(CONTENT_TYPE, kind)], Body::from_stream(parts))
+}
+
+/// One part: delimiter, headers, picture, and the end of the line before the next delimiter.
+fn part(view: &View) -> Bytes {
+    let frame = serde_json::to_string(&view.frame).unwrap_or_default();
+    let mut head = format!(
+        "--{BOUNDARY}\r\nContent-Type: image/jpeg\r\nContent-Length: {}\r\nX-Frame: {}\r\n",
+        view.jpeg.len(),
+        ascii(&frame)
+    );
+    if let Some(record) = &view.record {
+        head.push_str(&format!("X-Record: {}\r\n", ascii(record)));
+    }
+    head.push_str("\r\n");
+    [head.as_bytes(), &view.jpeg, b"\r\n"].concat().into()
+}
+
+/// The next picture with its boxes; 503 when there is none within two seconds.
+pub(super) async fn snapshot(State(shared): State<Arc<Shared>>) -> Response {
+    let (_guard, mut views) = shared.watch();
+    let next = async {
+        loop {
+            views.changed().await.ok()?;
+            let view = views.borrow_and_update().clone();
+            if view.is_some() {
+                return view;
+            }
+        }
+    };
+    let Ok(Some(view)) = tokio::time::timeout(SNAPSHOT_WAIT, next).await else {
+        let text = "no picture within 2 s; see /healthz for the reason\n";
+        return (StatusCode::SERVICE_UNAVAILABLE, text).into_response();
+    };
+    // Decoding and encoding take milliseconds: not on the thread that feeds the streams.
+    let drawn = tokio::task::spawn_blocking(move || {
+        let frame = FrameRef {
+            format: PixelFormat::Mjpg,
+            width: view.frame.id.width,
+            height: view.frame.id.height,
+            stride: 0,
+            bytes: &view.jpeg,
+        };
+        annotated_jpeg(&frame, &view.detections, SNAPSHOT_QUALITY)
+    });
+    match drawn.await {
+        Ok(Ok(jpeg)) => ([(CONTENT_TYPE, "image/jpeg")], jpeg).into_response(),
+        Ok(Err(e)) => (StatusCode::SERVICE_UNAVAILABLE, format!("{e}\n")).into_response(),
+        Err(_) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::json::FrameJson;
+    use hanja_common::record::FrameMeta;
+
+    #[test]
+    fn a_part_is_framed_to_the_byte() {
+        let record = Some((r#"{"label":"三"}"#.into(), Vec::new()));
+        let view = View::new(vec![0xff, 0xd8, 0xff, 0xd9], record, FrameJson::new(&FrameMeta::zeroed()), 1);
+        let bytes = part(&view);
+        let split = bytes.windows(4).position(|w| w == b"\r\n\r\n").unwrap();
+        let head = std::str::from_utf8(&bytes[..split]).unwrap();
+        let mut lines = head.split("\r\n");
+        assert_eq!(lines.next(), Some("--hanja"));
+        assert_eq!(lines.next(), Some("Content-Type: image/jpeg"));
+        assert_eq!(lines.next(), Some("Content-Length: 4"));
+        assert!(lines.next().unwrap().starts_with("X-Frame: {"));
+        assert_eq!(lines.next(), Some(r#"X-Record: {"label":"\u4e09"}"#));
+        assert_eq!(lines.next(), None);
+        assert_eq!(&bytes[split + 4..], b"\xff\xd8\xff\xd9\r\n");
+    }
+}

@@ -1,0 +1,262 @@
+//! What the hub thread gives to the server: the newest view, the last records, the numbers. The hub never waits for
+//! the server; a slow client misses views, and finds out.
+
+use crate::json::{FrameJson, StatsJson};
+use axum::body::Bytes;
+use hanja_common::clock::now_ns;
+use hanja_common::record::{Detection, StageStats};
+use hanja_common::stage::StageName;
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use tokio::sync::{broadcast, watch};
+
+/// Records kept for clients that come back: 17 s at 30 a second.
+pub(crate) const KEPT: usize = 512;
+
+/// One picture with everything said about it.
+#[derive(Debug)]
+pub(crate) struct View {
+    /// A JPEG.
+    pub(crate) jpeg: Bytes,
+    /// [`crate::json::RecordJson`] as text; none when infer is silent.
+    pub(crate) record: Option<Arc<str>>,
+    /// The record's detections.
+    pub(crate) detections: Vec<Detection>,
+    /// The picture's metadata.
+    pub(crate) frame: FrameJson,
+    /// When render had it, for the present latency.
+    pub(crate) acquired_ns: u64,
+    presented: AtomicBool,
+}
+
+impl View {
+    pub(crate) fn new(
+        jpeg: Vec<u8>,
+        record: Option<(Arc<str>, Vec<Detection>)>,
+        frame: FrameJson,
+        acquired_ns: u64,
+    ) -> Self {
+        let (record, detections) = record.map_or((None, Vec::new()), |(r, d)| (Some(r), d));
+        let presented = AtomicBool::new(false);
+        Self { jpeg: jpeg.into(), record, detections, frame, acquired_ns, presented }
+    }
+}
+
+/// Identity of a record, and of a server-sent event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct EventId {
+    pub(crate) generation: u64,
+    pub(crate) seq: u64,
+}
+
+impl EventId {
+    /// From `GENERATION-SEQ`.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let (generation, seq) = text.trim().split_once('-')?;
+        Some(Self { generation: generation.parse().ok()?, seq: seq.parse().ok()? })
+    }
+
+    /// Whether `next` comes right after this one, as far as numbers can tell.
+    pub(crate) fn is_followed_by(self, next: Self) -> bool {
+        if self.generation == next.generation {
+            next.seq == self.seq.saturating_add(1)
+        } else {
+            next.seq == 1
+        }
+    }
+}
+
+impl std::fmt::Display for EventId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}-{}", self.generation, self.seq)
+    }
+}
+
+/// One record as text.
+#[derive(Debug)]
+pub(crate) struct Event {
+    pub(crate) id: EventId,
+    pub(crate) json: Arc<str>,
+}
+
+/// What is known about the stages.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Numbers {
+    /// Last second of capture, infer, render.
+    pub(crate) stages: [Option<StageStats>; 3],
+    /// When the last record arrived, and when its frame left the sensor.
+    pub(crate) record_ns: u64,
+    pub(crate) record_sensor_ns: u64,
+    pub(crate) records_total: u64,
+    /// Records overwritten before render could read them.
+    pub(crate) records_missed_total: u64,
+    /// Records and frames that could not be shown, see the log.
+    pub(crate) failures_total: u64,
+    pub(crate) pictures_total: u64,
+    pub(crate) detections_total: u64,
+}
+
+impl Numbers {
+    pub(crate) fn stage(&self, name: StageName) -> Option<&StageStats> {
+        self.stages.get(name as usize - 1)?.as_ref()
+    }
+
+    pub(crate) fn stage_json(&self, name: StageName) -> Option<StatsJson> {
+        self.stage(name).map(StatsJson::new)
+    }
+
+    pub(crate) fn set_stage(&mut self, name: StageName, stats: StageStats) {
+        self.stages[name as usize - 1] = Some(stats);
+    }
+}
+
+/// The meeting place of hub and server.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    view: watch::Sender<Option<Arc<View>>>,
+    watchers: AtomicUsize,
+    events: Mutex<VecDeque<Arc<Event>>>,
+    live: broadcast::Sender<Arc<Event>>,
+    numbers: Mutex<Numbers>,
+    /// Spans from acquired to handed to a client.
+    presented: mpsc::Sender<(u64, u64)>,
+}
+
+impl Shared {
+    /// The other end gets (acquired, presented) stamps of views.
+    pub(crate) fn new() -> (Arc<Self>, mpsc::Receiver<(u64, u64)>) {
+        let (presented, spans) = mpsc::channel();
+        let shared = Self {
+            view: watch::Sender::new(None),
+            watchers: AtomicUsize::new(0),
+            events: Mutex::new(VecDeque::with_capacity(KEPT)),
+            live: broadcast::Sender::new(KEPT),
+            numbers: Mutex::new(Numbers::default()),
+            presented,
+        };
+        (Arc::new(shared), spans)
+    }
+
+    /// Whether a picture would be seen.
+    pub(crate) fn watched(&self) -> bool {
+        self.watchers.load(Ordering::Relaxed) > 0
+    }
+
+    pub(crate) fn watchers(&self) -> usize {
+        self.watchers.load(Ordering::Relaxed)
+    }
+
+    /// Pictures from now on, until the guard is dropped. The one from before nobody watched is not among them.
+    pub(crate) fn watch(self: &Arc<Self>) -> (WatchGuard, watch::Receiver<Option<Arc<View>>>) {
+        let mut views = self.view.subscribe();
+        if self.watchers.fetch_add(1, Ordering::Relaxed) > 0 {
+            views.mark_changed(); // somebody watches already, so the picture is fresh
+        } else {
+            views.mark_unchanged();
+        }
+        (WatchGuard(Arc::clone(self)), views)
+    }
+
+    pub(crate) fn show(&self, view: View) {
+        self.numbers().pictures_total += 1;
+        self.view.send_replace(Some(Arc::new(view)));
+    }
+
+    /// A client has this view now; the first one counts.
+    pub(crate) fn presented(&self, view: &View) {
+        if !view.presented.swap(true, Ordering::Relaxed) {
+            let _ = self.presented.send((view.acquired_ns, now_ns()));
+        }
+    }
+
+    pub(crate) fn publish(&self, event: Event) {
+        let event = Arc::new(event);
+        let mut kept = lock(&self.events);
+        if kept.len() == KEPT {
+            kept.pop_front();
+        }
+        kept.push_back(Arc::clone(&event));
+        // Under the lock, so that a new subscriber gets each event either from the buffer or live.
+        let _ = self.live.send(event);
+    }
+
+    /// Kept events after `last` (none without it), and all that come later.
+    pub(crate) fn subscribe(
+        &self,
+        last: Option<EventId>,
+    ) -> (VecDeque<Arc<Event>>, broadcast::Receiver<Arc<Event>>) {
+        let kept = lock(&self.events);
+        let live = self.live.subscribe();
+        let Some(last) = last else {
+            return (VecDeque::new(), live);
+        };
+        // Generations ascend, so everything of a later one comes after; an unknown later id gives nothing.
+        let after = |e: &&Arc<Event>| {
+            (e.id.generation, e.id.seq) > (last.generation, last.seq)
+        };
+        (kept.iter().filter(after).cloned().collect(), live)
+    }
+
+    pub(crate) fn numbers(&self) -> MutexGuard<'_, Numbers> {
+        lock(&self.numbers)
+    }
+}
+
+/// A poisoned lock still holds whole values: every writer replaces fields one at a time.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Pictures are fetched and encoded while at least one of these lives.
+#[derive(Debug)]
+pub(crate) struct WatchGuard(Arc<Shared>);
+
+impl Drop for WatchGuard {
+    fn drop(&mut self) {
+        self.0.watchers.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(generation: u64, seq: u64) -> Event {
+        Event { id: EventId { generation, seq }, json: "{}".into() }
+    }
+
+    #[test]
+    fn ids_parse_and_follow() {
+        let id = |text| EventId::parse(text).unwrap();
+        assert_eq!(id("7-12").to_string(), "7-12");
+        for bad in ["", "7", "7-", "-1", "a-b", "1-2-3", "99999999999999999999-1"] {
+            assert_eq!(EventId::parse(bad), None, "{bad}");
+        }
+        assert!(id("1-2").is_followed_by(id("1-3")) && id("1-2").is_followed_by(id("2-1")));
+        assert!(!id("1-2").is_followed_by(id("1-4")) && !id("1-2").is_followed_by(id("2-2")));
+    }
+
+    #[test]
+    fn a_returning_client_gets_what_it_missed() {
+        let (shared, _spans) = Shared::new();
+        (1..=600).for_each(|seq| shared.publish(event(1, seq)));
+        shared.publish(event(2, 1));
+        assert!(shared.subscribe(None).0.is_empty());
+        let missed = |text| shared.subscribe(EventId::parse(text)).0;
+        assert_eq!(missed("1-599").iter().map(|e| e.id.to_string()).collect::<Vec<_>>(), ["1-600", "2-1"]);
+        assert_eq!(missed("1-1").len(), KEPT);
+        assert_eq!(missed("2-1").len(), 0);
+        assert_eq!(missed("9-9").len(), 0);
+    }
+
+    #[test]
+    fn watchers_are_counted() {
+        let (shared, _spans) = Shared::new();
+        let (first, _) = shared.watch();
+        let (second, _) = shared.watch();
+        assert_eq!(shared.watchers(), 2);
+        drop((first, second));
+        assert!(!shared.watched());
+    }
+}
