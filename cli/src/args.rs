@@ -7,7 +7,12 @@ use std::time::Duration;
 
 /// Finds handwritten hanja numerals 一 to 十 in a camera's picture, in real time.
 #[derive(Debug, Parser)]
-#[command(name = "hanja", version, about, after_help = "Without a command: hanja run.")]
+#[command(
+    name = "hanja",
+    version,
+    about,
+    after_help = "Without a command: hanja run."
+)]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) global: Global,
@@ -36,7 +41,12 @@ impl Global {
     }
 
     pub(crate) fn config(&self) -> anyhow::Result<Config> {
-        Ok(self.config.as_deref().map(Config::load).transpose()?.unwrap_or_default())
+        Ok(self
+            .config
+            .as_deref()
+            .map(Config::load)
+            .transpose()?
+            .unwrap_or_default())
     }
 }
 
@@ -96,7 +106,12 @@ pub(crate) struct RenderArgs {
     #[arg(long, value_name = "ADDR")]
     pub(crate) http: Option<String>,
     /// Secret the web view asks for; needed beyond loopback
-    #[arg(long, value_name = "SECRET", env = "HANJA_TOKEN", hide_env_values = true)]
+    #[arg(
+        long,
+        value_name = "SECRET",
+        env = "HANJA_TOKEN",
+        hide_env_values = true
+    )]
     pub(crate) token: Option<String>,
 }
 
@@ -233,9 +248,17 @@ fn set<T: Clone>(target: &mut T, value: &Option<T>) {
 
 fn parse_duration(text: &str) -> Result<Duration, String> {
     let duration = humantime::parse_duration(text)
-        .or_else(|e| text.parse::<u32>().map(|s| Duration::from_secs(s.into())).map_err(|_| e))
+        .or_else(|e| {
+            text.parse::<u32>()
+                .map(|s| Duration::from_secs(s.into()))
+                .map_err(|_| e)
+        })
         .map_err(|e| format!("{e}; use for example 10s, 500ms or 2m"))?;
-    if duration.is_zero() { Err("must be more than nothing".into()) } else { Ok(duration) }
+    if duration.is_zero() {
+        Err("must be more than nothing".into())
+    } else {
+        Ok(duration)
+    }
 }
 
 #[cfg(test)]

@@ -48,7 +48,11 @@ pub(crate) fn bench(global: &Global, args: &BenchArgs) -> anyhow::Result<()> {
         eprintln!(
             "round {round}: bare {bare_fps:.1} fps, pipeline {pipeline_fps:.1} fps with {pictures_per_second:.1} pictures/s viewed, ratio {ratio:.3}"
         );
-        rounds.push(Round { bare_fps, pipeline_fps, pictures_per_second });
+        rounds.push(Round {
+            bare_fps,
+            pipeline_fps,
+            pictures_per_second,
+        });
     }
     let median = |f: fn(&Round) -> f64| {
         let mut all: Vec<_> = rounds.iter().map(f).collect();
@@ -110,11 +114,16 @@ fn pipeline(args: &BenchArgs) -> anyhow::Result<(f64, f64)> {
             command.arg(format!("{flag}={value}"));
         }
     }
-    let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
+    let mut child = command
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()?;
     let stderr = child.stderr.take().context("no pipe")?;
     let viewer = std::thread::spawn(move || view(stderr));
     let status = child.wait()?;
-    let pictures = viewer.join().map_err(|_| anyhow::anyhow!("the viewer died"))?;
+    let pictures = viewer
+        .join()
+        .map_err(|_| anyhow::anyhow!("the viewer died"))?;
     anyhow::ensure!(status.success(), "the pipeline ended with {status}");
     let fps = infer_fps(&summary)?;
     let _ = std::fs::remove_file(&summary);
@@ -123,9 +132,14 @@ fn pipeline(args: &BenchArgs) -> anyhow::Result<(f64, f64)> {
 
 fn infer_fps(summary: &Path) -> anyhow::Result<f64> {
     let json: serde_json::Value = serde_json::from_slice(&std::fs::read(summary)?)?;
-    let inferred = json["frames"]["inferred"].as_f64().context("no count in the summary")?;
+    let inferred = json["frames"]["inferred"]
+        .as_f64()
+        .context("no count in the summary")?;
     // From the stage's own clock: the model's loading is not part of the rate.
-    json["fps"]["infer"].as_f64().filter(|_| inferred > 0.0).context("nothing was inferred")
+    json["fps"]["infer"]
+        .as_f64()
+        .filter(|_| inferred > 0.0)
+        .context("nothing was inferred")
 }
 
 /// Finds the address in the log, opens the stream as a browser would, counts pictures until it ends.
@@ -154,7 +168,12 @@ fn count_pictures(mut stream: TcpStream) -> std::io::Result<u32> {
         line.clear();
         match reader.read_until(b'\n', &mut line) {
             Ok(0) | Err(_) => return Ok(pictures),
-            Ok(_) => pictures += u32::from(line.to_ascii_lowercase().starts_with(b"content-type: image/jpeg")),
+            Ok(_) => {
+                pictures += u32::from(
+                    line.to_ascii_lowercase()
+                        .starts_with(b"content-type: image/jpeg"),
+                )
+            }
         }
     }
 }

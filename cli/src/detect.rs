@@ -31,7 +31,10 @@ pub(crate) fn detect(global: &Global, args: &DetectArgs) -> anyhow::Result<ExitC
         }
     }
     if failed > 0 {
-        eprintln!("hanja: {failed} of {} pictures could not be read", pictures.len());
+        eprintln!(
+            "hanja: {failed} of {} pictures could not be read",
+            pictures.len()
+        );
         return Ok(ExitCode::FAILURE);
     }
     Ok(ExitCode::SUCCESS)
@@ -50,9 +53,16 @@ fn one(
     if args.json {
         writeln!(out, "{}", serde_json::to_string(&json)?)?;
     } else {
-        let found: Vec<_> =
-            json.detections.iter().map(|d| format!("{} {:.2}", d.label, d.score)).collect();
-        let text = if found.is_empty() { "nothing".into() } else { found.join("  ") };
+        let found: Vec<_> = json
+            .detections
+            .iter()
+            .map(|d| format!("{} {:.2}", d.label, d.score))
+            .collect();
+        let text = if found.is_empty() {
+            "nothing".into()
+        } else {
+            found.join("  ")
+        };
         writeln!(out, "{}: {text}", path.display())?;
     }
     if let Some(dir) = &args.save {
@@ -81,7 +91,9 @@ fn expand(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
             .filter_map(|e| e.ok().map(|e| e.path()))
             .filter(|p| {
                 let ending = p.extension().and_then(|e| e.to_str()).unwrap_or("");
-                ENDINGS.iter().any(|known| known.eq_ignore_ascii_case(ending))
+                ENDINGS
+                    .iter()
+                    .any(|known| known.eq_ignore_ascii_case(ending))
             })
             .collect();
         anyhow::ensure!(

@@ -31,16 +31,28 @@ pub(crate) fn doctor(global: &Global, args: &DoctorArgs) -> anyhow::Result<()> {
         model(&config.infer),
         library("tensorrt", "libnvinfer.so", "not used by this version"),
         library("cuda", "libcuda.so", "not used by this version"),
-        library("onnxruntime", "libonnxruntime.so", "not used by this version"),
+        library(
+            "onnxruntime",
+            "libonnxruntime.so",
+            "not used by this version",
+        ),
     ];
-    let report = Report { version: env!("CARGO_PKG_VERSION"), checks };
+    let report = Report {
+        version: env!("CARGO_PKG_VERSION"),
+        checks,
+    };
     if args.json {
         println!("{}", serde_json::to_string_pretty(&report)?);
         return Ok(());
     }
     println!("hanja {}", report.version);
     for check in &report.checks {
-        println!("{} {:14} {}", if check.ok { "ok  " } else { "note" }, check.name, check.found);
+        println!(
+            "{} {:14} {}",
+            if check.ok { "ok  " } else { "note" },
+            check.name,
+            check.found
+        );
         if let Some(remedy) = &check.remedy {
             println!("     {:14} {remedy}", "");
         }
@@ -49,7 +61,12 @@ pub(crate) fn doctor(global: &Global, args: &DoctorArgs) -> anyhow::Result<()> {
 }
 
 fn check(name: &'static str, ok: bool, found: impl Into<String>, remedy: Option<&str>) -> Check {
-    Check { name, ok, found: found.into(), remedy: remedy.map(str::to_owned) }
+    Check {
+        name,
+        ok,
+        found: found.into(),
+        remedy: remedy.map(str::to_owned),
+    }
 }
 
 fn machine() -> Check {
@@ -90,10 +107,20 @@ fn runtime_dir(global: &Global) -> Check {
         .filter_map(|s| RuntimeDir::running(&path, *s).map(|pid| format!("{} ({pid})", s.name())))
         .collect();
     if !running.is_empty() {
-        return check("runtime dir", true, format!("{}, running: {}", path.display(), running.join(", ")), None);
+        return check(
+            "runtime dir",
+            true,
+            format!("{}, running: {}", path.display(), running.join(", ")),
+            None,
+        );
     }
     match RuntimeDir::prepare(&path) {
-        Ok(_) => check("runtime dir", true, format!("{}, nothing running", path.display()), None),
+        Ok(_) => check(
+            "runtime dir",
+            true,
+            format!("{}, nothing running", path.display()),
+            None,
+        ),
         Err(e) => check("runtime dir", false, e.to_string(), None),
     }
 }
@@ -108,9 +135,14 @@ fn model(config: &hanja_common::config::InferConfig) -> Check {
 /// Looks where the dynamic linker of Debian, Ubuntu and JetPack looks.
 fn library(name: &'static str, file: &str, use_of_it: &str) -> Check {
     let arch = std::env::consts::ARCH;
-    let mut dirs: Vec<PathBuf> = ["/usr/lib", "/usr/local/lib", "/usr/lib64", "/usr/local/cuda/lib64"]
-        .map(PathBuf::from)
-        .into();
+    let mut dirs: Vec<PathBuf> = [
+        "/usr/lib",
+        "/usr/local/lib",
+        "/usr/lib64",
+        "/usr/local/cuda/lib64",
+    ]
+    .map(PathBuf::from)
+    .into();
     dirs.push(format!("/usr/lib/{arch}-linux-gnu").into());
     dirs.push(format!("/usr/lib/{arch}-linux-gnu/tegra").into());
     let paths = std::env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
@@ -122,7 +154,12 @@ fn library(name: &'static str, file: &str, use_of_it: &str) -> Check {
         .filter_map(Result::ok)
         .find(|e| e.file_name().to_string_lossy().starts_with(file));
     match hit {
-        Some(entry) => check(name, true, format!("{} ({use_of_it})", entry.path().display()), None),
+        Some(entry) => check(
+            name,
+            true,
+            format!("{} ({use_of_it})", entry.path().display()),
+            None,
+        ),
         None => check(name, false, format!("no {file} found ({use_of_it})"), None),
     }
 }

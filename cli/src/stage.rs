@@ -40,11 +40,17 @@ fn start(name: StageName, global: &Global) -> anyhow::Result<Stage> {
 
 /// A child of `hanja run` ends with it, even if it is killed with -9: the kernel sends SIGTERM.
 fn follow_supervisor() -> anyhow::Result<()> {
-    let Some(supervisor) = std::env::var(SUPERVISED).ok().and_then(|v| v.parse::<i32>().ok()) else {
+    let Some(supervisor) = std::env::var(SUPERVISED)
+        .ok()
+        .and_then(|v| v.parse::<i32>().ok())
+    else {
         return Ok(());
     };
     rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM))?;
     let parent = rustix::process::getppid().map_or(0, |p| p.as_raw_nonzero().get());
-    anyhow::ensure!(parent == supervisor, "the supervisor (process {supervisor}) is gone already");
+    anyhow::ensure!(
+        parent == supervisor,
+        "the supervisor (process {supervisor}) is gone already"
+    );
     Ok(())
 }

@@ -27,7 +27,12 @@ pub(crate) fn tap(global: &Global, args: &TapArgs) -> anyhow::Result<()> {
         .iter()
         .map(|(stage, topic)| TapSubscriber::new(&dir, *stage, *topic))
         .collect();
-    let mut writer = Writer { args, out: io::stdout().lock(), y4m: None, sample: Sample::default() };
+    let mut writer = Writer {
+        args,
+        out: io::stdout().lock(),
+        y4m: None,
+        sample: Sample::default(),
+    };
     let mut patience = Patience::new(&dir, args.topic);
     let mut count = 0;
     while !stop.load(Ordering::Relaxed) && args.count.is_none_or(|most| count < most) {
@@ -41,7 +46,10 @@ pub(crate) fn tap(global: &Global, args: &TapArgs) -> anyhow::Result<()> {
             if got && args.count.is_none_or(|most| count < most) {
                 patience.got_something();
                 if writer.sample.lapped > 0 {
-                    eprintln!("hanja: missed {} records: this reader is too slow", writer.sample.lapped);
+                    eprintln!(
+                        "hanja: missed {} records: this reader is too slow",
+                        writer.sample.lapped
+                    );
                 }
                 count += u64::from(writer.write()?);
             }
@@ -74,7 +82,11 @@ struct Patience<'a> {
 
 impl<'a> Patience<'a> {
     fn new(dir: &'a Path, topic: TapTopic) -> Self {
-        Self { dir, topic, since: Some(Instant::now()) }
+        Self {
+            dir,
+            topic,
+            since: Some(Instant::now()),
+        }
     }
 
     fn got_something(&mut self) {
@@ -82,12 +94,19 @@ impl<'a> Patience<'a> {
     }
 
     fn check(&mut self, taps: &[TapSubscriber]) {
-        if self.since.is_some_and(|t| t.elapsed() > Duration::from_secs(1)) {
+        if self
+            .since
+            .is_some_and(|t| t.elapsed() > Duration::from_secs(1))
+        {
             self.since = None;
             if taps.iter().any(TapSubscriber::attached) {
                 return;
             }
-            let extra = if self.topic == TapTopic::Truth { " --source 'synth:?truth=1'" } else { "" };
+            let extra = if self.topic == TapTopic::Truth {
+                " --source 'synth:?truth=1'"
+            } else {
+                ""
+            };
             eprintln!(
                 "hanja: nothing to tap in {} yet, waiting; start it with: hanja run{extra}, or name its directory with --runtime-dir",
                 self.dir.display()
@@ -121,7 +140,11 @@ impl<W: Write> Writer<'_, W> {
         if self.args.json {
             self.line(&json)
         } else {
-            let found: Vec<_> = json.detections.iter().map(|d| format!("{} {:.2}", d.label, d.score)).collect();
+            let found: Vec<_> = json
+                .detections
+                .iter()
+                .map(|d| format!("{} {:.2}", d.label, d.score))
+                .collect();
             let (seq, ms) = (record.header.frame_seq, record.header.times.end_to_end_ms());
             writeln!(self.out, "frame {seq}  {ms:.1} ms  {}", found.join("  "))?;
             Ok(self.out.flush()?)
@@ -135,14 +158,21 @@ impl<W: Write> Writer<'_, W> {
             self.line(&json)
         } else {
             let rss = f64::from(stats.rss_kib) / 1024.0;
-            writeln!(self.out, "{:8} {:6.1} fps  {rss:6.1} MiB  {}", json.stage, stats.fps(), stats.what())?;
+            writeln!(
+                self.out,
+                "{:8} {:6.1} fps  {rss:6.1} MiB  {}",
+                json.stage,
+                stats.fps(),
+                stats.what()
+            )?;
             Ok(self.out.flush()?)
         }
     }
 
     fn frame(&mut self) -> anyhow::Result<bool> {
-        let (meta, _) = FrameMeta::read_from_prefix(&self.sample.meta)
-            .map_err(|_| anyhow::anyhow!("frame without metadata: use the same release on both sides"))?;
+        let (meta, _) = FrameMeta::read_from_prefix(&self.sample.meta).map_err(|_| {
+            anyhow::anyhow!("frame without metadata: use the same release on both sides")
+        })?;
         if self.args.json {
             self.line(&hanja_render::json::FrameJson::new(&meta))?;
             return Ok(true);
@@ -159,7 +189,9 @@ impl<W: Write> Writer<'_, W> {
         };
         match self.args.format {
             FrameFormat::Raw => self.out.write_all(&self.sample.payload)?,
-            FrameFormat::Jpeg if format == PixelFormat::Mjpg => self.out.write_all(&self.sample.payload)?,
+            FrameFormat::Jpeg if format == PixelFormat::Mjpg => {
+                self.out.write_all(&self.sample.payload)?
+            }
             FrameFormat::Jpeg => self.out.write_all(&to_jpeg(&frame, 90)?)?,
             FrameFormat::Y4m => {
                 let planes = match to_i420(&frame) {
@@ -192,7 +224,9 @@ impl<W: Write> Writer<'_, W> {
     fn line(&mut self, value: &impl serde::Serialize) -> anyhow::Result<()> {
         let mut text = serde_json::to_string(value)?;
         text.push('\n');
-        self.out.write_all(text.as_bytes()).context("writing to standard output")?;
+        self.out
+            .write_all(text.as_bytes())
+            .context("writing to standard output")?;
         self.out.flush()?;
         Ok(())
     }

@@ -11,7 +11,10 @@ use std::time::Duration;
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     hanja_common::telemetry::init_logging(Some("info,hanja_fps=warn"))?;
     let args: Vec<String> = std::env::args().skip(1).collect();
-    let http = args.first().map_or("127.0.0.1:8080", String::as_str).to_owned();
+    let http = args
+        .first()
+        .map_or("127.0.0.1:8080", String::as_str)
+        .to_owned();
     let silent = args.iter().any(|a| a == "silent");
     let dir = tempfile::tempdir()?;
     let stage = Stage::start(StageName::Render, dir.path())?;

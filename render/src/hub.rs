@@ -42,7 +42,11 @@ pub(crate) struct Hub {
 }
 
 impl Hub {
-    pub(crate) fn new(stage: &Stage, shared: Arc<Shared>, spans: mpsc::Receiver<(u64, u64)>) -> Self {
+    pub(crate) fn new(
+        stage: &Stage,
+        shared: Arc<Shared>,
+        spans: mpsc::Receiver<(u64, u64)>,
+    ) -> Self {
         let dir = stage.runtime_dir();
         let now = Instant::now();
         Self {
@@ -82,7 +86,9 @@ impl Hub {
         let missed = self.sample.lapped;
         if missed > 0 {
             self.shared.numbers().records_missed_total += missed;
-            self.complain(&format!("{missed} records missed: the machine is too busy for the view"));
+            self.complain(&format!(
+                "{missed} records missed: the machine is too busy for the view"
+            ));
         }
         let mut record = match DetectionRecord::from_bytes(&self.sample.payload) {
             Ok(record) => record,
@@ -103,8 +109,14 @@ impl Hub {
             n.records_total += 1;
             n.detections_total += record.detections.len() as u64;
         }
-        let id = EventId { generation: record.header.generation, seq: record.header.seq };
-        self.shared.publish(Event { id, json: Arc::clone(&json) });
+        let id = EventId {
+            generation: record.header.generation,
+            seq: record.header.seq,
+        };
+        self.shared.publish(Event {
+            id,
+            json: Arc::clone(&json),
+        });
         if !self.picture_due() {
             return;
         }
@@ -169,10 +181,18 @@ impl Hub {
 /// The JPEG of a leased frame.
 fn jpeg(lease: &Lease) -> Result<Vec<u8>, PictureError> {
     let meta = lease.frame_meta();
-    let format = meta.format().ok_or(PictureError::Format { fourcc: meta.fourcc })?;
+    let format = meta.format().ok_or(PictureError::Format {
+        fourcc: meta.fourcc,
+    })?;
     let bytes = lease.payload();
     to_jpeg(
-        &FrameRef { format, width: meta.width, height: meta.height, stride: meta.stride, bytes },
+        &FrameRef {
+            format,
+            width: meta.width,
+            height: meta.height,
+            stride: meta.stride,
+            bytes,
+        },
         QUALITY,
     )
 }

@@ -1,7 +1,8 @@
 //! The JSON faces of the records: one shape for `hanja tap --json`, the event stream, the picture stream and the page.
 
 use hanja_common::record::{
-    Backend, Detection, DetectionRecord, FrameFlags, FrameMeta, MetricId, StageStats, Times, numeral,
+    Backend, Detection, DetectionRecord, FrameFlags, FrameMeta, MetricId, StageStats, Times,
+    numeral,
 };
 use hanja_common::stage::StageName;
 use serde::{Serialize, Serializer, ser::SerializeMap};
@@ -115,7 +116,11 @@ impl RecordJson {
             capped: h.capped,
             times_ns: times(&h.times),
             latency_ms: Pairs(
-                h.times.stages_ms().into_iter().map(|(name, ms)| (name, rounded(ms))).collect(),
+                h.times
+                    .stages_ms()
+                    .into_iter()
+                    .map(|(name, ms)| (name, rounded(ms)))
+                    .collect(),
             ),
             end_to_end_ms: rounded(h.times.end_to_end_ms()),
         }

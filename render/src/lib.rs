@@ -31,7 +31,9 @@ pub enum RenderError {
         address: String,
     },
     /// Not an address of this machine.
-    #[error("cannot serve the web view on {address}: {source}; give an address such as 127.0.0.1:8080 with --http ADDR, or --http off")]
+    #[error(
+        "cannot serve the web view on {address}: {source}; give an address such as 127.0.0.1:8080 with --http ADDR, or --http off"
+    )]
     Address {
         /// As configured.
         address: String,

@@ -39,7 +39,14 @@ impl View {
     ) -> Self {
         let (record, detections) = record.map_or((None, Vec::new()), |(r, d)| (Some(r), d));
         let presented = AtomicBool::new(false);
-        Self { jpeg: jpeg.into(), record, detections, frame, acquired_ns, presented }
+        Self {
+            jpeg: jpeg.into(),
+            record,
+            detections,
+            frame,
+            acquired_ns,
+            presented,
+        }
     }
 }
 
@@ -54,7 +61,10 @@ impl EventId {
     /// From `GENERATION-SEQ`.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let (generation, seq) = text.trim().split_once('-')?;
-        Some(Self { generation: generation.parse().ok()?, seq: seq.parse().ok()? })
+        Some(Self {
+            generation: generation.parse().ok()?,
+            seq: seq.parse().ok()?,
+        })
     }
 
     /// Whether `next` comes right after this one, as far as numbers can tell.
@@ -192,9 +202,7 @@ impl Shared {
             return (VecDeque::new(), live);
         };
         // Generations ascend, so everything of a later one comes after; an unknown later id gives nothing.
-        let after = |e: &&Arc<Event>| {
-            (e.id.generation, e.id.seq) > (last.generation, last.seq)
-        };
+        let after = |e: &&Arc<Event>| (e.id.generation, e.id.seq) > (last.generation, last.seq);
         (kept.iter().filter(after).cloned().collect(), live)
     }
 
@@ -223,14 +231,25 @@ mod tests {
     use super::*;
 
     fn event(generation: u64, seq: u64) -> Event {
-        Event { id: EventId { generation, seq }, json: "{}".into() }
+        Event {
+            id: EventId { generation, seq },
+            json: "{}".into(),
+        }
     }
 
     #[test]
     fn ids_parse_and_follow() {
         let id = |text| EventId::parse(text).unwrap();
         assert_eq!(id("7-12").to_string(), "7-12");
-        for bad in ["", "7", "7-", "-1", "a-b", "1-2-3", "99999999999999999999-1"] {
+        for bad in [
+            "",
+            "7",
+            "7-",
+            "-1",
+            "a-b",
+            "1-2-3",
+            "99999999999999999999-1",
+        ] {
             assert_eq!(EventId::parse(bad), None, "{bad}");
         }
         assert!(id("1-2").is_followed_by(id("1-3")) && id("1-2").is_followed_by(id("2-1")));
@@ -244,7 +263,13 @@ mod tests {
         shared.publish(event(2, 1));
         assert!(shared.subscribe(None).0.is_empty());
         let missed = |text| shared.subscribe(EventId::parse(text)).0;
-        assert_eq!(missed("1-599").iter().map(|e| e.id.to_string()).collect::<Vec<_>>(), ["1-600", "2-1"]);
+        assert_eq!(
+            missed("1-599")
+                .iter()
+                .map(|e| e.id.to_string())
+                .collect::<Vec<_>>(),
+            ["1-600", "2-1"]
+        );
         assert_eq!(missed("1-1").len(), KEPT);
         assert_eq!(missed("2-1").len(), 0);
         assert_eq!(missed("9-9").len(), 0);

@@ -67,7 +67,10 @@ impl Child {
         };
         flag("runtime-dir", runtime_dir.into());
         // The once-a-second lines of three stages would drown the supervisor's one.
-        flag("log", format!("{},{FPS_TARGET}=off", log.unwrap_or("info")).into());
+        flag(
+            "log",
+            format!("{},{FPS_TARGET}=off", log.unwrap_or("info")).into(),
+        );
         let mut environment = vec![
             ("NOTIFY_SOCKET", notify.into()),
             (SUPERVISED, std::process::id().to_string().into()),
@@ -125,13 +128,18 @@ impl Child {
         command
             .args(&self.arguments)
             .envs(self.environment.iter().map(|(k, v)| (k, v)))
-            .stdin(if self.stdin { Stdio::inherit() } else { Stdio::null() })
+            .stdin(if self.stdin {
+                Stdio::inherit()
+            } else {
+                Stdio::null()
+            })
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             // Ctrl-C reaches the supervisor alone, which then stops the stages in order.
             .process_group(0);
-        let mut process =
-            command.spawn().with_context(|| format!("cannot start {}", self.stage.name()))?;
+        let mut process = command
+            .spawn()
+            .with_context(|| format!("cannot start {}", self.stage.name()))?;
         let stderr = process.stderr.take();
         let prefix = self.stage.name();
         self.log = stderr.map(|pipe| std::thread::spawn(move || forward(pipe, prefix)));
@@ -159,16 +167,27 @@ impl Child {
             }
             return Ok(None);
         }
-        let Some(process) = &mut self.process else { return Ok(None) };
-        let Some(status) = process.try_wait()? else { return Ok(None) };
+        let Some(process) = &mut self.process else {
+            return Ok(None);
+        };
+        let Some(status) = process.try_wait()? else {
+            return Ok(None);
+        };
         self.process = None;
-        let last_line = self.log.take().and_then(|t| t.join().ok()).unwrap_or_default();
+        let last_line = self
+            .log
+            .take()
+            .and_then(|t| t.join().ok())
+            .unwrap_or_default();
         if status.success() && self.stage == StageName::Capture {
             return Ok(Some(Ended::Source));
         }
         if !self.proven && status.code().is_some() {
             // It said why and gave up by itself; again would be the same.
-            let why = last_line.strip_prefix("hanja: ").unwrap_or(&last_line).to_owned();
+            let why = last_line
+                .strip_prefix("hanja: ")
+                .unwrap_or(&last_line)
+                .to_owned();
             return Ok(Some(Ended::Failed(why)));
         }
         if self.started.elapsed() > HEALTHY {
@@ -177,7 +196,10 @@ impl Child {
         let pause = BACK_OFF[self.failures.min(BACK_OFF.len() - 1)];
         self.failures += 1;
         let how = describe(status);
-        super::say(&format!("{} {how}; starting it again in {pause:?}", self.stage.name()));
+        super::say(&format!(
+            "{} {how}; starting it again in {pause:?}",
+            self.stage.name()
+        ));
         self.respawn_at = Some(Instant::now() + pause);
         Ok(None)
     }
@@ -193,7 +215,9 @@ impl Child {
 
     /// Whether the process is still there.
     pub(super) fn running(&mut self) -> bool {
-        self.process.as_mut().is_some_and(|p| matches!(p.try_wait(), Ok(None)))
+        self.process
+            .as_mut()
+            .is_some_and(|p| matches!(p.try_wait(), Ok(None)))
     }
 
     /// Makes sure it is gone, however it feels about it, and its log is out.

@@ -94,8 +94,10 @@ struct Supervisor {
 impl Supervisor {
     fn start(dir: &RuntimeDir, config: Config, log: Option<String>) -> anyhow::Result<Self> {
         let runtime_dir = dir.path().to_owned();
-        let notify = NotifySocket::bind(&runtime_dir)
-            .map_err(|source| StageError::RuntimeDir { path: runtime_dir.clone(), source })?;
+        let notify = NotifySocket::bind(&runtime_dir).map_err(|source| StageError::RuntimeDir {
+            path: runtime_dir.clone(),
+            source,
+        })?;
         let observer = Observer::new(&runtime_dir);
         let mut children = Vec::new();
         // Render and infer first: they are listening when the first frame comes.
@@ -104,7 +106,13 @@ impl Supervisor {
             child.spawn()?;
             children.push(child);
         }
-        Ok(Self { config, runtime_dir, children, notify, observer })
+        Ok(Self {
+            config,
+            runtime_dir,
+            children,
+            notify,
+            observer,
+        })
     }
 
     /// Until told to stop, the time is up, the source ends, or a stage cannot start.
@@ -135,7 +143,11 @@ impl Supervisor {
 
     fn take_notices(&mut self) {
         while let Some(notice) = self.notify.receive() {
-            if let Some(child) = self.children.iter_mut().find(|c| c.stage().name() == notice.stage) {
+            if let Some(child) = self
+                .children
+                .iter_mut()
+                .find(|c| c.stage().name() == notice.stage)
+            {
                 child.noticed(&notice);
             }
         }
@@ -144,8 +156,10 @@ impl Supervisor {
     /// Capture first, so that infer can finish what is in the ring; then the others together.
     fn stop(&mut self) {
         let deadline = Instant::now() + STOP_WITHIN;
-        let (capture, others): (Vec<_>, Vec<_>) =
-            self.children.iter_mut().partition(|c| c.stage() == StageName::Capture);
+        let (capture, others): (Vec<_>, Vec<_>) = self
+            .children
+            .iter_mut()
+            .partition(|c| c.stage() == StageName::Capture);
         for child in capture {
             child.terminate();
             while child.running() && Instant::now() < deadline {
@@ -170,13 +184,19 @@ impl Supervisor {
     /// Sockets of stages that were killed; those that ended in order have removed theirs.
     fn sweep(&self) {
         for stage in StageName::ALL {
-            for name in [format!("{}.sock", stage.name()), format!("{}-tap.sock", stage.name())] {
+            for name in [
+                format!("{}.sock", stage.name()),
+                format!("{}-tap.sock", stage.name()),
+            ] {
                 let _ = std::fs::remove_file(self.runtime_dir.join(name));
             }
         }
     }
 
     fn restarts(&self) -> Vec<(StageName, u32)> {
-        self.children.iter().map(|c| (c.stage(), c.restarts())).collect()
+        self.children
+            .iter()
+            .map(|c| (c.stage(), c.restarts()))
+            .collect()
     }
 }

@@ -69,7 +69,14 @@ mod tests {
     #[test]
     fn notices_as_sd_notify_writes_them() {
         let n = parse("STATUS=30 fps\nX_HANJA_STAGE=infer\nREADY=1\n");
-        assert_eq!(n, Notice { stage: "infer".into(), ready: true, status: Some("30 fps".into()) });
+        assert_eq!(
+            n,
+            Notice {
+                stage: "infer".into(),
+                ready: true,
+                status: Some("30 fps".into())
+            }
+        );
         assert_eq!(parse("rubbish"), Notice::default());
     }
 }

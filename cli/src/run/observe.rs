@@ -1,10 +1,12 @@
 //! What the supervisor sees of its own pipeline, through taps like anybody else's: rates, latencies, the books.
 
+use hanja_common::TapSubscriber;
 use hanja_common::ledger::{Ledger, Totals};
-use hanja_common::record::{Backend, DetectionRecord, FrameMeta, MetricId, StageStats, Status, Times};
+use hanja_common::record::{
+    Backend, DetectionRecord, FrameMeta, MetricId, StageStats, Status, Times,
+};
 use hanja_common::ring::{Sample, Topic};
 use hanja_common::stage::StageName;
-use hanja_common::TapSubscriber;
 use hdrhistogram::Histogram;
 use std::fmt::Write as _;
 use std::path::Path;
@@ -119,7 +121,9 @@ impl Observer {
         let record = match DetectionRecord::from_bytes(&self.sample.payload) {
             Ok(record) => record,
             Err(e) => {
-                super::say(&format!("infer published something that is not a detection record: {e}"));
+                super::say(&format!(
+                    "infer published something that is not a detection record: {e}"
+                ));
                 return;
             }
         };
@@ -137,15 +141,23 @@ impl Observer {
         if !self.first_said && !record.detections.is_empty() {
             self.first_said = true;
             let ms = self.started.elapsed().as_millis();
-            super::say(&format!("first detection {ms} ms after the start: {}", labels(&record, 1)));
+            super::say(&format!(
+                "first detection {ms} ms after the start: {}",
+                labels(&record, 1)
+            ));
         }
         self.last = Some(record);
     }
 
     fn take_frame(&mut self) {
         // Until there is no news: at a change of generation the old one's last frame comes first.
-        while self.frames.newest_meta(&mut self.frame_sample, Duration::ZERO) {
-            let Ok((meta, _)) = FrameMeta::read_from_prefix(&self.frame_sample.meta) else { return };
+        while self
+            .frames
+            .newest_meta(&mut self.frame_sample, Duration::ZERO)
+        {
+            let Ok((meta, _)) = FrameMeta::read_from_prefix(&self.frame_sample.meta) else {
+                return;
+            };
             self.newest_frame = (meta.generation, meta.seq);
             self.ledger.frame(&meta);
         }
@@ -154,7 +166,9 @@ impl Observer {
     fn take_stats(&mut self) {
         for view in &mut self.stages {
             while view.tap.next(&mut self.sample, Duration::ZERO) {
-                let Ok(stats) = StageStats::from_bytes(&self.sample.payload) else { continue };
+                let Ok(stats) = StageStats::from_bytes(&self.sample.payload) else {
+                    continue;
+                };
                 if let Some(old) = view.stats.filter(|old| old.pid != stats.pid) {
                     view.earlier += old.frames_total;
                 }
@@ -176,7 +190,10 @@ impl Observer {
         let deadline = Instant::now() + timeout;
         while Instant::now() < deadline {
             self.poll(Duration::from_millis(10));
-            let done = self.last.as_ref().map(|r| (r.header.frame_generation, r.header.frame_seq));
+            let done = self
+                .last
+                .as_ref()
+                .map(|r| (r.header.frame_generation, r.header.frame_seq));
             if done.is_some_and(|done| done >= self.newest_frame) {
                 return;
             }
@@ -195,8 +212,16 @@ impl Observer {
                 None => write!(line, "  {} -", stage.name()),
             };
         }
-        let metric = |id| self.stages[1].stats.as_ref().and_then(|s| s.metric(id).copied());
-        for (name, id) in [("inference", MetricId::Inference), ("end to end", MetricId::EndToEnd)] {
+        let metric = |id| {
+            self.stages[1]
+                .stats
+                .as_ref()
+                .and_then(|s| s.metric(id).copied())
+        };
+        for (name, id) in [
+            ("inference", MetricId::Inference),
+            ("end to end", MetricId::EndToEnd),
+        ] {
             if let Some(m) = metric(id).filter(|m| m.count > 0) {
                 let (p50, p99) = (f64::from(m.p50_us) / 1e3, f64::from(m.p99_us) / 1e3);
                 let _ = write!(line, " | {name} p50 {p50:.1} p99 {p99:.1} ms");
@@ -232,7 +257,11 @@ impl Observer {
         Report {
             seconds: self.started.elapsed().as_secs_f64(),
             backend: last.map_or(Backend::None, DetectionRecord::backend),
-            model: self.stages[1].stats.as_ref().map(StageStats::what).unwrap_or_default(),
+            model: self.stages[1]
+                .stats
+                .as_ref()
+                .map(StageStats::what)
+                .unwrap_or_default(),
             totals: self.ledger.close(),
             detections: self.found,
             fps,
@@ -246,7 +275,11 @@ impl StageView {
     fn mean_fps(&self) -> f64 {
         let Some(stats) = &self.stats else { return 0.0 };
         let seconds = stats.t_ns.saturating_sub(self.first_ns) as f64 / 1e9;
-        if seconds > 0.0 { (self.earlier + stats.frames_total) as f64 / seconds } else { 0.0 }
+        if seconds > 0.0 {
+            (self.earlier + stats.frames_total) as f64 / seconds
+        } else {
+            0.0
+        }
     }
 }
 

@@ -33,7 +33,11 @@ impl Summary {
             model: report.model.clone(),
             seconds: report.seconds,
             frames: report.totals.clone(),
-            fps: StageName::ALL.iter().map(|s| s.name()).zip(report.fps).collect(),
+            fps: StageName::ALL
+                .iter()
+                .map(|s| s.name())
+                .zip(report.fps)
+                .collect(),
             latency_ms,
             end_to_end_ms,
             restarts: restarts.into_iter().map(|(s, n)| (s.name(), n)).collect(),

@@ -17,52 +17,27 @@ impl Taps {
     pub(super) fn new(input: usize, output: usize) -> Self {
         let scale = input as f64 / output as f64;
         let support = if scale > BILINEAR_UP_TO { scale } else { 1.0 };
-        let width = ((2.0 * support).ceil() as usize + 1).min(input);
-        let (mut first, mut weights) = (
-            Vec::with_capacity(output),
-            Vec::with_capacity(output * width),
-        );
+        // An open interval of length 2 * support holds at most so many samples.
+        let width = ((2.0 * support).ceil() as usize).min(input);
+        let mut first = Vec::with_capacity(output);
+        let mut weights = Vec::with_capacity(output * width);
         for position in 0..output {
             let centre = (position as f64 + 0.5) * scale - 0.5;
-            let start = ((centre - support).ceil().max(0.0) as usize).min(input - width);
+            let start = ((centre - support).floor() + 1.0).max(0.0) as usize;
+            let start = start.min(input - width);
             let triangle =
                 |i: usize| (1.0 - ((start + i) as f64 - centre).abs() / support).max(0.0);
-            // Beyond the edge the outermost sample counts for the missing ones.
+            // Beyond the edge the samples that are there count for the missing ones. The sum is never 0: the nearest
+            // sample is at most half a pixel away.
             let sum: f64 = (0..width).map(triangle).sum();
             first.push(start as u32);
-            if sum > 0.0 {
-                weights.extend((0..width).map(|i| (triangle(i) / sum) as f32));
-            } else {
-                let nearest =
-                    (centre.round().max(0.0) as usize).clamp(start, start + width - 1) - start;
-                weights.extend((0..width).map(|i| f32::from(u8::from(i == nearest))));
-            }
+            weights.extend((0..width).map(|i| (triangle(i) / sum) as f32));
         }
         Self {
             width,
             first,
             weights,
         }
-        .trimmed()
-    }
-
-    /// Drops a last weight that is never used (bilinear needs 2 of its 3).
-    fn trimmed(mut self) -> Self {
-        while self.width > 2
-            && self
-                .weights
-                .chunks(self.width)
-                .all(|w| w[self.width - 1] == 0.0)
-        {
-            self.weights = self
-                .weights
-                .chunks(self.width)
-                .flat_map(|w| &w[..w.len() - 1])
-                .copied()
-                .collect();
-            self.width -= 1;
-        }
-        self
     }
 
     pub(super) fn at(&self, position: usize) -> (usize, &[f32]) {
@@ -88,6 +63,17 @@ mod tests {
                 .sum();
             assert!((value - p as f32).abs() < 1e-6);
         }
+    }
+
+    #[test]
+    fn bilinear_needs_two_neighbours() {
+        // 640 to 416 and its chroma, 320 to 416: the paths of the default camera must be the fast one.
+        for (input, output) in [(640, 416), (320, 416), (480, 312), (2, 7)] {
+            assert_eq!(Taps::new(input, output).width, 2, "{input} to {output}");
+        }
+        let taps = Taps::new(4, 2);
+        assert_eq!(taps.at(0), (0, [0.5, 0.5].as_slice()));
+        assert_eq!(taps.at(1), (2, [0.5, 0.5].as_slice()));
     }
 
     #[test]

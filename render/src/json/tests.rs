@@ -17,7 +17,15 @@ fn record() -> DetectionRecord {
         detections_published: 9_000_000,
         ..Default::default()
     };
-    let d = Detection { x1: 1.0, y1: 2.0, x2: 3.5, y2: 4.0, score: 0.5, class: 2, ..Default::default() };
+    let d = Detection {
+        x1: 1.0,
+        y1: 2.0,
+        x2: 3.5,
+        y2: 4.0,
+        score: 0.5,
+        class: 2,
+        ..Default::default()
+    };
     r.detections = vec![d, Detection { class: 77, ..d }];
     r
 }
@@ -33,8 +41,14 @@ fn a_record_in_json() {
     let first = json!({"class": 2, "label": "三", "score": 0.5, "box": [1.0, 2.0, 3.5, 4.0]});
     assert_eq!(value["detections"][0], first);
     assert_eq!(value["detections"][1]["label"], "class 77");
-    assert_eq!(value["times_ns"], json!({"sensor": 1_000_000, "dequeued": 1_500_000, "detections_published": 9_000_000}));
-    assert_eq!(value["latency_ms"], json!({"dequeue": 0.5, "announce": 7.5}));
+    assert_eq!(
+        value["times_ns"],
+        json!({"sensor": 1_000_000, "dequeued": 1_500_000, "detections_published": 9_000_000})
+    );
+    assert_eq!(
+        value["latency_ms"],
+        json!({"dequeue": 0.5, "announce": 7.5})
+    );
     assert_eq!(value["end_to_end_ms"], 8.0);
 }
 
@@ -46,7 +60,10 @@ fn damaged_numbers_stay_json() {
     r.header.model_id = 0;
     let value = to_value(RecordJson::new(&r)).unwrap();
     assert_eq!(value["detections"][0]["score"], Value::Null);
-    assert_eq!((&value["status"], &value["model"]), (&json!("unknown"), &Value::Null));
+    assert_eq!(
+        (&value["status"], &value["model"]),
+        (&json!("unknown"), &Value::Null)
+    );
 }
 
 #[test]
@@ -56,10 +73,22 @@ fn stats_in_json() {
     s.fps_milli = 29_970;
     s.skipped_busy_total = 3;
     s.backend = Backend::Rten as u16;
-    s.metrics[0] = Metric { id: MetricId::Inference as u16, count: 30, p50_us: 12_500, p99_us: 20_000, ..Default::default() };
+    s.metrics[0] = Metric {
+        id: MetricId::Inference as u16,
+        count: 30,
+        p50_us: 12_500,
+        p99_us: 20_000,
+        ..Default::default()
+    };
     let value = to_value(StatsJson::new(&s)).unwrap();
-    assert_eq!((&value["stage"], &value["backend"]), (&json!("infer"), &json!("rten")));
-    assert_eq!((&value["fps"], &value["what"]), (&json!(29.97), &json!("hanja.onnx")));
+    assert_eq!(
+        (&value["stage"], &value["backend"]),
+        (&json!("infer"), &json!("rten"))
+    );
+    assert_eq!(
+        (&value["fps"], &value["what"]),
+        (&json!(29.97), &json!("hanja.onnx"))
+    );
     assert_eq!(value["counters"]["skipped_busy"], 3);
     assert_eq!(value["metrics"].as_object().unwrap().len(), 1);
     assert_eq!(value["metrics"]["inference"]["p50_ms"], 12.5);
@@ -72,8 +101,14 @@ fn frames_in_json() {
     m.flags = FrameFlags::SYNTHETIC;
     m.width = 640;
     let value = to_value(FrameJson::new(&m)).unwrap();
-    assert_eq!((&value["format"], &value["width"]), (&json!("YUYV"), &json!(640)));
-    assert_eq!((&value["synthetic"], &value["no_signal"]), (&json!(true), &json!(false)));
+    assert_eq!(
+        (&value["format"], &value["width"]),
+        (&json!("YUYV"), &json!(640))
+    );
+    assert_eq!(
+        (&value["synthetic"], &value["no_signal"]),
+        (&json!(true), &json!(false))
+    );
 }
 
 #[test]
@@ -81,5 +116,8 @@ fn ascii_json_is_the_same_json() {
     let text = serde_json::to_string(&json!({"label": "三", "rare": "𠀋\n"})).unwrap();
     let safe = ascii(&text);
     assert!(safe.bytes().all(|b| (32..127).contains(&b)), "{safe}");
-    assert_eq!(serde_json::from_str::<Value>(&safe).unwrap(), serde_json::from_str::<Value>(&text).unwrap());
+    assert_eq!(
+        serde_json::from_str::<Value>(&safe).unwrap(),
+        serde_json::from_str::<Value>(&text).unwrap()
+    );
 }

@@ -53,7 +53,10 @@ impl Area {
         let Detection { x1, y1, x2, y2, .. } = *detection;
         // Conversions from float saturate, so huge and infinite edges end at the picture's.
         let (x1, y1) = (x1.max(0.0).floor() as u32, y1.max(0.0).floor() as u32);
-        let (x2, y2) = ((x2.ceil() as u32).min(width), (y2.ceil() as u32).min(height));
+        let (x2, y2) = (
+            (x2.ceil() as u32).min(width),
+            (y2.ceil() as u32).min(height),
+        );
         let finite = !(detection.x1 + detection.y1 + detection.x2 + detection.y2).is_nan();
         (finite && x1 < x2 && y1 < y2).then_some(Self { x1, y1, x2, y2 })
     }
@@ -78,36 +81,60 @@ fn draw(rgb: &mut RgbImage, detection: &Detection) {
     let thick = scale + 1;
     let Area { x1, y1, x2, y2 } = area;
     for edge in [
-        Area { y2: (y1 + thick).min(y2), ..area },
-        Area { y1: y2.saturating_sub(thick).max(y1), ..area },
-        Area { x2: (x1 + thick).min(x2), ..area },
-        Area { x1: x2.saturating_sub(thick).max(x1), ..area },
+        Area {
+            y2: (y1 + thick).min(y2),
+            ..area
+        },
+        Area {
+            y1: y2.saturating_sub(thick).max(y1),
+            ..area
+        },
+        Area {
+            x2: (x1 + thick).min(x2),
+            ..area
+        },
+        Area {
+            x1: x2.saturating_sub(thick).max(x1),
+            ..area
+        },
     ] {
         edge.fill(rgb, colour);
     }
-    draw_label(rgb, area, &labels::label(detection.class, detection.score), colour, scale);
+    draw_label(
+        rgb,
+        area,
+        &labels::label(detection.class, detection.score),
+        colour,
+        scale,
+    );
 }
 
 /// A filled tag above the box, below its top edge where there is no room above.
-fn draw_label(
-    rgb: &mut RgbImage,
-    area: Area,
-    glyphs: &[&Glyph],
-    colour: [u8; 3],
-    scale: u32,
-) {
+fn draw_label(rgb: &mut RgbImage, area: Area, glyphs: &[&Glyph], colour: [u8; 3], scale: u32) {
     let pad = 2 * scale;
     let ink: u32 = glyphs.iter().map(|g| g[0].len() as u32 * scale).sum();
     let (w, h) = (ink + 2 * pad, labels::HEIGHT as u32 * scale + 2 * pad);
     let x = area.x1.min(rgb.width().saturating_sub(w));
     let y = area.y1.checked_sub(h).unwrap_or(area.y1);
-    Area { x1: x, y1: y, x2: x + w, y2: y + h }.fill(rgb, colour);
+    Area {
+        x1: x,
+        y1: y,
+        x2: x + w,
+        y2: y + h,
+    }
+    .fill(rgb, colour);
     let mut left = x + pad;
     for glyph in glyphs {
         for (row, line) in glyph.iter().enumerate() {
             for (column, _) in line.bytes().enumerate().filter(|(_, b)| *b == b'#') {
                 let (x1, y1) = (left + column as u32 * scale, y + pad + row as u32 * scale);
-                Area { x1, y1, x2: x1 + scale, y2: y1 + scale }.fill(rgb, INK);
+                Area {
+                    x1,
+                    y1,
+                    x2: x1 + scale,
+                    y2: y1 + scale,
+                }
+                .fill(rgb, INK);
             }
         }
         left += glyph[0].len() as u32 * scale;
@@ -119,13 +146,34 @@ mod tests {
     use super::*;
 
     fn at(x1: f32, y1: f32, x2: f32, y2: f32) -> Option<Area> {
-        Area::of(&Detection { x1, y1, x2, y2, ..Default::default() }, 100, 50)
+        Area::of(
+            &Detection {
+                x1,
+                y1,
+                x2,
+                y2,
+                ..Default::default()
+            },
+            100,
+            50,
+        )
     }
 
     #[test]
     fn boxes_are_cut_or_left_out() {
-        assert_eq!(at(-5.0, 1.2, 500.0, 9.1), Some(Area { x1: 0, y1: 1, x2: 100, y2: 10 }));
-        assert_eq!(at(f32::NEG_INFINITY, 0.0, f32::INFINITY, 9.0).map(|a| a.x2), None);
+        assert_eq!(
+            at(-5.0, 1.2, 500.0, 9.1),
+            Some(Area {
+                x1: 0,
+                y1: 1,
+                x2: 100,
+                y2: 10
+            })
+        );
+        assert_eq!(
+            at(f32::NEG_INFINITY, 0.0, f32::INFINITY, 9.0).map(|a| a.x2),
+            None
+        );
         for bad in [(f32::NAN, 5.0), (100.0, 120.0), (9.0, 3.0), (-9.0, -3.0)] {
             assert_eq!(at(bad.0, 0.0, bad.1, 9.0), None, "{bad:?}");
         }
@@ -137,7 +185,15 @@ mod tests {
             let mut rgb = RgbImage::new(w, h);
             for n in 0..20u16 {
                 let x = f32::from(n) * 10.0 - 20.0;
-                let d = Detection { x1: x, y1: x, x2: x + 30.0, y2: x + 30.0, score: 0.5, class: n, ..Default::default() };
+                let d = Detection {
+                    x1: x,
+                    y1: x,
+                    x2: x + 30.0,
+                    y2: x + 30.0,
+                    score: 0.5,
+                    class: n,
+                    ..Default::default()
+                };
                 draw(&mut rgb, &d);
             }
         }

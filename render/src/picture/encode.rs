@@ -51,7 +51,11 @@ struct Lines<'a> {
 
 impl ImageBuffer for Lines<'_> {
     fn get_jpeg_color_type(&self) -> JpegColorType {
-        if self.grey { JpegColorType::Luma } else { JpegColorType::Ycbcr }
+        if self.grey {
+            JpegColorType::Luma
+        } else {
+            JpegColorType::Ycbcr
+        }
     }
 
     fn width(&self) -> u16 {

@@ -19,7 +19,11 @@ pub(super) fn label(class: u16, score: f32) -> Vec<&'static Glyph> {
 }
 
 fn digits(number: u32) -> Vec<&'static Glyph> {
-    number.to_string().bytes().filter_map(|b| DIGITS.get(usize::from(b - b'0'))).collect()
+    number
+        .to_string()
+        .bytes()
+        .filter_map(|b| DIGITS.get(usize::from(b - b'0')))
+        .collect()
 }
 
 const GAP: Glyph = ["..."; HEIGHT];
@@ -59,9 +63,16 @@ mod tests {
     #[test]
     fn glyphs_are_rectangles_with_ink_and_all_differ() {
         for glyph in NUMERALS.iter().chain(&DIGITS) {
-            assert!(glyph.iter().all(|row| row.len() == glyph[0].len()), "{glyph:#?}");
+            assert!(
+                glyph.iter().all(|row| row.len() == glyph[0].len()),
+                "{glyph:#?}"
+            );
             assert!(glyph.iter().any(|row| row.contains('#')));
-            assert!(glyph.iter().all(|row| row.bytes().all(|b| b == b'#' || b == b'.')));
+            assert!(
+                glyph
+                    .iter()
+                    .all(|row| row.bytes().all(|b| b == b'#' || b == b'.'))
+            );
         }
         let mut all: Vec<_> = NUMERALS.iter().chain(&DIGITS).collect();
         all.sort();
@@ -71,7 +82,10 @@ mod tests {
 
     #[test]
     fn labels_spell_class_and_score() {
-        assert_eq!(label(2, 0.934), [&NUMERALS[2], &GAP, &DIGITS[9], &DIGITS[3]]);
+        assert_eq!(
+            label(2, 0.934),
+            [&NUMERALS[2], &GAP, &DIGITS[9], &DIGITS[3]]
+        );
         assert_eq!(label(12, 1.0)[..2], [&DIGITS[1], &DIGITS[2]]);
         assert_eq!(label(0, f32::NAN).last(), Some(&&DIGITS[0]));
         assert_eq!(label(0, f32::INFINITY).len(), 5);

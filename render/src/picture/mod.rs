@@ -87,9 +87,19 @@ pub(crate) const MOST: u32 = 8192;
 
 /// Checks that the numbers of a frame fit each other and its bytes. All readers index freely after this.
 pub(crate) fn check(frame: &FrameRef<'_>) -> Result<(), PictureError> {
-    let &FrameRef { format, width, height, stride, bytes } = frame;
+    let &FrameRef {
+        format,
+        width,
+        height,
+        stride,
+        bytes,
+    } = frame;
     if !(1..=MOST).contains(&width) || !(1..=MOST).contains(&height) {
-        return Err(PictureError::Size { width, height, most: MOST });
+        return Err(PictureError::Size {
+            width,
+            height,
+            most: MOST,
+        });
     }
     if format == PixelFormat::Mjpg {
         return Ok(());
@@ -97,11 +107,22 @@ pub(crate) fn check(frame: &FrameRef<'_>) -> Result<(), PictureError> {
     let needed = format.min_stride(width);
     // The upper bound keeps the sums of plane offsets far from overflow.
     if stride < needed || stride > 16 * MOST {
-        return Err(PictureError::Stride { format, width, stride, needed });
+        return Err(PictureError::Stride {
+            format,
+            width,
+            stride,
+            needed,
+        });
     }
     let needed = least_bytes(frame);
     if (bytes.len() as u64) < needed {
-        return Err(PictureError::Short { format, width, height, got: bytes.len(), needed });
+        return Err(PictureError::Short {
+            format,
+            width,
+            height,
+            got: bytes.len(),
+            needed,
+        });
     }
     Ok(())
 }
@@ -113,7 +134,10 @@ fn least_bytes(frame: &FrameRef<'_>) -> u64 {
         PixelFormat::Nv12 => frame.stride.next_multiple_of(2) - frame.width.next_multiple_of(2),
         format => frame.stride - format.min_stride(frame.width),
     };
-    frame.format.frame_bytes(frame.stride, frame.width, frame.height) - u64::from(last)
+    frame
+        .format
+        .frame_bytes(frame.stride, frame.width, frame.height)
+        - u64::from(last)
 }
 
 #[cfg(test)]

@@ -63,7 +63,10 @@ impl<'a> Layout<'a> {
     /// `len` bytes of line `row / 2` of chroma plane `plane` (0 or 1; NV12 has only 0).
     pub(super) fn chroma_line(&self, row: usize, plane: usize, len: usize) -> &'a [u8] {
         let lines = (self.frame.height as usize).div_ceil(2);
-        self.bytes(self.chroma + (plane * lines + row / 2) * self.chroma_stride, len)
+        self.bytes(
+            self.chroma + (plane * lines + row / 2) * self.chroma_stride,
+            len,
+        )
     }
 
     fn bytes(&self, start: usize, len: usize) -> &'a [u8] {
@@ -77,7 +80,13 @@ impl<'a> Layout<'a> {
         match self.frame.format {
             PixelFormat::Yuyv => {
                 let line = self.line(row, half * 4);
-                y.extend(line.as_chunks::<2>().0.iter().take(w).map(|p| stretch_luma(p[0])));
+                y.extend(
+                    line.as_chunks::<2>()
+                        .0
+                        .iter()
+                        .take(w)
+                        .map(|p| stretch_luma(p[0])),
+                );
                 double(cb, line.as_chunks::<4>().0.iter().map(|p| p[1]), w);
                 double(cr, line.as_chunks::<4>().0.iter().map(|p| p[3]), w);
             }
@@ -128,7 +137,10 @@ pub(super) fn to_rgb(frame: &FrameRef<'_>) -> Result<RgbImage, PictureError> {
     for (row, mut pixels) in rgb.rows_mut().enumerate() {
         if frame.format == PixelFormat::Rgb3 {
             let source = layout.line(row, layout.width * 3).as_chunks::<3>().0;
-            pixels.by_ref().zip(source).for_each(|(to, from)| to.0 = *from);
+            pixels
+                .by_ref()
+                .zip(source)
+                .for_each(|(to, from)| to.0 = *from);
             continue;
         }
         line.iter_mut().for_each(Vec::clear);
@@ -147,11 +159,18 @@ pub(super) fn to_rgb(frame: &FrameRef<'_>) -> Result<RgbImage, PictureError> {
 fn full_rgb(y: u8, cb: u8, cr: u8) -> [u8; 3] {
     let (y, cb, cr) = (i32::from(y), i32::from(cb) - 128, i32::from(cr) - 128);
     let part = |v: i32| (y + ((v + 32_768) >> 16)).clamp(0, 255) as u8;
-    [part(91_881 * cr), part(-22_554 * cb - 46_802 * cr), part(116_130 * cb)]
+    [
+        part(91_881 * cr),
+        part(-22_554 * cb - 46_802 * cr),
+        part(116_130 * cb),
+    ]
 }
 
 fn decode(bytes: &[u8]) -> Result<RgbImage, PictureError> {
-    let fail = |source| PictureError::Decode { got: bytes.len(), source };
+    let fail = |source| PictureError::Decode {
+        got: bytes.len(),
+        source,
+    };
     let mut reader = ImageReader::with_format(Cursor::new(bytes), ImageFormat::Jpeg);
     let mut limits = image::Limits::default();
     limits.max_image_width = Some(super::MOST);
@@ -168,9 +187,15 @@ mod tests {
     fn range_ends_meet() {
         assert_eq!([stretch_luma(16), stretch_luma(235)], [0, 255]);
         assert_eq!([stretch_luma(0), stretch_luma(255)], [0, 255]);
-        assert_eq!([stretch_chroma(16), stretch_chroma(128), stretch_chroma(240)], [0, 128, 255]);
+        assert_eq!(
+            [stretch_chroma(16), stretch_chroma(128), stretch_chroma(240)],
+            [0, 128, 255]
+        );
         assert_eq!([squeeze_luma(0), squeeze_luma(255)], [16, 235]);
-        assert_eq!([squeeze_chroma(0), squeeze_chroma(128), squeeze_chroma(255)], [16, 128, 240]);
+        assert_eq!(
+            [squeeze_chroma(0), squeeze_chroma(128), squeeze_chroma(255)],
+            [16, 128, 240]
+        );
     }
 
     #[test]

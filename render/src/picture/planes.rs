@@ -84,6 +84,8 @@ fn average(above: &[u8], below: &[u8], out: &mut Vec<u8>) {
     for (a, b) in above.chunks(2).zip(below.chunks(2)) {
         let values = || a.iter().chain(b).map(|v| u32::from(*v));
         let count = values().count() as u32;
-        out.push(squeeze_chroma(((values().sum::<u32>() + count / 2) / count) as u8));
+        out.push(squeeze_chroma(
+            ((values().sum::<u32>() + count / 2) / count) as u8,
+        ));
     }
 }

@@ -3,8 +3,8 @@
 use crate::shared::{Event, EventId, Shared};
 use axum::extract::State;
 use axum::http::HeaderMap;
-use axum::response::sse::{self, KeepAlive, Sse};
 use axum::response::IntoResponse;
+use axum::response::sse::{self, KeepAlive, Sse};
 use futures_util::stream;
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -14,10 +14,20 @@ use tokio::sync::broadcast::{self, error::RecvError};
 
 /// `id` is `GENERATION-SEQ`; a client that comes back with it as `Last-Event-ID` gets what it missed, as far as it is
 /// still kept. An event `gap` says that records are missing between two.
-pub(super) async fn events(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> impl IntoResponse {
-    let last = headers.get("last-event-id").and_then(|v| EventId::parse(v.to_str().ok()?));
+pub(super) async fn events(
+    State(shared): State<Arc<Shared>>,
+    headers: HeaderMap,
+) -> impl IntoResponse {
+    let last = headers
+        .get("last-event-id")
+        .and_then(|v| EventId::parse(v.to_str().ok()?));
     let (backlog, live) = shared.subscribe(last);
-    let reader = Reader { backlog, live, last, held: None };
+    let reader = Reader {
+        backlog,
+        live,
+        last,
+        held: None,
+    };
     let events = stream::unfold(reader, |mut reader| async move {
         let event = reader.next().await?;
         Some((Ok::<_, Infallible>(event), reader))
@@ -61,6 +71,8 @@ impl Reader {
 
     fn tell(&mut self, event: &Event) -> sse::Event {
         self.last = Some(event.id);
-        sse::Event::default().id(event.id.to_string()).data(&event.json)
+        sse::Event::default()
+            .id(event.id.to_string())
+            .data(&event.json)
     }
 }

@@ -21,7 +21,12 @@ pub(crate) struct Guard {
 impl std::fmt::Debug for Guard {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         // Not the token: debug output ends up in logs.
-        write!(f, "Guard {{ loopback: {}, token: {} }}", self.loopback, self.token.is_some())
+        write!(
+            f,
+            "Guard {{ loopback: {}, token: {} }}",
+            self.loopback,
+            self.token.is_some()
+        )
     }
 }
 
@@ -47,34 +52,56 @@ impl Guard {
 
     /// `Ok(true)`: the token came in the address and belongs into a cookie.
     fn judge(&self, query: &str, headers: &HeaderMap) -> Result<bool, (StatusCode, &'static str)> {
-        let text = |name| headers.get(name).and_then(|v: &HeaderValue| v.to_str().ok());
+        let text = |name| {
+            headers
+                .get(name)
+                .and_then(|v: &HeaderValue| v.to_str().ok())
+        };
         // A page elsewhere can point a name of its own at 127.0.0.1 and read everything; its name gives it away.
         if self.loopback && !text(HOST).is_some_and(names_loopback) {
-            return Err((StatusCode::FORBIDDEN, "open this page as http://localhost or http://127.0.0.1\n"));
+            return Err((
+                StatusCode::FORBIDDEN,
+                "open this page as http://localhost or http://127.0.0.1\n",
+            ));
         }
         let Some(token) = &self.token else {
             return Ok(false);
         };
-        let in_query = query.split('&').filter_map(|pair| pair.strip_prefix("token="));
+        let in_query = query
+            .split('&')
+            .filter_map(|pair| pair.strip_prefix("token="));
         if in_query.map(decode).any(|t| same(&t, token.as_bytes())) {
             return Ok(true);
         }
         let bearer = text(AUTHORIZATION).and_then(|v| v.strip_prefix("Bearer "));
-        let cookies = headers.get_all(COOKIE).iter().filter_map(|v| v.to_str().ok());
+        let cookies = headers
+            .get_all(COOKIE)
+            .iter()
+            .filter_map(|v| v.to_str().ok());
         let cookies = cookies
             .flat_map(|line| line.split(';'))
             .filter_map(|pair| pair.trim().strip_prefix(COOKIE_NAME)?.strip_prefix('='))
             .map(decode);
-        let mut given = bearer.map(|t| t.as_bytes().to_vec()).into_iter().chain(cookies);
+        let mut given = bearer
+            .map(|t| t.as_bytes().to_vec())
+            .into_iter()
+            .chain(cookies);
         if given.any(|t| same(&t, token.as_bytes())) {
             return Ok(false);
         }
-        Err((StatusCode::UNAUTHORIZED, "this view needs its token: add ?token=... to the address (it is in the log)\n"))
+        Err((
+            StatusCode::UNAUTHORIZED,
+            "this view needs its token: add ?token=... to the address (it is in the log)\n",
+        ))
     }
 }
 
 /// The middleware.
-pub(super) async fn check(State(guard): State<Arc<Guard>>, request: Request, next: Next) -> Response {
+pub(super) async fn check(
+    State(guard): State<Arc<Guard>>,
+    request: Request,
+    next: Next,
+) -> Response {
     let query = request.uri().query().unwrap_or_default();
     match guard.judge(query, request.headers()) {
         Err(refusal) => refusal.into_response(),
@@ -106,14 +133,21 @@ fn names_loopback(host: &str) -> bool {
 
 /// Compares in a time that depends on the lengths only.
 fn same(a: &[u8], b: &[u8]) -> bool {
-    a.len() == b.len() && std::hint::black_box(a.iter().zip(b).fold(0, |d, (x, y)| d | (x ^ y))) == 0
+    a.len() == b.len()
+        && std::hint::black_box(a.iter().zip(b).fold(0, |d, (x, y)| d | (x ^ y))) == 0
 }
 
 /// Percent-encodes what may not stand in an address or a cookie.
 pub(crate) fn encode(text: &str) -> String {
     let plain = |b: &u8| b.is_ascii_alphanumeric() || b"-._~".contains(b);
     text.bytes()
-        .map(|b| if plain(&b) { char::from(b).to_string() } else { format!("%{b:02X}") })
+        .map(|b| {
+            if plain(&b) {
+                char::from(b).to_string()
+            } else {
+                format!("%{b:02X}")
+            }
+        })
         .collect()
 }
 
@@ -121,7 +155,9 @@ fn decode(text: &str) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((&byte, tail)) = rest.split_first() {
-        let hex = tail.get(..2).and_then(|h| u8::from_str_radix(std::str::from_utf8(h).ok()?, 16).ok());
+        let hex = tail
+            .get(..2)
+            .and_then(|h| u8::from_str_radix(std::str::from_utf8(h).ok()?, 16).ok());
         match (byte, hex) {
             (b'%', Some(value)) => {
                 out.push(value);
@@ -152,18 +188,41 @@ mod tests {
         Guard::new(address.parse().unwrap(), token).unwrap()
     }
 
-    fn judge(guard: &Guard, query: &str, headers: &[(HeaderName, &'static str)]) -> Result<bool, u16> {
-        let headers = headers.iter().map(|(n, v)| (n.clone(), HeaderValue::from_static(v))).collect();
-        guard.judge(query, &headers).map_err(|(status, _)| status.as_u16())
+    fn judge(
+        guard: &Guard,
+        query: &str,
+        headers: &[(HeaderName, &'static str)],
+    ) -> Result<bool, u16> {
+        let headers = headers
+            .iter()
+            .map(|(n, v)| (n.clone(), HeaderValue::from_static(v)))
+            .collect();
+        guard
+            .judge(query, &headers)
+            .map_err(|(status, _)| status.as_u16())
     }
 
     #[test]
     fn loopback_answers_to_its_own_names_only() {
         let guard = guard("127.0.0.1:8080", None);
-        for host in ["localhost", "LOCALHOST:1", "127.0.0.1:8080", "127.9.9.9", "[::1]:8080", "[::1]"] {
+        for host in [
+            "localhost",
+            "LOCALHOST:1",
+            "127.0.0.1:8080",
+            "127.9.9.9",
+            "[::1]:8080",
+            "[::1]",
+        ] {
             assert_eq!(judge(&guard, "", &[(HOST, host)]), Ok(false), "{host}");
         }
-        for host in ["evil.example", "evil.example:8080", "localhost.evil.example", "10.0.0.1", "", "[::2]"] {
+        for host in [
+            "evil.example",
+            "evil.example:8080",
+            "localhost.evil.example",
+            "10.0.0.1",
+            "",
+            "[::2]",
+        ] {
             assert_eq!(judge(&guard, "", &[(HOST, host)]), Err(403), "{host}");
         }
         assert_eq!(judge(&guard, "", &[]), Err(403));
@@ -175,7 +234,10 @@ mod tests {
         assert_eq!(one.token().unwrap().len(), 32);
         assert_ne!(one.token(), two.token());
         assert_eq!(judge(&one, "", &[(HOST, "anything")]), Err(401));
-        assert_eq!(judge(&one, &format!("a=b&token={}", one.token().unwrap()), &[]), Ok(true));
+        assert_eq!(
+            judge(&one, &format!("a=b&token={}", one.token().unwrap()), &[]),
+            Ok(true)
+        );
         assert!(!format!("{one:?}").contains(one.token().unwrap()));
     }
 
@@ -183,14 +245,36 @@ mod tests {
     fn a_token_comes_by_address_cookie_or_header() {
         let guard = guard("192.0.2.1:80", Some("s3 c€"));
         assert_eq!(judge(&guard, "token=s3%20c%E2%82%AC", &[]), Ok(true));
-        assert_eq!(judge(&guard, "", &[(COOKIE, "x=1; hanja_token=s3%20c%E2%82%AC")]), Ok(false));
-        assert_eq!(judge(&guard, "", &[(COOKIE, "hanja_tokens=s3%20c%E2%82%AC")]), Err(401));
-        for wrong in ["", "token=", "token=s3", "token=%", "token=s3%20c%E2%82%AC0", "xtoken=s3%20c%E2%82%AC"] {
+        assert_eq!(
+            judge(&guard, "", &[(COOKIE, "x=1; hanja_token=s3%20c%E2%82%AC")]),
+            Ok(false)
+        );
+        assert_eq!(
+            judge(&guard, "", &[(COOKIE, "hanja_tokens=s3%20c%E2%82%AC")]),
+            Err(401)
+        );
+        for wrong in [
+            "",
+            "token=",
+            "token=s3",
+            "token=%",
+            "token=s3%20c%E2%82%AC0",
+            "xtoken=s3%20c%E2%82%AC",
+        ] {
             assert_eq!(judge(&guard, wrong, &[]), Err(401), "{wrong}");
         }
-        let plain = Guard { token: Some("abc".into()), ..guard };
-        assert_eq!(judge(&plain, "", &[(AUTHORIZATION, "Bearer abc")]), Ok(false));
-        assert_eq!(judge(&plain, "", &[(AUTHORIZATION, "Bearer abd")]), Err(401));
+        let plain = Guard {
+            token: Some("abc".into()),
+            ..guard
+        };
+        assert_eq!(
+            judge(&plain, "", &[(AUTHORIZATION, "Bearer abc")]),
+            Ok(false)
+        );
+        assert_eq!(
+            judge(&plain, "", &[(AUTHORIZATION, "Bearer abd")]),
+            Err(401)
+        );
         assert_eq!(decode(&encode("s3 c€%;")), "s3 c€%;".as_bytes());
     }
 }

@@ -14,7 +14,10 @@ use std::sync::Arc;
 pub(super) async fn metrics(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
     let (numbers, watchers) = (shared.numbers().clone(), shared.watchers());
     let text = text(&numbers, watchers, now_ns());
-    ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text)
+    (
+        [(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")],
+        text,
+    )
 }
 
 /// One value per stage.
@@ -22,27 +25,65 @@ type OfStage = fn(&StageStats) -> f64;
 
 /// Name, kind, help, value: one family each, a sample per stage that has been heard of.
 const PER_STAGE: [(&str, &str, &str, OfStage); 6] = [
-    ("hanja_frames_total", "counter", "Frames handled since the process started.", |s| s.frames_total as f64),
-    ("hanja_fps", "gauge", "Frames per second over the last second.", StageStats::fps),
-    ("hanja_resident_bytes", "gauge", "Resident memory.", |s| f64::from(s.rss_kib) * 1024.0),
-    ("hanja_cpu_seconds_total", "counter", "CPU time of the process.", |s| s.cpu_us as f64 / 1e6),
-    ("hanja_readers", "gauge", "Processes attached to the rings.", |s| f64::from(s.readers)),
-    ("hanja_start_seconds", "gauge", "Start of the process, CLOCK_MONOTONIC.", |s| s.started_ns as f64 / 1e9),
+    (
+        "hanja_frames_total",
+        "counter",
+        "Frames handled since the process started.",
+        |s| s.frames_total as f64,
+    ),
+    (
+        "hanja_fps",
+        "gauge",
+        "Frames per second over the last second.",
+        StageStats::fps,
+    ),
+    ("hanja_resident_bytes", "gauge", "Resident memory.", |s| {
+        f64::from(s.rss_kib) * 1024.0
+    }),
+    (
+        "hanja_cpu_seconds_total",
+        "counter",
+        "CPU time of the process.",
+        |s| s.cpu_us as f64 / 1e6,
+    ),
+    (
+        "hanja_readers",
+        "gauge",
+        "Processes attached to the rings.",
+        |s| f64::from(s.readers),
+    ),
+    (
+        "hanja_start_seconds",
+        "gauge",
+        "Start of the process, CLOCK_MONOTONIC.",
+        |s| s.started_ns as f64 / 1e9,
+    ),
 ];
 
 fn text(n: &Numbers, watchers: usize, now: u64) -> String {
     let mut t = Text(String::with_capacity(8192));
-    let stages: Vec<_> = StageName::ALL.iter().filter_map(|s| Some((s.name(), n.stage(*s)?))).collect();
+    let stages: Vec<_> = StageName::ALL
+        .iter()
+        .filter_map(|s| Some((s.name(), n.stage(*s)?)))
+        .collect();
     for (name, kind, help, value) in PER_STAGE {
         t.family(name, kind, help);
         for (stage, s) in &stages {
             t.sample(name, &format!("{{stage=\"{stage}\"}}"), value(s));
         }
     }
-    t.family("hanja_stats_age_seconds", "gauge", "Since the stage last reported.");
+    t.family(
+        "hanja_stats_age_seconds",
+        "gauge",
+        "Since the stage last reported.",
+    );
     for (stage, s) in &stages {
         let age = age_s(now, s.t_ns).unwrap_or_default();
-        t.sample("hanja_stats_age_seconds", &format!("{{stage=\"{stage}\"}}"), age);
+        t.sample(
+            "hanja_stats_age_seconds",
+            &format!("{{stage=\"{stage}\"}}"),
+            age,
+        );
     }
     skipped(&mut t, n);
     latencies(&mut t, &stages);
@@ -52,26 +93,56 @@ fn text(n: &Numbers, watchers: usize, now: u64) -> String {
 
 fn skipped(t: &mut Text, n: &Numbers) {
     const NAME: &str = "hanja_frames_skipped_total";
-    t.family(NAME, "counter", "Frames no detections were sought in, by reason.");
+    t.family(
+        NAME,
+        "counter",
+        "Frames no detections were sought in, by reason.",
+    );
     if let Some(s) = n.stage(StageName::Capture) {
         t.sample(NAME, "{stage=\"capture\",reason=\"lost\"}", s.lost_total);
-        t.sample(NAME, "{stage=\"capture\",reason=\"ring_full\"}", s.dropped_total);
+        t.sample(
+            NAME,
+            "{stage=\"capture\",reason=\"ring_full\"}",
+            s.dropped_total,
+        );
     }
     if let Some(s) = n.stage(StageName::Infer) {
-        t.sample(NAME, "{stage=\"infer\",reason=\"busy\"}", s.skipped_busy_total);
-        t.sample(NAME, "{stage=\"infer\",reason=\"undecodable\"}", s.skipped_undecodable_total);
-        t.sample(NAME, "{stage=\"infer\",reason=\"no_signal\"}", s.skipped_no_signal_total);
+        t.sample(
+            NAME,
+            "{stage=\"infer\",reason=\"busy\"}",
+            s.skipped_busy_total,
+        );
+        t.sample(
+            NAME,
+            "{stage=\"infer\",reason=\"undecodable\"}",
+            s.skipped_undecodable_total,
+        );
+        t.sample(
+            NAME,
+            "{stage=\"infer\",reason=\"no_signal\"}",
+            s.skipped_no_signal_total,
+        );
     }
 }
 
 fn latencies(t: &mut Text, stages: &[(&str, &StageStats)]) {
     const NAME: &str = "hanja_latency_seconds";
-    t.family(NAME, "gauge", "Latency of each step over the last second, by quantile.");
+    t.family(
+        NAME,
+        "gauge",
+        "Latency of each step over the last second, by quantile.",
+    );
     for (stage, s) in stages {
         for m in s.metrics.iter().filter(|m| m.count > 0) {
             let step = MetricId::from_u16(m.id).name();
-            for (quantile, us) in [("0.5", m.p50_us), ("0.9", m.p90_us), ("0.99", m.p99_us), ("1", m.max_us)] {
-                let labels = format!("{{stage=\"{stage}\",step=\"{step}\",quantile=\"{quantile}\"}}");
+            for (quantile, us) in [
+                ("0.5", m.p50_us),
+                ("0.9", m.p90_us),
+                ("0.99", m.p99_us),
+                ("1", m.max_us),
+            ] {
+                let labels =
+                    format!("{{stage=\"{stage}\",step=\"{step}\",quantile=\"{quantile}\"}}");
                 t.sample(NAME, &labels, f64::from(us) / 1e6);
             }
         }
@@ -80,11 +151,31 @@ fn latencies(t: &mut Text, stages: &[(&str, &StageStats)]) {
 
 fn view(t: &mut Text, n: &Numbers, watchers: usize, now: u64) {
     let counters = [
-        ("hanja_records_total", "Detection records seen.", n.records_total),
-        ("hanja_records_missed_total", "Records overwritten before render read them.", n.records_missed_total),
-        ("hanja_detections_total", "Detections in these records.", n.detections_total),
-        ("hanja_pictures_total", "Pictures made for the web view.", n.pictures_total),
-        ("hanja_render_failures_total", "Records and frames that could not be shown.", n.failures_total),
+        (
+            "hanja_records_total",
+            "Detection records seen.",
+            n.records_total,
+        ),
+        (
+            "hanja_records_missed_total",
+            "Records overwritten before render read them.",
+            n.records_missed_total,
+        ),
+        (
+            "hanja_detections_total",
+            "Detections in these records.",
+            n.detections_total,
+        ),
+        (
+            "hanja_pictures_total",
+            "Pictures made for the web view.",
+            n.pictures_total,
+        ),
+        (
+            "hanja_render_failures_total",
+            "Records and frames that could not be shown.",
+            n.failures_total,
+        ),
     ];
     for (name, help, value) in counters {
         t.family(name, "counter", help);
@@ -92,7 +183,11 @@ fn view(t: &mut Text, n: &Numbers, watchers: usize, now: u64) {
     }
     t.family("hanja_watchers", "gauge", "Open picture streams.");
     t.sample("hanja_watchers", "", watchers);
-    t.family("hanja_data_age_seconds", "gauge", "Since the newest frame with a record left the sensor.");
+    t.family(
+        "hanja_data_age_seconds",
+        "gauge",
+        "Since the newest frame with a record left the sensor.",
+    );
     if let Some(age) = age_s(now, n.record_sensor_ns) {
         t.sample("hanja_data_age_seconds", "", age);
     }
@@ -120,8 +215,17 @@ mod tests {
     #[test]
     fn the_text_is_well_formed() {
         let mut n = Numbers::default();
-        let mut infer = StageStats { t_ns: 5_000_000_000, skipped_busy_total: 7, ..StageStats::new(2) };
-        infer.metrics[0] = Metric { id: MetricId::Inference as u16, count: 3, p50_us: 1500, ..Default::default() };
+        let mut infer = StageStats {
+            t_ns: 5_000_000_000,
+            skipped_busy_total: 7,
+            ..StageStats::new(2)
+        };
+        infer.metrics[0] = Metric {
+            id: MetricId::Inference as u16,
+            count: 3,
+            p50_us: 1500,
+            ..Default::default()
+        };
         n.set_stage(StageName::Infer, infer);
         let text = text(&n, 2, 6_000_000_000);
         for line in [
@@ -142,7 +246,10 @@ mod tests {
                 assert_eq!(text.matches(&help).count(), 1, "{help}");
             } else if !line.starts_with('#') {
                 assert!(line.starts_with(family), "{line} is not of {family}");
-                assert!(line.rsplit(' ').next().unwrap().parse::<f64>().is_ok(), "{line}");
+                assert!(
+                    line.rsplit(' ').next().unwrap().parse::<f64>().is_ok(),
+                    "{line}"
+                );
             }
         }
         assert!(text.ends_with('\n'));

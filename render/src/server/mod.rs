@@ -36,11 +36,17 @@ pub(crate) fn bind(http: &str) -> Result<(TcpListener, SocketAddr), RenderError>
     let address = || http.to_owned();
     let candidates: Vec<_> = http
         .to_socket_addrs()
-        .map_err(|source| RenderError::Address { address: address(), source })?
+        .map_err(|source| RenderError::Address {
+            address: address(),
+            source,
+        })?
         .collect();
     let fail = |source: std::io::Error| match source.kind() {
         std::io::ErrorKind::AddrInUse => RenderError::InUse { address: address() },
-        _ => RenderError::Address { address: address(), source },
+        _ => RenderError::Address {
+            address: address(),
+            source,
+        },
     };
     let listener = TcpListener::bind(candidates.as_slice()).map_err(fail)?;
     listener.set_nonblocking(true).map_err(fail)?;
@@ -95,7 +101,10 @@ impl Server {
             .name("web".into())
             .spawn(serve)
             .map_err(RenderError::Server)?;
-        Ok(Self { stop, thread: Some(thread) })
+        Ok(Self {
+            stop,
+            thread: Some(thread),
+        })
     }
 }
 
@@ -110,21 +119,62 @@ impl Drop for Server {
 
 fn router(shared: Arc<Shared>, guard: Guard) -> Router {
     Router::new()
-        .route("/", get(|| asset("text/html; charset=utf-8", include_str!("../../assets/index.html"))))
-        .route("/app.js", get(|| asset("text/javascript; charset=utf-8", include_str!("../../assets/app.js"))))
-        .route("/parts.js", get(|| asset("text/javascript; charset=utf-8", include_str!("../../assets/parts.js"))))
-        .route("/words.js", get(|| asset("text/javascript; charset=utf-8", include_str!("../../assets/words.js"))))
-        .route("/app.css", get(|| asset("text/css; charset=utf-8", include_str!("../../assets/app.css"))))
-        .route("/icon.svg", get(|| asset("image/svg+xml", include_str!("../../assets/icon.svg"))))
+        .route(
+            "/",
+            get(|| {
+                asset(
+                    "text/html; charset=utf-8",
+                    include_str!("../../assets/index.html"),
+                )
+            }),
+        )
+        .route(
+            "/app.js",
+            get(|| {
+                asset(
+                    "text/javascript; charset=utf-8",
+                    include_str!("../../assets/app.js"),
+                )
+            }),
+        )
+        .route(
+            "/parts.js",
+            get(|| {
+                asset(
+                    "text/javascript; charset=utf-8",
+                    include_str!("../../assets/parts.js"),
+                )
+            }),
+        )
+        .route(
+            "/words.js",
+            get(|| {
+                asset(
+                    "text/javascript; charset=utf-8",
+                    include_str!("../../assets/words.js"),
+                )
+            }),
+        )
+        .route(
+            "/app.css",
+            get(|| {
+                asset(
+                    "text/css; charset=utf-8",
+                    include_str!("../../assets/app.css"),
+                )
+            }),
+        )
+        .route(
+            "/icon.svg",
+            get(|| asset("image/svg+xml", include_str!("../../assets/icon.svg"))),
+        )
         .route("/stream.mjpg", get(stream::stream))
         .route("/snapshot.jpg", get(stream::snapshot))
         .route("/detections", get(events::events))
         .route("/stats.json", get(numbers::stats))
         .route("/healthz", get(numbers::health))
         .route("/metrics", get(metrics::metrics))
-        .fallback(|| async {
-            (StatusCode::NOT_FOUND, "no such page; start at /\n")
-        })
+        .fallback(|| async { (StatusCode::NOT_FOUND, "no such page; start at /\n") })
         .with_state(shared)
         .layer(from_fn_with_state(Arc::new(guard), guard::check))
         .layer(map_response(headers))
@@ -144,7 +194,9 @@ async fn headers(mut response: Response) -> Response {
         (CACHE_CONTROL, "no-store"),
     ];
     for (name, value) in all {
-        response.headers_mut().insert(name, HeaderValue::from_static(value));
+        response
+            .headers_mut()
+            .insert(name, HeaderValue::from_static(value));
     }
     response
 }

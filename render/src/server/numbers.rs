@@ -56,11 +56,16 @@ pub(super) fn age_s(now: u64, stamp: u64) -> Option<f64> {
 /// Judges the numbers as of `now`.
 pub(super) fn judge(n: &Numbers, now: u64) -> Health {
     let mut reasons = Vec::new();
-    for (name, remedy) in [(StageName::Capture, "no frames"), (StageName::Infer, "no detections")] {
+    for (name, remedy) in [
+        (StageName::Capture, "no frames"),
+        (StageName::Infer, "no detections"),
+    ] {
         let stage = name.name();
         match n.stage(name).and_then(|s| age_s(now, s.t_ns)) {
             None => reasons.push(format!("{stage} has not been heard of: {remedy}")),
-            Some(age) if age > SILENT_S => reasons.push(format!("{stage} is silent for {age:.1} s: {remedy}")),
+            Some(age) if age > SILENT_S => {
+                reasons.push(format!("{stage} is silent for {age:.1} s: {remedy}"))
+            }
             Some(_) => {}
         }
     }
@@ -70,7 +75,11 @@ pub(super) fn judge(n: &Numbers, now: u64) -> Health {
         Some(age) if age > STALE_S => reasons.push(format!("the newest data is {age:.1} s old")),
         Some(_) => {}
     }
-    Health { ok: reasons.is_empty(), reasons, data_age_s }
+    Health {
+        ok: reasons.is_empty(),
+        reasons,
+        data_age_s,
+    }
 }
 
 fn json<T: Serialize>(value: &T) -> impl IntoResponse + use<T> {
@@ -82,7 +91,11 @@ fn json<T: Serialize>(value: &T) -> impl IntoResponse + use<T> {
 /// `/healthz`: 200 or 503.
 pub(super) async fn health(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
     let health = judge(&shared.numbers(), now_ns());
-    let status = if health.ok { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let status = if health.ok {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
     (status, json(&health))
 }
 
@@ -91,7 +104,10 @@ pub(super) async fn stats(State(shared): State<Arc<Shared>>) -> impl IntoRespons
     let (n, now) = (shared.numbers().clone(), now_ns());
     let stage = |name| {
         let age_s = age_s(now, n.stage(name)?.t_ns)?;
-        Some(StageJson { age_s, stats: n.stage_json(name)? })
+        Some(StageJson {
+            age_s,
+            stats: n.stage_json(name)?,
+        })
     };
     let stats = Stats {
         health: judge(&n, now),
@@ -120,7 +136,13 @@ mod tests {
         let mut n = Numbers::default();
         assert_eq!(judge(&n, now).reasons.len(), 3);
         for name in StageName::ALL {
-            n.set_stage(name, StageStats { t_ns: now - SECOND, ..StageStats::new(name as u16) });
+            n.set_stage(
+                name,
+                StageStats {
+                    t_ns: now - SECOND,
+                    ..StageStats::new(name as u16)
+                },
+            );
         }
         n.record_sensor_ns = now - SECOND;
         assert!(judge(&n, now).ok);

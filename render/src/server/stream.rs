@@ -23,17 +23,20 @@ const SNAPSHOT_QUALITY: u8 = 90;
 pub(super) async fn stream(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
     let (guard, views) = shared.watch();
     // The guard lives in the stream's state: it goes when the client does.
-    let parts = stream::unfold((guard, views, shared), |(guard, mut views, shared)| async move {
-        loop {
-            views.changed().await.ok()?;
-            let view = views.borrow_and_update().clone();
-            if let Some(view) = view {
-                let bytes = part(&view);
-                shared.presented(&view);
-                return Some((Ok::<_, Infallible>(bytes), (guard, views, shared)));
+    let parts = stream::unfold(
+        (guard, views, shared),
+        |(guard, mut views, shared)| async move {
+            loop {
+                views.changed().await.ok()?;
+                let view = views.borrow_and_update().clone();
+                if let Some(view) = view {
+                    let bytes = part(&view);
+                    shared.presented(&view);
+                    return Some((Ok::<_, Infallible>(bytes), (guard, views, shared)));
+                }
             }
-        }
-    });
+        },
+    );
     let kind = format!("multipart/x-mixed-replace; boundary={BOUNDARY}");
     ([(CONTENT_TYPE, kind)], Body::from_stream(parts))
 }
@@ -96,7 +99,12 @@ mod tests {
     #[test]
     fn a_part_is_framed_to_the_byte() {
         let record = Some((r#"{"label":"三"}"#.into(), Vec::new()));
-        let view = View::new(vec![0xff, 0xd8, 0xff, 0xd9], record, FrameJson::new(&FrameMeta::zeroed()), 1);
+        let view = View::new(
+            vec![0xff, 0xd8, 0xff, 0xd9],
+            record,
+            FrameJson::new(&FrameMeta::zeroed()),
+            1,
+        );
         let bytes = part(&view);
         let split = bytes.windows(4).position(|w| w == b"\r\n\r\n").unwrap();
         let head = std::str::from_utf8(&bytes[..split]).unwrap();

@@ -89,8 +89,13 @@ impl Fake {
         capture.record(MetricId::Publish, sensor + 200_000, now_ns());
         capture.frame(sensor);
         capture.tick();
-        let Some(frame) = stamp.filter(|_| !silent) else { return };
-        let mut record = DetectionRecord { detections: found, ..Default::default() };
+        let Some(frame) = stamp.filter(|_| !silent) else {
+            return;
+        };
+        let mut record = DetectionRecord {
+            detections: found,
+            ..Default::default()
+        };
         let h = &mut record.header;
         let next = self.records.next();
         (h.generation, h.seq) = (next.generation, next.seq);
@@ -146,7 +151,10 @@ impl Fake {
     fn stroke(&mut self, [x1, y1, x2, y2]: [f32; 4]) {
         for n in 0..=200u8 {
             let t = f32::from(n) / 200.0;
-            let (cx, cy) = (x1 + (x2 - x1) * t, y1 + (y2 - y1) * t + (t * 3.0).sin() * 2.0);
+            let (cx, cy) = (
+                x1 + (x2 - x1) * t,
+                y1 + (y2 - y1) * t + (t * 3.0).sin() * 2.0,
+            );
             for dy in -3..=3i32 {
                 for dx in -3..=3i32 {
                     let (x, y) = (cx as i32 + dx, cy as i32 + dy);
@@ -165,7 +173,11 @@ fn strokes(class: u16) -> Vec<(f32, f32, f32, f32)> {
     match class {
         0 => vec![(0.05, 0.5, 0.95, 0.48)],
         1 => vec![(0.2, 0.2, 0.8, 0.18), (0.05, 0.8, 0.95, 0.78)],
-        2 => vec![(0.15, 0.12, 0.85, 0.1), (0.22, 0.5, 0.78, 0.48), (0.05, 0.88, 0.95, 0.86)],
+        2 => vec![
+            (0.15, 0.12, 0.85, 0.1),
+            (0.22, 0.5, 0.78, 0.48),
+            (0.05, 0.88, 0.95, 0.86),
+        ],
         _ => vec![(0.05, 0.45, 0.95, 0.42), (0.5, 0.04, 0.5, 0.96)],
     }
 }

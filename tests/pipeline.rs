@@ -1,0 +1,262 @@
+//! The pipeline as a whole, from outside: it finds what is drawn, keeps its books, survives kills, leaves nothing.
+
+mod harness;
+
+use harness::*;
+use std::io::Write;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+const SYNTH: &str = "--source=synth:?seed=1&glyphs=3&truth=1";
+
+#[test]
+fn the_books_balance_and_the_summary_keeps_its_contract() {
+    let place = Place::new();
+    let s = place.summary("synth:?fps=200&glyphs=3", "3s");
+    assert_balanced(&s);
+    for key in [
+        "source",
+        "backend",
+        "model",
+        "seconds",
+        "frames",
+        "fps",
+        "latency_ms",
+        "end_to_end_ms",
+        "restarts",
+        "detections",
+    ] {
+        assert!(s.get(key).is_some(), "{key} is missing: {s}");
+    }
+    let number = |v: &serde_json::Value| v.as_f64().unwrap_or_else(|| panic!("{v} in {s}"));
+    for stage in ["capture", "infer", "render"] {
+        assert!(number(&s["fps"][stage]) > 1.0, "{s}");
+        assert!(number(&s["latency_ms"][stage]["p50"]) <= number(&s["latency_ms"][stage]["p99"]));
+        assert_eq!(s["restarts"][stage], 0);
+    }
+    assert_eq!(s["backend"], "rten");
+    assert!(number(&s["end_to_end_ms"]["p50"]) > 0.0 && number(&s["detections"]) > 0.0);
+    place.assert_clean();
+}
+
+/// Per record: what the model saw, matched with what `synth:` drew into the same frame.
+#[test]
+fn what_is_drawn_is_found() {
+    let place = Place::new();
+    let mut running = place.start(&[
+        "run",
+        "--source=synth:?fps=8&glyphs=4&truth=1&seed=3",
+        "--http=off",
+    ]);
+    running.wait_for("first detection");
+    let tap = |topic: &'static str, count: &'static str| {
+        let place = &place;
+        move || place.output(&["tap", topic, "--json", "--count", count])
+    };
+    let (truth, found) = std::thread::scope(|scope| {
+        let truth = scope.spawn(tap("truth", "40"));
+        let found = scope.spawn(tap("detections", "40"));
+        (truth.join().unwrap(), found.join().unwrap())
+    });
+    let records = |out: std::process::Output| -> Vec<serde_json::Value> {
+        String::from_utf8(out.stdout)
+            .unwrap()
+            .lines()
+            .map(|l| serde_json::from_str(l).unwrap())
+            .collect()
+    };
+    let (truth, found) = (records(truth), records(found));
+    let (mut drawn, mut hit, mut compared) = (0, 0, 0);
+    for t in &truth {
+        let Some(f) = found
+            .iter()
+            .find(|f| f["frame"]["seq"] == t["frame"]["seq"])
+        else {
+            continue;
+        };
+        compared += 1;
+        for d in t["detections"].as_array().unwrap() {
+            drawn += 1;
+            let same = |o: &&serde_json::Value| {
+                o["label"] == d["label"] && iou(&o["box"], &d["box"]) > 0.5
+            };
+            hit += usize::from(
+                f["detections"]
+                    .as_array()
+                    .unwrap()
+                    .iter()
+                    .find(same)
+                    .is_some(),
+            );
+        }
+    }
+    assert!(compared >= 20, "{compared} frames compared");
+    assert!(hit * 10 >= drawn * 7, "{hit} of {drawn} numerals found");
+    running.signal(running.pid(), "INT");
+    assert!(running.wait(LONG).success());
+    place.assert_clean();
+}
+
+fn iou(a: &serde_json::Value, b: &serde_json::Value) -> f64 {
+    let v = |j: &serde_json::Value, i: usize| j[i].as_f64().unwrap();
+    let side = |lo: usize| (v(a, lo + 2).min(v(b, lo + 2)) - v(a, lo).max(v(b, lo))).max(0.0);
+    let area = |j| (v(j, 2) - v(j, 0)) * (v(j, 3) - v(j, 1));
+    let both = side(0) * side(1);
+    both / (area(a) + area(b) - both)
+}
+
+#[test]
+fn killed_stages_come_back_alone_and_the_books_still_balance() {
+    let place = Place::new();
+    let summary = place.path("summary.json");
+    let flag = format!("--summary={}", summary.display());
+    let mut running = place.start(&["run", SYNTH, "--http=off", &flag]);
+    running.wait_for("first detection");
+    let mut tap = place
+        .hanja(&["tap", "detections", "--json"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    for (n, name) in ["infer", "capture", "render", "infer", "capture"]
+        .into_iter()
+        .enumerate()
+    {
+        let others: Vec<_> = ["capture", "infer", "render"]
+            .into_iter()
+            .filter(|o| *o != name)
+            .collect();
+        let before: Vec<_> = others.iter().map(|o| running.stage(o)).collect();
+        running.signal(running.stage(name).unwrap(), "KILL");
+        running.wait_for_nth("was killed by signal 9; starting it again", n + 1);
+        until("a new process", || running.stage(name));
+        std::thread::sleep(Duration::from_millis(600));
+        let after: Vec<_> = others.iter().map(|o| running.stage(o)).collect();
+        assert_eq!(before, after, "the others stay when {name} is killed");
+    }
+    running.signal(running.pid(), "TERM");
+    assert!(running.wait(LONG).success(), "{}", running.log());
+    let s = read_json(&summary);
+    assert_balanced(&s);
+    assert_eq!(
+        (
+            s["restarts"]["infer"].as_u64(),
+            s["restarts"]["capture"].as_u64()
+        ),
+        (Some(2), Some(2)),
+        "{s}"
+    );
+    let _ = tap.kill();
+    let out = String::from_utf8(tap.wait_with_output().unwrap().stdout).unwrap();
+    let generations: std::collections::BTreeSet<_> = out
+        .lines()
+        .filter_map(|l| serde_json::from_str::<serde_json::Value>(l).ok())
+        .map(|r| (r["generation"].as_u64(), r["frame"]["generation"].as_u64()))
+        .collect();
+    assert!(
+        generations.len() >= 4,
+        "the tap followed every restart: {generations:?}"
+    );
+    place.assert_clean();
+}
+
+#[test]
+fn it_ends_within_two_seconds_and_leaves_nothing() {
+    for signal in ["INT", "TERM"] {
+        let place = Place::new();
+        let mut running = place.start(&["run", SYNTH, "--http=127.0.0.1:0"]);
+        running.wait_for("first detection");
+        running.signal(running.pid(), signal);
+        let started = Instant::now();
+        assert!(
+            running.wait(Duration::from_secs(10)).success(),
+            "{}",
+            running.log()
+        );
+        assert!(
+            started.elapsed() < Duration::from_secs(2),
+            "{:?} after SIG{signal}",
+            started.elapsed()
+        );
+        place.assert_clean();
+    }
+}
+
+#[test]
+fn a_stopped_stage_is_killed_at_the_end() {
+    let place = Place::new();
+    let mut running = place.start(&["run", SYNTH, "--http=off"]);
+    running.wait_for("first detection");
+    running.signal(running.stage("infer").unwrap(), "STOP");
+    running.signal(running.pid(), "TERM");
+    let started = Instant::now();
+    assert!(
+        running.wait(Duration::from_secs(10)).success(),
+        "{}",
+        running.log()
+    );
+    assert!(
+        started.elapsed() < Duration::from_secs(2),
+        "{:?}",
+        started.elapsed()
+    );
+    place.assert_clean();
+}
+
+#[test]
+fn stages_end_with_a_killed_supervisor() {
+    let place = Place::new();
+    let mut running = place.start(&["run", SYNTH, "--http=off"]);
+    running.wait_for("first detection");
+    running.signal(running.pid(), "KILL");
+    running.wait(LONG);
+    until("the stages to end", || {
+        processes(&place.runtime_dir()).is_empty().then_some(())
+    });
+    // The next start finds what is left of the directory and uses it.
+    assert_balanced(&place.summary("synth:", "1s"));
+}
+
+#[test]
+fn a_stream_on_standard_input_ends_the_pipeline() {
+    let place = Place::new();
+    let summary = place.path("summary.json");
+    let flag = format!("--summary={}", summary.display());
+    let mut child = place
+        .hanja(&["run", "--source=y4m:-", "--http=off", &flag])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    stdin
+        .write_all(b"YUV4MPEG2 W64 H48 F30:1 C420jpeg\n")
+        .unwrap();
+    for n in 0..12u8 {
+        stdin.write_all(b"FRAME\n").unwrap();
+        stdin.write_all(&vec![100 + n; 64 * 48 * 3 / 2]).unwrap();
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    drop(stdin);
+    let started = Instant::now();
+    let status = until("the end", || child.try_wait().unwrap());
+    assert!(status.success() && started.elapsed() < Duration::from_secs(5));
+    let s = read_json(&summary);
+    assert_balanced(&s);
+    assert_eq!(s["frames"]["captured"], 12, "{s}");
+    place.assert_clean();
+}
+
+#[test]
+fn a_clip_is_played_once() {
+    let place = Place::new();
+    let clip: Vec<u8> = (0..10).flat_map(|_| jpeg(160, 120)).collect();
+    std::fs::write(place.path("clip.mjpeg"), clip).unwrap();
+    let s = place.summary(
+        &format!("file:{}?fps=20", place.path("clip.mjpeg").display()),
+        "30s",
+    );
+    assert_balanced(&s);
+    assert_eq!(s["frames"]["captured"], 10, "{s}");
+    place.assert_clean();
+}
