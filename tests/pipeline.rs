@@ -98,7 +98,7 @@ fn what_is_drawn_is_found() {
 }
 
 fn iou(a: &serde_json::Value, b: &serde_json::Value) -> f64 {
-    let v = |j: &serde_json::Value, i: usize| j[i].as_f64().unwrap();
+    let v = |j: &serde_json::Value, i: usize| j[i].as_f64().expect("a number");
     let side = |lo: usize| (v(a, lo + 2).min(v(b, lo + 2)) - v(a, lo).max(v(b, lo))).max(0.0);
     let area = |j| (v(j, 2) - v(j, 0)) * (v(j, 3) - v(j, 1));
     let both = side(0) * side(1);

@@ -15,8 +15,7 @@ pub(crate) fn decode(predictions: Predictions<'_>, conf: f32, out: &mut Vec<Cand
     for (row, values) in (0u32..).zip(predictions.data.chunks_exact(predictions.columns)) {
         let (&[cx, cy, w, h, objectness], classes) =
             values.split_first_chunk().unwrap_or((&[0.0; 5], &[]));
-        // Written so that NaN fails.
-        if !(objectness >= conf) {
+        if objectness.is_nan() || objectness < conf {
             continue;
         }
         let Some((class, best)) = (0u16..)
@@ -27,7 +26,7 @@ pub(crate) fn decode(predictions: Predictions<'_>, conf: f32, out: &mut Vec<Cand
         };
         let score = objectness * best;
         let finite = [cx, cy, w, h].iter().all(|v| v.is_finite());
-        if !(score >= conf) || !finite || w <= 0.0 || h <= 0.0 {
+        if score.is_nan() || score < conf || !finite || w <= 0.0 || h <= 0.0 {
             continue;
         }
         let (x1, y1) = (cx - w / 2.0, cy - h / 2.0);

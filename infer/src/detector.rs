@@ -245,8 +245,8 @@ impl Detector {
             let Some(letterbox) = self.letterbox else {
                 continue;
             };
-            let (x1, y1) = letterbox.to_source(c.x1, c.y1);
-            let (x2, y2) = letterbox.to_source(c.x2, c.y2);
+            let (x1, y1) = letterbox.source_point(c.x1, c.y1);
+            let (x2, y2) = letterbox.source_point(c.x2, c.y2);
             let d = Detection {
                 x1: x1.clamp(0.0, right),
                 y1: y1.clamp(0.0, bottom),

@@ -13,8 +13,11 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 use zerocopy::FromBytes;
 
+/// Start and end of a span in nanoseconds.
+type Span = fn(&Times) -> (u64, u64);
+
 /// Spans that get a histogram, with their names in the summary. `capture` + `infer` = end to end.
-const SPANS: [(&str, fn(&Times) -> (u64, u64)); 11] = [
+const SPANS: [(&str, Span); 11] = [
     ("capture", |t| (t.sensor, t.published)),
     ("infer", |t| (t.published, t.detections_published)),
     ("dequeue", |t| (t.sensor, t.dequeued)),

@@ -174,7 +174,8 @@ pub(super) fn tap(
     (word.load(Ordering::Relaxed) == state.0).then_some(())
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
+#[cfg(not(loom))]
 mod tests {
     use super::super::words::VecWords;
     use super::super::{Geometry, Topic};

@@ -59,24 +59,28 @@ fn merge(word: &AtomicU64, lead: usize, bytes: &[u8]) {
     word.store(u64::from_le_bytes(old), Ordering::Relaxed);
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
+#[cfg(not(loom))]
 pub(super) struct VecWords(pub(super) Vec<AtomicU64>);
 
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
+#[cfg(not(loom))]
 impl VecWords {
     pub(super) fn new(bytes: usize) -> Self {
         Self((0..bytes.div_ceil(8)).map(|_| AtomicU64::new(0)).collect())
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
+#[cfg(not(loom))]
 impl Words for VecWords {
     fn word(&self, index: usize) -> &AtomicU64 {
         &self.0[index]
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
+#[cfg(not(loom))]
 mod tests {
     use super::*;
     use proptest::prelude::*;

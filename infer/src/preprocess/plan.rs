@@ -250,7 +250,7 @@ impl Letterbox {
     }
 
     /// From input pixels to source pixels.
-    pub(crate) fn to_source(&self, x: f32, y: f32) -> (f32, f32) {
+    pub(crate) fn source_point(&self, x: f32, y: f32) -> (f32, f32) {
         (
             (x - self.left as f32) / self.scale_x,
             (y - self.top as f32) / self.scale_y,
@@ -311,9 +311,11 @@ impl Plan {
             } else {
                 3
             };
-            for c in 0..distinct {
-                let (channel, taps) = (&channels[c], &self.horizontal[c]);
-                let out = &mut lines.sampled[c];
+            let wanted = channels
+                .iter()
+                .zip(&self.horizontal)
+                .zip(&mut lines.sampled);
+            for ((channel, taps), out) in wanted.take(distinct) {
                 out.resize(self.letterbox.width, 0.0);
                 sample(
                     &lines.blended[channel.plane][channel.offset..],

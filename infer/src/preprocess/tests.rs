@@ -133,7 +133,7 @@ proptest! {
         prop_assert!(l.net_width.is_multiple_of(32) && l.net_height.is_multiple_of(32));
         prop_assert!(l.left + l.width <= l.net_width && l.top + l.height <= l.net_height);
         let (x, y) = (fx * w as f32, fy * h as f32);
-        let (bx, by) = l.to_source(l.left as f32 + x * l.scale_x, l.top as f32 + y * l.scale_y);
+        let (bx, by) = l.source_point(l.left as f32 + x * l.scale_x, l.top as f32 + y * l.scale_y);
         prop_assert!((bx - x).abs() < 0.01 * (1.0 + x) && (by - y).abs() < 0.01 * (1.0 + y));
     }
 
