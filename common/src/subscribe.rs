@@ -134,9 +134,14 @@ impl TapSubscriber {
     /// Copies the next slot in order; `sample.lapped` counts those overwritten before they could be read. False
     /// after `timeout`.
     pub fn next(&mut self, sample: &mut Sample, timeout: Duration) -> bool {
+        let first = self.cursor.generation == 0;
         let take =
             |ring: &Arc<RingReader>, seen| ring.tap_next(seen, sample).then_some((sample.seq, ()));
-        self.cursor.wait(timeout, take).is_some()
+        let got = self.cursor.wait(timeout, take).is_some();
+        if first {
+            sample.lapped = 0; // what was there before we came was not missed
+        }
+        got
     }
 
     /// Like [`newest`](Self::newest), but copies the metadata only: cheap, whatever the size of the frames.

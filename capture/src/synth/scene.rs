@@ -11,6 +11,8 @@ use std::f32::consts::TAU;
 
 /// Frames that one numeral stays: five seconds at 30 fps.
 const LIFE: u64 = 150;
+/// A numeral's cell counts as no larger: on a desk the writing is small beside the sheet.
+const LARGEST: f32 = 190.0;
 /// Side of the noise tile, a power of two.
 const TILE: usize = 256;
 /// Ink this strong belongs to the box.
@@ -94,7 +96,7 @@ impl Scene {
             // Cells change at different times, so that the picture is never all new at once.
             let shifted = frame + index as u64 * 47;
             let life = shifted / LIFE;
-            let size = cell.width.min(cell.height).min(260.0);
+            let size = cell.width.min(cell.height).min(LARGEST);
             let glyph = match cell.glyph.take().filter(|(l, _)| *l == life) {
                 Some((_, glyph)) => glyph,
                 None => Glyph::write(self.seed, index as u64, life, size),
