@@ -15,6 +15,8 @@ use std::time::Duration;
 
 /// One written, one newest, two leased by infer, three by render, one to spare.
 const SLOTS: u32 = 8;
+/// First slot size for JPEGs, at most: a full HD picture of good quality takes a quarter of it.
+const MJPG_SLOT: u64 = 4 << 20;
 const WAIT: Duration = Duration::from_millis(50);
 
 /// Why capture ends.
@@ -176,10 +178,15 @@ impl<'a> Desk<'a> {
     fn fit(&mut self, frame: &Frame<'_>) -> Result<(), RingError> {
         let shape = (frame.format, frame.width, frame.height);
         let needed = frame.bytes.len() as u64;
-        let capacity = frame
-            .format
-            .frame_bytes(frame.stride, frame.width, frame.height)
-            .max(needed);
+        // A JPEG's size stands in its header, which may lie: slots are sized for real cameras, and grow if need be.
+        let (format, width, height) = shape;
+        let usual = format.frame_bytes(frame.stride, width, height);
+        let usual = if format == PixelFormat::Mjpg {
+            usual.min(MJPG_SLOT)
+        } else {
+            usual
+        };
+        let capacity = usual.max(needed);
         let geometry = Geometry {
             slots: SLOTS,
             meta_len: size_of::<FrameMeta>() as u32,

@@ -39,8 +39,14 @@ impl Cursor {
             let left = deadline.saturating_duration_since(Instant::now());
             let ring = self.link.ring(left)?;
             if ring.generation() != self.generation {
+                // The first time, what is there already is the past; after a restart it was missed by nobody's fault.
+                let first = self.generation == 0;
+                self.seen = if first {
+                    ring.newest_seq().saturating_sub(1)
+                } else {
+                    0
+                };
                 self.generation = ring.generation();
-                self.seen = 0;
             }
             let mut item = take(&ring, self.seen);
             if item.is_none() && !ring.wait_newer(self.seen, left.min(LOOK)) && self.link.hung_up()
@@ -131,17 +137,12 @@ impl TapSubscriber {
         self.cursor.wait(timeout, take).is_some()
     }
 
-    /// Copies the next slot in order; `sample.lapped` counts those overwritten before they could be read. False
+    /// Copies the next slot in order, beginning with the newest at the first attachment; `sample.lapped` counts those overwritten before they could be read. False
     /// after `timeout`.
     pub fn next(&mut self, sample: &mut Sample, timeout: Duration) -> bool {
-        let first = self.cursor.generation == 0;
         let take =
             |ring: &Arc<RingReader>, seen| ring.tap_next(seen, sample).then_some((sample.seq, ()));
-        let got = self.cursor.wait(timeout, take).is_some();
-        if first {
-            sample.lapped = 0; // what was there before we came was not missed
-        }
-        got
+        self.cursor.wait(timeout, take).is_some()
     }
 
     /// Like [`newest`](Self::newest), but copies the metadata only: cheap, whatever the size of the frames.

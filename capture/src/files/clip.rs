@@ -54,6 +54,13 @@ impl Clip {
             path: path.to_owned(),
             source,
         };
+        if !std::fs::metadata(path).map_err(fail)?.is_file() {
+            let reason = "not a regular file; for a pipe use y4m:- and standard input".into();
+            return Err(SourceError::Clip {
+                what: path.display().to_string(),
+                reason,
+            });
+        }
         let mut file = File::open(path).map_err(fail)?;
         let mut first = Vec::new();
         file.by_ref()
@@ -122,9 +129,7 @@ impl Clip {
                 Step::Need(1)
             } else {
                 self.skip = 0;
-                self.demux
-                    .step(&self.buffer[self.start..], self.eof)
-                    .map_err(|r| self.error(r))?
+                self.take_apart()?
             };
             match step {
                 Step::Frame {
@@ -145,6 +150,20 @@ impl Clip {
                     }
                 }
             }
+        }
+    }
+
+    /// One step of the demultiplexer. Damage after good frames ends the clip there, with a word about it: the frames
+    /// before it were good, and playing it again would end the same way.
+    fn take_apart(&mut self) -> Result<Step, SourceError> {
+        match self.demux.step(&self.buffer[self.start..], self.eof) {
+            Ok(step) => Ok(step),
+            Err(reason) if self.frames_this_round > 0 => {
+                tracing::warn!("{}: {reason}; played up to there", self.name);
+                self.eof = true;
+                Ok(Step::End)
+            }
+            Err(reason) => Err(self.error(reason)),
         }
     }
 
@@ -301,6 +320,15 @@ mod tests {
         assert_eq!(
             play(Clip::open(file.path(), None, true).unwrap(), 5).unwrap(),
             b"ababa"
+        );
+    }
+
+    #[test]
+    fn a_damaged_end_is_an_end() {
+        let file = write(b"YUV4MPEG2 W2 H1 F500:1 Cmono\nFRAME\naarubbish\n");
+        assert_eq!(
+            play(Clip::open(file.path(), None, false).unwrap(), 9).unwrap(),
+            b"a"
         );
     }
 

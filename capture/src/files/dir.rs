@@ -142,7 +142,11 @@ impl Source for Dir {
 }
 
 fn read(path: &Path) -> Result<(Shape, Vec<u8>), String> {
-    let length = std::fs::metadata(path).map_err(|e| e.to_string())?.len();
+    let about = std::fs::metadata(path).map_err(|e| e.to_string())?;
+    if !about.is_file() {
+        return Err("not a regular file".into()); // opening a pipe would wait for its writer
+    }
+    let length = about.len();
     if length > MAX_FILE {
         return Err(format!("{length} bytes are too many"));
     }

@@ -71,7 +71,9 @@ impl EndScan {
             };
             match code {
                 0xd9 => return Ok(Some(start)),
-                0x01 | 0xd0..=0xd8 => self.at = start,
+                // Another picture begins: this one was cut.
+                0xd8 => return Err(()),
+                0x01 | 0xd0..=0xd7 => self.at = start,
                 _ => {
                     let Some(length) = bytes.get(start..start + 2) else {
                         return Ok(None);

@@ -65,6 +65,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_cut_picture_does_not_swallow_the_next() {
+        let (a, b) = (jpeg::sample(64, 64, 9), jpeg::sample(16, 16, 200));
+        let clip = [&a[..a.len() - 20], &b].concat();
+        let frames = demux(Mjpeg::default(), &clip, 1000).unwrap();
+        assert_eq!(frames.last().map(|f| &f.1), Some(&b));
+    }
+
+    #[test]
     fn pictures_with_rubbish_between_and_a_cut_end() {
         let (a, b) = (jpeg::sample(32, 16, 9), jpeg::sample(16, 16, 200));
         let mut clip = a.clone();

@@ -104,3 +104,56 @@ fn a_missing_camera_is_one_clear_line() {
         "{text}"
     );
 }
+
+#[test]
+fn a_jpeg_that_lies_about_its_size_is_passed_on() {
+    // 65535x65535 in the header of a small file: infer will say what it thinks of it.
+    let jpeg = b"\xff\xd8\xff\xc0\x00\x0b\x08\xff\xff\xff\xff\x01\x01\x11\x00\xff\xd9";
+    let pictures = tempfile::tempdir().unwrap();
+    std::fs::write(pictures.path().join("a.jpg"), jpeg).unwrap();
+    with_stage(
+        &format!("dir:{}?fps=50", pictures.path().display()),
+        |dir| {
+            let mut frames = TapSubscriber::new(dir, StageName::Capture, Topic::Frames);
+            let mut sample = Sample::default();
+            assert_eq!(next_frame(&mut frames, &mut sample).width, 65535);
+            assert_eq!(sample.payload, jpeg);
+        },
+    )
+    .unwrap();
+}
+
+#[test]
+fn a_pipe_among_pictures_is_left_out() {
+    let pictures = tempfile::tempdir().unwrap();
+    let fifo = pictures.path().join("a.jpg");
+    let made = std::process::Command::new("mkfifo")
+        .arg(&fifo)
+        .status()
+        .unwrap();
+    assert!(made.success());
+    image::RgbImage::new(40, 20)
+        .save(pictures.path().join("b.png"))
+        .unwrap();
+    with_stage(
+        &format!("dir:{}?fps=50", pictures.path().display()),
+        |dir| {
+            let mut frames = TapSubscriber::new(dir, StageName::Capture, Topic::Frames);
+            assert_eq!(next_frame(&mut frames, &mut Sample::default()).width, 40);
+        },
+    )
+    .unwrap();
+    assert!(with_stage(&format!("file:{}", fifo.display()), |_| ()).is_err());
+}
+
+#[test]
+fn any_seed_draws() {
+    with_stage(
+        "synth:?seed=18446744073709551615&size=64x64&fps=50",
+        |dir| {
+            let mut frames = TapSubscriber::new(dir, StageName::Capture, Topic::Frames);
+            next_frame(&mut frames, &mut Sample::default());
+        },
+    )
+    .unwrap();
+}

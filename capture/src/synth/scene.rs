@@ -135,7 +135,7 @@ impl Glyph {
         let mix = seed ^ (cell << 32) ^ (life << 1 | 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let mut rng = Pcg64Mcg::seed_from_u64(mix);
         // Every class has its turn: a class is not left to chance for long.
-        let class = ((life * 7 + cell * 3 + seed) % 10) as u16;
+        let class = ((life * 7 + cell * 3 + seed % 10) % 10) as u16;
         let style = if rng.random_bool(0.7) {
             Style::Regular
         } else {
