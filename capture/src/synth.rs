@@ -43,24 +43,26 @@ impl Synth {
 
     fn pack(&mut self) {
         let (width, grey) = (self.scene.width(), &self.grey);
-        self.bytes.clear();
         match self.format {
             PixelFormat::Rgb3 => {
-                self.bytes
-                    .extend(grey.iter().flat_map(|y| [*y, *y, y.saturating_sub(y / 24)]));
+                self.bytes.resize(3 * grey.len(), 0);
+                for (out, y) in self.bytes.chunks_exact_mut(3).zip(grey) {
+                    out.copy_from_slice(&[*y, *y, y.saturating_sub(y / 24)]);
+                }
             }
             PixelFormat::Yuyv => {
                 // Limited range, as cameras send it; the paper is a little warm.
-                let limited = |y: u8| (16 + u16::from(y) * 219 / 255) as u8;
-                for line in grey.chunks(width) {
-                    for pair in line.chunks(2) {
-                        let second = pair.get(1).unwrap_or(&pair[0]);
-                        self.bytes
-                            .extend([limited(pair[0]), 126, limited(*second), 129]);
+                let limited = |y: u8| (16 + (u16::from(y) * 219 + 128) / 256) as u8;
+                let stride = 4 * width.div_ceil(2);
+                self.bytes.resize(stride * self.scene.height(), 0);
+                for (out, line) in self.bytes.chunks_exact_mut(stride).zip(grey.chunks(width)) {
+                    for (out, pair) in out.chunks_exact_mut(4).zip(line.chunks(2)) {
+                        let (first, last) = (pair[0], pair[pair.len() - 1]);
+                        out.copy_from_slice(&[limited(first), 126, limited(last), 129]);
                     }
                 }
             }
-            _ => self.bytes.extend_from_slice(grey),
+            _ => self.bytes.clone_from(grey),
         }
     }
 }
