@@ -61,6 +61,7 @@ mod tests {
         decode(
             Predictions {
                 data: &data,
+                rows: rows.len(),
                 columns: 7,
             },
             conf,

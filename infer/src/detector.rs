@@ -1,18 +1,15 @@
 //! One picture in, detections out: the code path of the stage, of `hanja detect` and of the evaluation.
 
-use crate::backend::rten::Bytes;
 use crate::backend::{Backend, Input, PassedOver, RtenBackend, choose};
 use crate::decode::decode;
 use crate::error::InferError;
+use crate::model::ModelFile;
 use crate::nms::{Candidate, suppress};
 use crate::preprocess::{Letterbox, Preprocessor, Target};
 use hanja_common::clock::now_ns;
 use hanja_common::config::InferConfig;
 use hanja_common::record::{self, Detection, FrameRef, MAX_DETECTIONS, PixelFormat};
 use std::fmt;
-
-/// The weights inside the executable, so that one file runs.
-static EMBEDDED: &[u8] = include_bytes!("../../model/weights/hanja-pico.onnx");
 
 /// Facts of the loaded model, in words with `Display`.
 #[derive(Clone, Debug)]
@@ -52,7 +49,7 @@ pub struct Found {
     pub detections: Vec<Detection>,
     /// Boxes above the threshold before suppression.
     pub candidates: u32,
-    /// Boxes removed by suppression.
+    /// Boxes removed by suppression, or outside of the picture. Detections, suppressed and capped are all candidates.
     pub suppressed: u32,
     /// Boxes beyond a bound.
     pub capped: u32,
@@ -78,7 +75,7 @@ pub struct Detector {
     backend: Box<dyn Backend>,
     preprocessor: Preprocessor,
     info: ModelInfo,
-    letterbox: Option<Letterbox>,
+    letterbox: Letterbox,
     conf: f32,
     iou: f32,
     candidates: Vec<Candidate>,
@@ -94,21 +91,9 @@ impl Detector {
     /// See [`InferError`].
     pub fn load(config: &InferConfig) -> Result<Self, InferError> {
         let passed_over = choose(&config.backend)?;
-        let (name, bytes) = match &config.model {
-            None => ("embedded hanja-pico".to_owned(), Bytes::Static(EMBEDDED)),
-            Some(path) => {
-                let bytes = std::fs::read(path).map_err(|source| InferError::Read {
-                    path: path.clone(),
-                    source,
-                })?;
-                (path.display().to_string(), Bytes::Owned(bytes))
-            }
-        };
-        let id = fnv1a(match &bytes {
-            Bytes::Owned(bytes) => bytes,
-            Bytes::Static(bytes) => bytes,
-        });
-        let backend = RtenBackend::load(&name, bytes, config.threads)?;
+        let file = ModelFile::open(config.model.as_deref())?;
+        let (name, id) = (file.name.clone(), file.id);
+        let backend = RtenBackend::load(file, config.threads)?;
         Self::with_backend(Box::new(backend), config, name, id, &passed_over)
     }
 
@@ -146,7 +131,7 @@ impl Detector {
             backend,
             preprocessor: Preprocessor::new(target),
             info,
-            letterbox: None,
+            letterbox: probe,
             conf: config.conf,
             iou: config.iou,
             candidates: Vec::new(),
@@ -157,31 +142,51 @@ impl Detector {
         Ok(detector)
     }
 
-    /// Runs the model on grey, and takes the number of classes from its output.
+    /// Runs the model on grey, checks the shape of its output, and takes the number of classes from there.
     fn warm_up(&mut self) -> Result<(), InferError> {
-        let grey = vec![128; 640 * 480];
-        self.prepare(&FrameRef {
-            format: PixelFormat::Grey,
-            width: 640,
-            height: 480,
-            stride: 640,
-            bytes: &grey,
+        let letterbox = self.prepare_grey(640, 480)?;
+        let (width, height) = (letterbox.net_width, letterbox.net_height);
+        let (rows, columns) = self.run_model().map_err(|e| match e {
+            // Here it is the model's fault, later it would be the backend's.
+            InferError::Run { reason, .. } => InferError::Load {
+                model: self.info.name.clone(),
+                reason: format!("it does not run on {width}x{height} pixels: {reason}"),
+            },
+            e => e,
         })?;
-        let columns = self.run_model()?;
-        let classes = columns - 5;
-        if self.info.names.len() != classes {
-            if !self.info.names.is_empty() {
-                return Err(InferError::NotYolo {
-                    model: self.info.name.clone(),
-                    reason: format!(
-                        "its output has {columns} columns, but 5 + {} classes are named in its metadata",
-                        self.info.names.len()
-                    ),
-                });
-            }
+        let not_yolo = |reason| {
+            let model = self.info.name.clone();
+            Err(InferError::NotYolo { model, reason })
+        };
+        // Three anchors in each cell of at least the strides 16 and 32.
+        let fewest = 3 * 5 * (width / 32) * (height / 32);
+        if rows < fewest {
+            return not_yolo(format!(
+                "its output has {rows} rows for {width}x{height} pixels, at least {fewest} are expected; export it without --nms"
+            ));
+        }
+        let (classes, named) = (columns - 5, self.info.names.len());
+        if named == 0 {
             self.info.names = (0..classes).map(|c| format!("class {c}")).collect();
+        } else if named != classes {
+            return not_yolo(format!(
+                "its output has {columns} columns, but 5 + {named} classes are named in its metadata"
+            ));
         }
         Ok(())
+    }
+
+    /// Fills the input tensor with grey as for a picture of this size.
+    fn prepare_grey(&mut self, width: u32, height: u32) -> Result<Letterbox, InferError> {
+        let grey = vec![128; width as usize * height as usize];
+        let (format, stride) = (PixelFormat::Grey, width);
+        self.prepare(&FrameRef {
+            format,
+            width,
+            height,
+            stride,
+            bytes: &grey,
+        })
     }
 
     /// Facts of the model.
@@ -196,11 +201,11 @@ impl Detector {
     /// A picture that cannot be used, or a backend that fails.
     pub fn detect(&mut self, frame: &FrameRef<'_>) -> Result<&Found, InferError> {
         let started = now_ns();
-        let size = self.prepare(frame)?;
+        self.prepare(frame)?;
         let prepared = now_ns();
         self.run_model()?;
         let inferred = now_ns();
-        self.collect(size);
+        self.collect();
         self.found.steps = Steps {
             preprocess: prepared - started,
             inference: inferred - prepared,
@@ -210,43 +215,42 @@ impl Detector {
     }
 
     /// Step 1: fills the input tensor; the frame's bytes are not needed after it.
-    pub(crate) fn prepare(&mut self, frame: &FrameRef<'_>) -> Result<(u32, u32), InferError> {
-        let letterbox = self.preprocessor.run(frame)?;
-        self.letterbox = Some(letterbox);
-        Ok(frame_size(frame, self.letterbox))
+    pub(crate) fn prepare(&mut self, frame: &FrameRef<'_>) -> Result<Letterbox, InferError> {
+        let mut result = None;
+        let preprocessor = &mut self.preprocessor;
+        self.backend
+            .install(&mut || result = Some(preprocessor.run(frame)));
+        if let Some(letterbox) = result.transpose()? {
+            self.letterbox = letterbox;
+        }
+        Ok(self.letterbox)
     }
 
-    /// Step 2: runs the model and takes the candidates from its output; returns the output's number of columns.
-    pub(crate) fn run_model(&mut self) -> Result<usize, InferError> {
-        let (height, width) = self
-            .letterbox
-            .map_or((0, 0), |l| (l.net_height, l.net_width));
-        let input = Input {
+    /// Step 2: runs the model and takes the candidates from its output; returns the output's rows and columns.
+    pub(crate) fn run_model(&mut self) -> Result<(usize, usize), InferError> {
+        let predictions = self.backend.infer(Input {
             data: self.preprocessor.tensor(),
-            height,
-            width,
-        };
-        let predictions = self.backend.infer(input)?;
-        let columns = predictions.columns;
+            height: self.letterbox.net_height,
+            width: self.letterbox.net_width,
+        })?;
+        let shape = (predictions.rows, predictions.columns);
         self.found.candidates = decode(predictions, self.conf, &mut self.candidates);
-        Ok(columns)
+        Ok(shape)
     }
 
-    /// Step 3: suppression, and boxes back into the picture of `size`.
-    pub(crate) fn collect(&mut self, size: (u32, u32)) -> &Found {
+    /// Step 3: suppression, and boxes back into the picture.
+    pub(crate) fn collect(&mut self) -> &Found {
         let (suppressed, capped) =
             suppress(&self.candidates, self.iou, MAX_DETECTIONS, &mut self.kept);
         let found = &mut self.found;
         found.suppressed = suppressed;
         found.capped = capped + found.candidates - self.candidates.len() as u32;
         found.detections.clear();
-        let (right, bottom) = (size.0 as f32, size.1 as f32);
+        let (right, bottom) = self.letterbox.source;
+        let (right, bottom) = (right as f32, bottom as f32);
         for c in &self.kept {
-            let Some(letterbox) = self.letterbox else {
-                continue;
-            };
-            let (x1, y1) = letterbox.source_point(c.x1, c.y1);
-            let (x2, y2) = letterbox.source_point(c.x2, c.y2);
+            let (x1, y1) = self.letterbox.source_point(c.x1, c.y1);
+            let (x2, y2) = self.letterbox.source_point(c.x2, c.y2);
             let d = Detection {
                 x1: x1.clamp(0.0, right),
                 y1: y1.clamp(0.0, bottom),
@@ -258,6 +262,8 @@ impl Detector {
             };
             if d.x1 < d.x2 && d.y1 < d.y2 {
                 found.detections.push(d);
+            } else {
+                found.suppressed += 1; // in the bars, beside the picture
             }
         }
         found
@@ -274,45 +280,19 @@ impl Detector {
         height: u32,
         runs: usize,
     ) -> Result<Vec<u64>, InferError> {
-        let grey = vec![128; width as usize * height as usize];
-        self.prepare(&FrameRef {
-            format: PixelFormat::Grey,
-            width,
-            height,
-            stride: width,
-            bytes: &grey,
-        })?;
-        let (height, width) = self
-            .letterbox
-            .map_or((0, 0), |l| (l.net_height, l.net_width));
+        let letterbox = self.prepare_grey(width, height)?;
         let mut times = Vec::with_capacity(runs);
         for _ in 0..runs {
             let started = now_ns();
             self.backend.infer(Input {
                 data: self.preprocessor.tensor(),
-                height,
-                width,
+                height: letterbox.net_height,
+                width: letterbox.net_width,
             })?;
             times.push(now_ns() - started);
         }
         Ok(times)
     }
-}
-
-/// A JPEG's own size, if its metadata does not say: the letterbox knows it.
-fn frame_size(frame: &FrameRef<'_>, letterbox: Option<Letterbox>) -> (u32, u32) {
-    let of = |l: Letterbox| {
-        let side = |inside: usize, scale: f32| (inside as f32 / scale).round() as u32;
-        (side(l.width, l.scale_x), side(l.height, l.scale_y))
-    };
-    letterbox.map_or((frame.width, frame.height), of)
-}
-
-/// FNV-1a, 64 bits: tells models apart, defends against nothing.
-fn fnv1a(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    })
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! | module | idea |
 //! |---|---|
 //! | `preprocess` | the camera's bytes to the model's input tensor in one pass |
+//! | `model`, `names` | the model's file and its class names |
 //! | `backend` | what runs the model; one trait, chosen at run time |
 //! | `decode`, `nms` | the model's numbers to boxes, at a bounded cost |
 //! | `detector` | the four together, for one picture: used by the stage and by `hanja detect` alike |
@@ -15,6 +16,7 @@ mod backend;
 mod decode;
 mod detector;
 mod error;
+mod model;
 mod names;
 mod nms;
 mod preprocess;

@@ -3,11 +3,12 @@
 
 use crate::detector::Detector;
 use crate::error::InferError;
+use crate::preprocess::PreprocessError;
 use hanja_common::LeaseSubscriber;
 use hanja_common::clock::now_ns;
 use hanja_common::config::InferConfig;
 use hanja_common::record::{
-    DetectionRecord, FrameFlags, FrameMeta, FrameRef, MetricId, PixelFormat, Status, Times,
+    DetectionRecord, FrameFlags, FrameMeta, FrameRef, MetricId, Status, Times,
 };
 use hanja_common::ring::{Geometry, Lease, Topic};
 use hanja_common::stage::{Publisher, Stage, StageName};
@@ -110,10 +111,13 @@ impl Worker {
 
     /// Prepares, runs, collects; a frame that cannot be decoded is counted and said.
     fn look(&mut self, meta: &FrameMeta, lease: Lease) -> Result<(), InferError> {
-        let header = &mut self.record.header;
+        let Some(format) = meta.format() else {
+            drop(lease);
+            self.undecodable(&PreprocessError::Format(meta.fourcc));
+            return Ok(());
+        };
         let frame = FrameRef {
-            // An unknown format is one whose bytes cannot be: the check below names it.
-            format: meta.format().unwrap_or(PixelFormat::Mjpg),
+            format,
             width: meta.width,
             height: meta.height,
             stride: meta.stride,
@@ -121,30 +125,36 @@ impl Worker {
         };
         let prepared = self.detector.prepare(&frame);
         drop(lease); // the tensor holds the picture now
-        let size = match prepared {
-            Ok(size) => size,
+        let letterbox = match prepared {
+            Ok(letterbox) => letterbox,
             Err(InferError::Picture(e)) => {
-                header.status = Status::Undecodable as u16;
-                header.skipped_undecodable_total += 1;
-                self.trouble
-                    .say(&format!("frame {}: {e}", header.frame_seq));
+                self.undecodable(&e);
                 return Ok(());
             }
             Err(e) => return Err(e),
         };
+        let header = &mut self.record.header;
         header.times.preprocessed = now_ns();
         header.times.submitted = now_ns();
         self.detector.run_model()?;
         header.times.inferred = now_ns();
-        let found = self.detector.collect(size);
+        let found = self.detector.collect();
         header.status = Status::Ok as u16;
         header.inferred_total += 1;
-        (header.frame_width, header.frame_height) = size;
+        (header.frame_width, header.frame_height) = letterbox.source;
         (header.candidates, header.suppressed, header.capped) =
             (found.candidates, found.suppressed, found.capped);
         self.record.detections.extend_from_slice(&found.detections);
         header.times.postprocessed = now_ns();
         Ok(())
+    }
+
+    fn undecodable(&mut self, why: &PreprocessError) {
+        let header = &mut self.record.header;
+        header.status = Status::Undecodable as u16;
+        header.skipped_undecodable_total += 1;
+        self.trouble
+            .say(&format!("frame {}: {why}", header.frame_seq));
     }
 
     fn count_skipped(&mut self, generation: u64, seq: u64) {
@@ -216,3 +226,6 @@ impl Trouble {
         self.silent = 0;
     }
 }
+
+#[cfg(test)]
+mod tests;

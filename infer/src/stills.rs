@@ -1,13 +1,14 @@
 //! Picture files, and what `hanja detect --json` says of them: an external contract.
 
 use crate::detector::ModelInfo;
+use crate::preprocess::MAX_PIXELS;
 use hanja_common::record::{Detection, FrameRef, PixelFormat};
-use image::{DynamicImage, ImageDecoder, ImageReader};
+use image::{DynamicImage, ImageDecoder, ImageReader, RgbImage, RgbaImage};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
-/// Memory a decoder may take: 100 megapixels in four bytes, and some air.
-const MOST_MEMORY: u64 = 512 << 20;
+/// Memory a decoder may take: 100 megapixels of four 16-bit channels.
+const MOST_MEMORY: u64 = 8 * MAX_PIXELS;
 
 /// A file that is no picture we can use.
 #[derive(Debug, thiserror::Error)]
@@ -42,7 +43,7 @@ impl Picture {
     }
 }
 
-/// Reads JPEG, PNG, BMP or WebP.
+/// Reads JPEG, PNG, BMP or WebP. What is transparent becomes white paper.
 ///
 /// # Errors
 /// The file is missing, damaged, of another kind or too large; the error names it.
@@ -58,15 +59,36 @@ pub fn read_picture(path: &Path) -> Result<Picture, StillError> {
     limits.max_alloc = Some(MOST_MEMORY);
     reader.limits(limits);
     let mut decoder = reader.into_decoder().map_err(|e| fail(e.to_string()))?;
+    let (width, height) = decoder.dimensions();
+    if u64::from(width) * u64::from(height) > MAX_PIXELS {
+        return Err(fail(format!(
+            "{width}x{height} pixels are too many; scale it down to 100 megapixels at most"
+        )));
+    }
     let orientation = decoder.orientation().map_err(|e| fail(e.to_string()))?;
     let mut picture = DynamicImage::from_decoder(decoder).map_err(|e| fail(e.to_string()))?;
     picture.apply_orientation(orientation);
-    let rgb = picture.into_rgb8();
+    let rgb = if picture.color().has_alpha() {
+        on_paper(&picture.into_rgba8())
+    } else {
+        picture.into_rgb8()
+    };
     Ok(Picture {
         width: rgb.width(),
         height: rgb.height(),
         rgb: rgb.into_raw(),
     })
+}
+
+/// Writing on a transparent ground is mostly black on black underneath.
+fn on_paper(picture: &RgbaImage) -> RgbImage {
+    let mut out = RgbImage::new(picture.width(), picture.height());
+    for (to, from) in out.pixels_mut().zip(picture.pixels()) {
+        let [red, green, blue, alpha] = from.0.map(u16::from);
+        let over = |v: u16| ((v * alpha + 255 * (255 - alpha) + 127) / 255) as u8;
+        to.0 = [red, green, blue].map(over);
+    }
+    out
 }
 
 /// One picture's line.
@@ -113,3 +135,6 @@ impl PictureJson {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -20,6 +20,7 @@ pub(crate) struct Input<'a> {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Predictions<'a> {
     pub(crate) data: &'a [f32],
+    pub(crate) rows: usize,
     pub(crate) columns: usize,
 }
 
@@ -41,6 +42,9 @@ pub(crate) trait Backend: Send + fmt::Debug {
 
     /// What it found in the file.
     fn facts(&self) -> &Facts;
+
+    /// Runs `work` on the threads that run the model, so that it may use them all and no others compete for the cores.
+    fn install(&self, work: &mut (dyn FnMut() + Send));
 
     /// Runs the model. The result lives until the next call.
     fn infer(&mut self, input: Input<'_>) -> Result<Predictions<'_>, InferError>;

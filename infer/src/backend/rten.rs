@@ -2,20 +2,15 @@
 
 use super::{Backend, Facts, FixedSize, Input, Predictions};
 use crate::error::InferError;
+use crate::model::ModelFile;
 use crate::names;
 use hanja_common::record;
 use rten::{Dimension, Model, ModelOptions, NodeId, RunOptions, ThreadPool, ValueOrView};
 use rten_tensor::prelude::*;
 use rten_tensor::{NdTensor, NdTensorView};
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
-
-/// Bytes of a model: a file read into memory, or part of the executable.
-#[derive(Debug)]
-pub(crate) enum Bytes {
-    Owned(Vec<u8>),
-    Static(&'static [u8]),
-}
 
 pub(crate) struct RtenBackend {
     model: Model,
@@ -37,66 +32,97 @@ impl fmt::Debug for RtenBackend {
 }
 
 impl RtenBackend {
-    /// Loads a model; `name` is how errors call it. `threads`: none for all cores.
-    pub(crate) fn load(
-        name: &str,
-        bytes: Bytes,
-        threads: Option<usize>,
-    ) -> Result<Self, InferError> {
+    /// Loads a model. `threads`: none for one per physical core.
+    pub(crate) fn load(file: ModelFile, threads: Option<usize>) -> Result<Self, InferError> {
+        let ModelFile { name, bytes, .. } = file;
         let mut loader = ModelOptions::with_all_ops();
         loader.prepack_weights(true);
-        let model = match bytes {
-            Bytes::Owned(bytes) => loader.load(bytes),
-            Bytes::Static(bytes) => loader.load_static_slice(bytes),
-        }
-        .map_err(|e| InferError::Load {
-            model: name.into(),
-            reason: e.to_string().replace('\n', " "),
-        })?;
-        let not_yolo = |reason: String| InferError::NotYolo {
-            model: name.into(),
-            reason,
+        let loaded = match bytes {
+            Cow::Owned(bytes) => loader.load(bytes),
+            Cow::Borrowed(bytes) => loader.load_static_slice(bytes),
         };
-        let &[input] = model.input_ids() else {
-            return Err(not_yolo(format!(
-                "it has {} inputs, one picture is expected",
-                model.input_ids().len()
-            )));
+        let model = match loaded {
+            Ok(model) => model,
+            Err(e) => {
+                let reason = e.to_string().replace('\n', " ");
+                return Err(InferError::Load {
+                    model: name,
+                    reason,
+                });
+            }
         };
-        let &[output] = model.output_ids() else {
-            return Err(not_yolo(format!(
-                "it has {} outputs, one of shape [1, n, 5 + classes] is expected; export it without --nms and without training heads",
-                model.output_ids().len()
-            )));
-        };
-        let fixed = input_size(model.input_shape(0).as_deref()).map_err(not_yolo)?;
-        let metadata = model.metadata();
-        let stride = metadata
-            .get("stride")
-            .and_then(|s| s.trim().parse().ok())
-            .unwrap_or(32);
-        let facts = Facts {
-            names: metadata.get("names").and_then(names::parse),
-            stride: if (8..=256).contains(&stride) {
-                stride
-            } else {
-                32
-            },
-            fixed,
+        let (input, output, facts) = match inspect(&name, &model) {
+            Ok(found) => found,
+            Err(reason) => {
+                return Err(InferError::NotYolo {
+                    model: name,
+                    reason,
+                });
+            }
         };
         let mut options = RunOptions::default();
         options.thread_pool = threads.map(|n| Arc::new(ThreadPool::with_num_threads(n)));
-        let last = NdTensor::zeros([1, 0, 0]);
         Ok(Self {
             model,
             input,
             output,
             options,
             facts,
-            last,
-            name: name.into(),
+            last: NdTensor::zeros([1, 0, 0]),
+            name,
         })
     }
+}
+
+/// The input, the output and the facts; or why this is not a YOLOv5 detection model.
+fn inspect(name: &str, model: &Model) -> Result<(NodeId, NodeId, Facts), String> {
+    let &[input] = model.input_ids() else {
+        return Err(format!(
+            "it has {} inputs, one picture is expected",
+            model.input_ids().len()
+        ));
+    };
+    let output = pick_output(model)?;
+    let fixed = input_size(model.input_shape(0).as_deref())?;
+    let metadata = model.metadata();
+    let stride = metadata.get("stride").and_then(|s| s.trim().parse().ok());
+    let written = metadata.get("names");
+    let names = written.and_then(names::parse);
+    if written.is_some() && names.is_none() {
+        tracing::warn!(
+            "{name}: its metadata does not name its classes in the form {{0: 'one', 1: 'two'}}; they are numbered"
+        );
+    }
+    let facts = Facts {
+        names,
+        stride: stride.filter(|s| (8..=256).contains(s)).unwrap_or(32),
+        fixed,
+    };
+    Ok((input, output, facts))
+}
+
+/// The only output; or the decoded one of three dimensions beside the raw maps of five, which exports up to YOLOv5
+/// v6.0 carry along.
+fn pick_output(model: &Model) -> Result<NodeId, String> {
+    let ids = model.output_ids();
+    if let [only] = ids {
+        return Ok(*only);
+    }
+    let rank = |id: &NodeId| Some(model.node_info(*id)?.shape()?.len());
+    let of_rank = |n| ids.iter().filter(move |id| rank(id) == Some(n));
+    let raw = of_rank(5).count();
+    if let (Some(decoded), true) = (of_rank(3).next(), raw > 0 && raw + 1 == ids.len()) {
+        return Ok(*decoded);
+    }
+    let what = if raw == ids.len() && raw > 0 {
+        "raw maps, which only training uses"
+    } else {
+        "of other shapes"
+    };
+    Err(format!(
+        "it has {} outputs {what}, one of shape [1, n, 5 + classes] is expected; export a detection model without --train and --nms",
+        ids.len()
+    ))
 }
 
 /// Checks the declared input: a batch of one, three channels; height and width free or fixed.
@@ -138,6 +164,13 @@ impl Backend for RtenBackend {
         &self.facts
     }
 
+    fn install(&self, work: &mut (dyn FnMut() + Send)) {
+        match &self.options.thread_pool {
+            Some(pool) => pool.run(work),
+            None => rten::thread_pool().run(work),
+        }
+    }
+
     fn infer(&mut self, input: Input<'_>) -> Result<Predictions<'_>, InferError> {
         let failed = |reason: String| InferError::Run {
             backend: "rten",
@@ -156,33 +189,29 @@ impl Backend for RtenBackend {
             )
             .map_err(|e| failed(e.to_string()))?;
         let shape = output.shape().to_vec();
-        self.last = NdTensor::try_from(output).map_err(|_| InferError::NotYolo {
+        let not_yolo = |reason: &str| InferError::NotYolo {
             model: self.name.clone(),
-            reason: format!(
-                "its output has shape {shape:?}, [1, n, 5 + classes] of f32 is expected"
-            ),
-        })?;
+            reason: format!("its output has shape {shape:?}, {reason}"),
+        };
+        self.last = NdTensor::try_from(output)
+            .map_err(|_| not_yolo("[1, n, 5 + classes] of f32 is expected"))?;
         let [batch, rows, columns] = self.last.shape();
-        if batch != 1 || rows == 0 || columns < 6 {
-            let reason = format!("its output has shape {shape:?}, [1, n, 5 + classes] is expected");
-            return Err(InferError::NotYolo {
-                model: self.name.clone(),
-                reason,
-            });
-        }
         if rows < columns {
-            let reason = format!(
-                "its output {shape:?} looks like YOLOv8 or later ([1, 4 + classes, n]); this program takes YOLOv5 exports"
-            );
-            return Err(InferError::NotYolo {
-                model: self.name.clone(),
-                reason,
-            });
+            return Err(not_yolo(
+                "which looks like YOLOv8 or later ([1, 4 + classes, n]); train or export it with YOLOv5",
+            ));
+        }
+        if batch != 1 || columns < 6 {
+            return Err(not_yolo("[1, n, 5 + classes] is expected"));
         }
         let data = self
             .last
             .data()
             .ok_or_else(|| failed("output is not contiguous".into()))?;
-        Ok(Predictions { data, columns })
+        Ok(Predictions {
+            data,
+            rows,
+            columns,
+        })
     }
 }

@@ -1,6 +1,9 @@
 //! The embedded model on handwriting that it was not trained on pixel by pixel, and models that are none.
 
+mod onnx;
+
 use super::*;
+use crate::model::EMBEDDED;
 use hanja_pen::{Pen, Style, fit, numeral, rasterize};
 use rand::SeedableRng;
 use rand_pcg::Pcg64Mcg;
@@ -12,19 +15,34 @@ fn config() -> InferConfig {
     }
 }
 
-fn load_error(bytes: &[u8]) -> String {
+fn load(bytes: &[u8]) -> Result<Detector, String> {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), bytes).unwrap();
     let config = InferConfig {
         model: Some(file.path().into()),
+        size: 64,
         ..config()
     };
-    let error = Detector::load(&config).unwrap_err().to_string();
-    assert!(
-        error.contains(file.path().to_str().unwrap()) && !error.contains('\n'),
-        "{error}"
-    );
-    error
+    Detector::load(&config).map_err(|error| {
+        let error = error.to_string();
+        let named = error.contains(file.path().to_str().unwrap());
+        assert!(named && !error.contains('\n'), "{error}");
+        error
+    })
+}
+
+fn load_error(bytes: &[u8]) -> String {
+    load(bytes).unwrap_err()
+}
+
+fn white(bytes: &[u8], width: u32) -> FrameRef<'_> {
+    FrameRef {
+        format: PixelFormat::Grey,
+        width,
+        height: bytes.len() as u32 / width,
+        stride: width,
+        bytes,
+    }
 }
 
 /// White paper with the ten numerals in two rows; their classes and places.
@@ -89,9 +107,23 @@ fn empty_paper_is_empty() {
 
 #[test]
 fn what_is_no_model_is_said() {
-    assert!(load_error(b"").contains("not a usable ONNX model"));
-    assert!(load_error(b"PK\x03\x04 something else").contains("not a usable ONNX model"));
-    assert!(load_error(&EMBEDDED[..EMBEDDED.len() / 2]).contains("not a usable ONNX model"));
+    for (bytes, why) in [
+        (&b""[..], "it is empty"),
+        (b"PK\x03\x04 something else", "PyTorch checkpoint"),
+        (
+            b"version https://git-lfs.github.com/spec/v1\n",
+            "git lfs pull",
+        ),
+        (b"ftrt\0\0\0\0", "TensorRT engine"),
+        (b"no model at all", "not a usable ONNX model"),
+        (&EMBEDDED[..EMBEDDED.len() / 2], "not a usable ONNX model"),
+    ] {
+        let error = load_error(bytes);
+        assert!(
+            error.contains(why) && error.contains("not a usable ONNX model"),
+            "{error}"
+        );
+    }
     let missing = InferConfig {
         model: Some("/nowhere/m.onnx".into()),
         ..config()
@@ -103,68 +135,114 @@ fn what_is_no_model_is_said() {
     );
 }
 
-/// As much of ONNX's protobuf as a one-node model needs.
-mod onnx {
-    fn field(number: u8, body: &[u8]) -> Vec<u8> {
-        let mut out = vec![number << 3 | 2];
-        let mut len = body.len();
-        while len > 127 {
-            out.push(len as u8 | 0x80);
-            len >>= 7;
-        }
-        out.push(len as u8);
-        out.extend(body);
-        out
-    }
-
-    fn number(field: u8, value: u8) -> Vec<u8> {
-        vec![field << 3, value]
-    }
-
-    fn value_info(name: &str, dims: &[u8]) -> Vec<u8> {
-        let dims: Vec<u8> = dims.iter().flat_map(|d| field(1, &number(1, *d))).collect();
-        let tensor = [number(1, 1), field(2, &dims)].concat();
-        [field(1, name.as_bytes()), field(2, &field(1, &tensor))].concat()
-    }
-
-    /// A model that gives its input back.
-    pub(super) fn identity(input: &[u8], outputs: &[&str]) -> Vec<u8> {
-        let nodes = outputs.iter().flat_map(|o| {
-            let node = [
-                field(1, b"in"),
-                field(2, o.as_bytes()),
-                field(4, b"Identity"),
-            ]
-            .concat();
-            field(1, &node)
+#[test]
+fn models_of_another_kind_are_said() {
+    let identity = |input: &[onnx::Dim]| onnx::Model::new(onnx::F32, input).identity("out", input);
+    let square = onnx::Model::new(onnx::F32, &[1, 3, 64, 64]);
+    let reshaped = |shape| onnx::Model::new(onnx::F32, &[1, 3, 64, 64]).reshape("out", shape);
+    let heads = ["a", "b", "c"]
+        .iter()
+        .fold(square, |m, name| m.reshape(name, [1, 3, 8, 8, 64]));
+    let others = ["a", "b", "c"]
+        .iter()
+        .fold(onnx::Model::new(onnx::F32, &[1, 3, 64, 64]), |m, name| {
+            m.identity(name, &[1, 3, 64, 64])
         });
-        let mut graph: Vec<u8> = nodes.collect();
-        graph.extend(field(2, b"g"));
-        graph.extend(field(11, &value_info("in", input)));
-        graph.extend(
-            outputs
-                .iter()
-                .flat_map(|o| field(12, &value_info(o, input))),
+    for (model, why) in [
+        (identity(&[1, 3, 64, 64]), "[1, n, 5 + classes]"),
+        (identity(&[1, 3, 64]), "3 dimensions"),
+        (identity(&[1, 1, 64, 64]), "3 channels"),
+        (identity(&[4, 3, 64, 64]), "batch size"),
+        (identity(&[1, 3, 33, 64]), "multiple of 32"),
+        (heads, "3 outputs raw maps"),
+        (others, "3 outputs of other shapes"),
+        (reshaped([1, 6, 2048]), "YOLOv8 or later"),
+        (reshaped([2, 1024, 6]), "[1, n, 5 + classes]"),
+        (
+            onnx::Model::new(onnx::F32, &[1, 3, 64, 64]).constant("out", [1, 24, 6]),
+            "24 rows for 64x64 pixels",
+        ),
+        (
+            reshaped([1, 2048, 6]).metadata("names", "{0: 'a', 1: 'b'}"),
+            "6 columns, but 5 + 2 classes",
+        ),
+    ] {
+        let error = load_error(&model.bytes());
+        assert!(
+            error.contains("not a YOLOv5 detection model") && error.contains(why),
+            "{error}"
         );
-        let opset = field(8, &number(2, 13));
-        [number(1, 8), field(7, &graph), opset].concat()
     }
+    // Says that any size will do, and then cannot.
+    let error = load_error(
+        &onnx::Model::new(onnx::F32, &[1, 3, 0, 0])
+            .reshape("out", [1, 2000, 6])
+            .bytes(),
+    );
+    assert!(error.contains("does not run on 64x64 pixels"), "{error}");
+}
+
+/// A model whose output is its input in rows of six: on white every row is a box of score 1 at the same place.
+#[test]
+fn exports_of_every_kind_load_and_run() {
+    let raw = |m: onnx::Model| {
+        ["p3", "p4", "p5"]
+            .iter()
+            .fold(m, |m, name| m.reshape(name, [1, 3, 8, 8, 16]))
+    };
+    let fixed = |element| onnx::Model::new(element, &[1, 3, 32, 32]).reshape("out", [1, 512, 6]);
+    for (model, what) in [
+        (fixed(onnx::F32), "fixed"),
+        (fixed(onnx::F16), "fp16 input and output"),
+        (raw(fixed(onnx::F32)), "with the raw maps of older exports"),
+        (
+            onnx::Model::new(onnx::F32, &[0, 3, 0, 0]).reshape("out", [1, -1, 6]),
+            "free",
+        ),
+    ] {
+        let mut detector = load(&model.metadata("names", "['white']").bytes()).unwrap();
+        assert_eq!(detector.model_info().names, ["white"], "{what}");
+        let found = detector.detect(&white(&[255; 32 * 32], 32)).unwrap();
+        let d = found.detections[0];
+        assert_eq!((d.class, d.score), (0, 1.0), "{what}");
+        assert_eq!(
+            (found.detections.len() as u32 + found.suppressed + found.capped),
+            found.candidates,
+            "{what}"
+        );
+        assert!(found.candidates >= 512, "{what}: {}", found.candidates);
+    }
+    let unnamed = load(&fixed(onnx::F32).bytes()).unwrap();
+    assert_eq!(unnamed.model_info().names, ["class 0"]);
+    assert_eq!(unnamed.model_info().input, (32, 32));
+    // The stride that the file states is kept: 64 for the P6 models.
+    let p6 = onnx::Model::new(onnx::F32, &[1, 3, 0, 0])
+        .reshape("out", [1, -1, 6])
+        .metadata("stride", "64");
+    let config = config();
+    assert_eq!(config.size % 64, 32);
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), p6.bytes()).unwrap();
+    let detector = Detector::load(&InferConfig {
+        model: Some(file.path().into()),
+        ..config
+    })
+    .unwrap();
+    assert_eq!(detector.model_info().input, (448, 384));
 }
 
 #[test]
-fn models_of_another_kind_are_said() {
-    let e = load_error(&onnx::identity(&[1, 3, 64, 64], &["out"]));
-    assert!(e.contains("[1, n, 5 + classes]"), "{e}");
-    let e = load_error(&onnx::identity(&[1, 3, 64], &["out"]));
-    assert!(e.contains("3 dimensions"), "{e}");
-    let e = load_error(&onnx::identity(&[1, 1, 64, 64], &["out"]));
-    assert!(e.contains("3 channels"), "{e}");
-    let e = load_error(&onnx::identity(&[4, 3, 64, 64], &["out"]));
-    assert!(e.contains("batch size"), "{e}");
-    let e = load_error(&onnx::identity(&[1, 3, 64, 64], &["a", "b", "c"]));
-    assert!(e.contains("3 outputs"), "{e}");
-    let e = load_error(&onnx::identity(&[1, 3, 33, 64], &["out"]));
-    assert!(e.contains("multiple of 32"), "{e}");
+fn damaged_models_are_survived() {
+    let model = onnx::Model::new(onnx::F32, &[1, 3, 32, 32]).reshape("out", [1, 512, 6]);
+    let good = model.metadata("names", "{0: 'a'}").bytes();
+    for at in 0..good.len() {
+        for value in [0, 1, 0x7f, 0xff, good[at] ^ 0x80] {
+            let mut bad = good.clone();
+            bad[at] = value;
+            let _ = load(&bad);
+        }
+        let _ = load(&good[..at]);
+    }
 }
 
 #[test]

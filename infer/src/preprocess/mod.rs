@@ -17,9 +17,12 @@ use plan::Plan;
 /// Why a picture cannot be used.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum PreprocessError {
+    /// A fourcc that no [`PixelFormat`] has.
+    #[error("frames of format {:?} cannot be read; choose another with format= in the source", String::from_utf8_lossy(&.0.to_le_bytes()))]
+    Format(u32),
     /// Numbers that no picture has.
     #[error(
-        "a {format} frame of {width}x{height} pixels with {stride} bytes per line is impossible"
+        "a {format} frame of {width}x{height} pixels with {stride} bytes per line is impossible or larger than 100 megapixels"
     )]
     Geometry {
         /// Format.
@@ -68,52 +71,39 @@ pub(crate) enum Target {
 #[derive(Debug)]
 pub(crate) struct Preprocessor {
     target: Target,
+    jpeg: jpeg::Jpeg,
     plan: Option<Plan>,
+    lines: [plan::Lines; 2],
     tensor: Vec<f32>,
-    jpeg: Vec<u8>,
-    lines: plan::Lines,
 }
 
 impl Preprocessor {
     pub(crate) fn new(target: Target) -> Self {
         Self {
             target,
+            jpeg: jpeg::Jpeg::default(),
             plan: None,
+            lines: Default::default(),
             tensor: Vec::new(),
-            jpeg: Vec::new(),
-            lines: plan::Lines::default(),
         }
     }
 
-    /// Fills the tensor from `frame`. On an error the tensor holds no picture.
+    /// Fills the tensor from `frame`. On an error the tensor is what it was.
     pub(crate) fn run(&mut self, frame: &FrameRef<'_>) -> Result<Letterbox, PreprocessError> {
-        let mut jpeg = std::mem::take(&mut self.jpeg);
-        let result = self.convert(frame, &mut jpeg);
-        self.jpeg = jpeg; // the buffer is kept whatever happened
-        result
-    }
-
-    fn convert(
-        &mut self,
-        frame: &FrameRef<'_>,
-        buffer: &mut Vec<u8>,
-    ) -> Result<Letterbox, PreprocessError> {
-        let decoded;
         let (bytes, layout) = if frame.format == PixelFormat::Mjpg {
-            decoded = jpeg::decode(frame.bytes, buffer)?;
-            (buffer.as_slice(), decoded)
+            self.jpeg.decode(frame.bytes)?
         } else {
             (frame.bytes, plan::Layout::of_raw(frame)?)
         };
-        if self.plan.as_ref().is_none_or(|p| p.layout != layout) {
-            let plan = Plan::new(layout, self.target);
-            // Grey bars, as in training. Only the picture's own rows and columns are written from now on.
-            self.tensor.clear();
-            self.tensor.resize(3 * plan.letterbox.area(), 114.0 / 255.0);
-            self.plan = Some(plan);
-        }
-        let Some(plan) = &self.plan else {
-            unreachable!("just made")
+        let plan = match self.plan.take() {
+            Some(plan) if plan.layout == layout => self.plan.insert(plan),
+            _ => {
+                let plan = Plan::new(layout, self.target);
+                // Grey bars, as in training. Only the picture's own rows and columns are written from now on.
+                self.tensor.clear();
+                self.tensor.resize(3 * plan.letterbox.area(), 114.0 / 255.0);
+                self.plan.insert(plan)
+            }
         };
         plan.run(bytes, &mut self.lines, &mut self.tensor);
         Ok(plan.letterbox)

@@ -4,6 +4,7 @@
 use super::taps::Taps;
 use super::{MAX_PIXELS, PreprocessError, Target, simd};
 use hanja_common::record::{FrameRef, PixelFormat};
+use std::ops::Range;
 
 /// How three channels become RGB.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -205,6 +206,8 @@ impl Layout {
 /// Where the picture lies in the model's input.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Letterbox {
+    /// The picture's own width and height.
+    pub(crate) source: (u32, u32),
     pub(crate) net_width: usize,
     pub(crate) net_height: usize,
     /// The picture inside the bars.
@@ -234,6 +237,7 @@ impl Letterbox {
             Target::Fixed { .. } => (box_w, box_h),
         };
         Self {
+            source: (width as u32, height as u32),
             net_width,
             net_height,
             left: (net_width - new_w) / 2,
@@ -291,13 +295,42 @@ impl Plan {
         }
     }
 
-    /// Converts `bytes`, which the layout was checked against, into `tensor`, 3 planes of the letterbox's area.
-    pub(super) fn run(&self, bytes: &[u8], lines: &mut Lines, tensor: &mut [f32]) {
+    /// Converts `bytes`, which the layout was checked against, into `tensor`, 3 planes of the letterbox's area. The
+    /// upper and the lower half are independent; called inside a thread pool, two threads share them.
+    pub(super) fn run(&self, bytes: &[u8], lines: &mut [Lines; 2], tensor: &mut [f32]) {
+        let l = &self.letterbox;
+        let middle = l.height / 2;
+        let cut = (l.top + middle) * l.net_width;
+        let (red, rest) = tensor.split_at_mut(l.area());
+        let (green, blue) = rest.split_at_mut(l.area());
+        let ((r1, r2), (g1, g2), (b1, b2)) = (
+            red.split_at_mut(cut),
+            green.split_at_mut(cut),
+            blue.split_at_mut(cut),
+        );
+        let [upper, lower] = lines;
+        rayon::join(
+            || self.rows(bytes, 0..middle, l.top, upper, [r1, g1, b1]),
+            || self.rows(bytes, middle..l.height, 0, lower, [r2, g2, b2]),
+        );
+    }
+
+    /// Converts the letterbox's `rows` into planes in which the first of them is line `line`.
+    fn rows(
+        &self,
+        bytes: &[u8],
+        rows: Range<usize>,
+        line: usize,
+        lines: &mut Lines,
+        [red, green, blue]: [&mut [f32]; 3],
+    ) {
         let (planes, channels) = (&self.layout.planes, &self.layout.channels);
-        let area = self.letterbox.area();
-        let (red, rest) = tensor.split_at_mut(area);
-        let (green, blue) = rest.split_at_mut(area);
-        for row in 0..self.letterbox.height {
+        let distinct = if self.layout.colour == Colour::Grey {
+            1
+        } else {
+            3
+        };
+        for (line, row) in (line..).zip(rows) {
             for ((plane, taps), out) in planes.iter().zip(&self.vertical).zip(&mut lines.blended) {
                 let Some(taps) = taps else { continue };
                 out.resize(plane.line, 0.0);
@@ -306,11 +339,6 @@ impl Plan {
                     |i: usize| &bytes[plane.start + (first + i) * plane.stride..][..plane.line];
                 simd::blend(line, weights, out);
             }
-            let distinct = if self.layout.colour == Colour::Grey {
-                1
-            } else {
-                3
-            };
             let wanted = channels
                 .iter()
                 .zip(&self.horizontal)
@@ -324,7 +352,7 @@ impl Plan {
                     out,
                 );
             }
-            let at = (self.letterbox.top + row) * self.letterbox.net_width + self.letterbox.left;
+            let at = line * self.letterbox.net_width + self.letterbox.left;
             let range = at..at + self.letterbox.width;
             let out = [
                 &mut red[range.clone()],

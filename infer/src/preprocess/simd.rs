@@ -101,3 +101,35 @@ fn yuv(y: &[f32], u: &[f32], v: &[f32], out: [&mut [f32]; 3], black: f32, luma: 
 fn has_avx2() -> bool {
     std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// On a machine without AVX2 this compares the baseline with itself.
+        #[test]
+        fn both_compilations_agree_to_the_last_bit(
+            lines in prop::collection::vec(any::<[u8; 3]>(), 0..100), weight in 0f32..1.0
+        ) {
+            let n = lines.len();
+            let bytes = |c: usize| lines.iter().map(|l| l[c]).collect::<Vec<u8>>();
+            for first in [true, false] {
+                let (mut got, mut want) = (vec![0.5; n], vec![0.5; n]);
+                add(&bytes(0), weight, first, &mut got);
+                add_any(&bytes(0), weight, first, &mut want);
+                prop_assert_eq!(&got, &want);
+            }
+            let channels = [0, 1, 2].map(|c| bytes(c).iter().map(|v| f32::from(*v)).collect());
+            for colour in [Colour::Rgb, Colour::Grey, Colour::Limited, Colour::Full] {
+                let mut planes = [[vec![0.0; n], vec![0.0; n], vec![0.0; n]], [vec![0.0; n], vec![0.0; n], vec![0.0; n]]];
+                let [got, want] = &mut planes;
+                convert(colour, &channels, got.each_mut().map(|p| p.as_mut_slice()));
+                convert_any(colour, &channels, want.each_mut().map(|p| p.as_mut_slice()));
+                prop_assert_eq!(&got, &want);
+                prop_assert!(got.iter().flatten().all(|v| (0.0..=1.0).contains(v)));
+            }
+        }
+    }
+}

@@ -227,6 +227,46 @@ fn damaged_jpegs_are_errors() {
     );
 }
 
+fn mjpg(bytes: &[u8]) -> FrameRef<'_> {
+    FrameRef {
+        format: PixelFormat::Mjpg,
+        width: 120,
+        height: 80,
+        stride: 0,
+        bytes,
+    }
+}
+
+#[test]
+fn what_cameras_do_to_jpegs_is_forgiven() {
+    let (whole, _) = jpeg(false);
+    let mut p = Preprocessor::new(target());
+    p.run(&mjpg(&whole)).unwrap();
+    let want = p.tensor().to_vec();
+    // The header's segments up to the scan, without the Huffman tables.
+    let (mut bare, mut at) = (whole[..2].to_vec(), 2);
+    while whole[at + 1] != 0xda {
+        let len = 2 + usize::from(u16::from_be_bytes([whole[at + 2], whole[at + 3]]));
+        if whole[at + 1] != 0xc4 {
+            bare.extend(&whole[at..at + len]);
+        }
+        at += len;
+    }
+    bare.extend(&whole[at..]);
+    assert!(bare.len() + 300 < whole.len());
+    let padded = [&whole[..], &[0; 1000]].concat();
+    let no_end = &whole[..whole.len() - 2];
+    for (bytes, what) in [
+        (&bare[..], "no Huffman tables"),
+        (&padded, "padded"),
+        (no_end, "no end marker"),
+    ] {
+        p.run(&mjpg(bytes))
+            .unwrap_or_else(|e| panic!("{what}: {e}"));
+        assert!(p.tensor() == want, "{what}");
+    }
+}
+
 #[test]
 fn a_change_of_size_makes_new_bars() {
     let mut p = Preprocessor::new(target());

@@ -1,0 +1,117 @@
+//! A model file: where it comes from, its bytes, its id; and what a file that is no model looks like.
+
+use crate::error::InferError;
+use std::borrow::Cow;
+use std::io;
+use std::path::Path;
+
+/// The weights inside the executable, so that one file runs.
+pub(crate) static EMBEDDED: &[u8] = include_bytes!("../../model/weights/hanja-pico.onnx");
+
+/// Largest file read, bytes; the largest YOLOv5 (x6 in fp32) has 0.6 GB.
+const MOST_BYTES: u64 = 1 << 30;
+
+/// A model as it lies on disk or in the executable.
+#[derive(Debug)]
+pub(crate) struct ModelFile {
+    /// How errors and logs call it.
+    pub(crate) name: String,
+    /// First eight bytes of a hash of the file (FNV-1a).
+    pub(crate) id: u64,
+    pub(crate) bytes: Cow<'static, [u8]>,
+}
+
+impl ModelFile {
+    /// Reads `path`; `None`: the embedded model.
+    pub(crate) fn open(path: Option<&Path>) -> Result<Self, InferError> {
+        let (name, bytes) = match path {
+            None => ("embedded hanja-pico".to_owned(), Cow::Borrowed(EMBEDDED)),
+            Some(path) => {
+                let read = read(path).map_err(|source| InferError::Read {
+                    path: path.to_owned(),
+                    source,
+                });
+                (path.display().to_string(), Cow::Owned(read?))
+            }
+        };
+        if let Some(reason) = foreign(&bytes) {
+            return Err(InferError::Load {
+                model: name,
+                reason: reason.into(),
+            });
+        }
+        let id = fnv1a(&bytes);
+        Ok(Self { name, id, bytes })
+    }
+}
+
+/// A regular file of bounded size: reading a pipe or a device might never end.
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let meta = std::fs::metadata(path)?;
+    if !meta.is_file() {
+        return Err(io::Error::other("it is not a file"));
+    }
+    if meta.len() > MOST_BYTES {
+        return Err(io::Error::other("it is larger than 1 GiB"));
+    }
+    std::fs::read(path)
+}
+
+/// What a file is instead of ONNX, for the mistakes that happen.
+fn foreign(bytes: &[u8]) -> Option<&'static str> {
+    const MAGICS: [(&[u8], &str); 3] = [
+        (b"PK\x03\x04", "it is a PyTorch checkpoint"),
+        (
+            b"version https://git-lfs",
+            "it is a Git LFS pointer, which 'git lfs pull' replaces by the file",
+        ),
+        (
+            b"ftrt",
+            "it is a TensorRT engine, and the ONNX file that it was built from is wanted",
+        ),
+    ];
+    if bytes.is_empty() {
+        return Some("it is empty");
+    }
+    MAGICS
+        .iter()
+        .find(|(magic, _)| bytes.starts_with(magic))
+        .map(|(_, what)| *what)
+}
+
+/// FNV-1a, 64 bits: tells models apart, defends against nothing.
+fn fnv1a(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hash_is_fnv1a() {
+        assert_eq!(fnv1a(b""), 0xcbf2_9ce4_8422_2325);
+        assert_eq!(fnv1a(b"foobar"), 0x8594_4171_f739_67e8);
+    }
+
+    #[test]
+    fn only_bounded_files_are_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let open = |path: &Path| ModelFile::open(Some(path)).unwrap_err().to_string();
+        assert!(open(dir.path()).contains("it is not a file"));
+        assert!(open(Path::new("/dev/zero")).contains("it is not a file"));
+        let large = dir.path().join("large.onnx");
+        let file = std::fs::File::create(&large).unwrap();
+        file.set_len(MOST_BYTES + 1).unwrap(); // sparse
+        assert!(open(&large).contains("larger than 1 GiB"));
+    }
+
+    #[test]
+    fn the_embedded_model_is_one() {
+        let model = ModelFile::open(None).unwrap();
+        assert_eq!(model.bytes.len(), EMBEDDED.len());
+        assert_ne!(model.id, 0);
+    }
+}
