@@ -112,27 +112,37 @@ fn killed_stages_come_back_alone_and_the_books_still_balance() {
     let flag = format!("--summary={}", summary.display());
     let mut running = place.start(&["run", SYNTH, "--http=off", &flag]);
     running.wait_for("first detection");
-    let mut tap = place
-        .hanja(&["tap", "detections", "--json"])
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    for (n, name) in ["infer", "capture", "render", "infer", "capture"]
-        .into_iter()
-        .enumerate()
-    {
+    let (generation, frames) = newest(&place);
+    let mut seen = vec![(generation, frames)];
+    for name in ["infer", "capture", "render", "infer", "capture"] {
         let others: Vec<_> = ["capture", "infer", "render"]
             .into_iter()
             .filter(|o| *o != name)
             .collect();
         let before: Vec<_> = others.iter().map(|o| running.stage(o)).collect();
-        running.signal(running.stage(name).unwrap(), "KILL");
-        running.wait_for_nth("was killed by signal 9; starting it again", n + 1);
-        until("a new process", || running.stage(name));
-        std::thread::sleep(Duration::from_millis(600));
+        let killed = running.stage(name).unwrap();
+        running.signal(killed, "KILL");
+        until("a new process", || {
+            running.stage(name).filter(|pid| *pid != killed)
+        });
+        if name != "render" {
+            let last = *seen.last().unwrap();
+            // Detections flow again, under a new generation of what was killed.
+            seen.push(until("detections", || {
+                Some(newest(&place)).filter(|now| *now != last)
+            }));
+        }
         let after: Vec<_> = others.iter().map(|o| running.stage(o)).collect();
         assert_eq!(before, after, "the others stay when {name} is killed");
     }
+    assert_eq!(
+        running
+            .log()
+            .matches("was killed by signal 9; starting it again")
+            .count(),
+        5
+    );
+    assert!(seen.is_sorted() && seen.len() == 5, "{seen:?}");
     running.signal(running.pid(), "TERM");
     assert!(running.wait(LONG).success(), "{}", running.log());
     let s = read_json(&summary);
@@ -145,18 +155,15 @@ fn killed_stages_come_back_alone_and_the_books_still_balance() {
         (Some(2), Some(2)),
         "{s}"
     );
-    let _ = tap.kill();
-    let out = String::from_utf8(tap.wait_with_output().unwrap().stdout).unwrap();
-    let generations: std::collections::BTreeSet<_> = out
-        .lines()
-        .filter_map(|l| serde_json::from_str::<serde_json::Value>(l).ok())
-        .map(|r| (r["generation"].as_u64(), r["frame"]["generation"].as_u64()))
-        .collect();
-    assert!(
-        generations.len() >= 4,
-        "the tap followed every restart: {generations:?}"
-    );
     place.assert_clean();
+}
+
+/// Generations of the newest detection record and of its frame.
+fn newest(place: &Place) -> (u64, u64) {
+    let out = place.output(&["tap", "detections", "--json", "--count=1"]);
+    let record: serde_json::Value = serde_json::from_slice(&out.stdout).expect("one record");
+    let n = |v: &serde_json::Value| v.as_u64().expect("a generation");
+    (n(&record["generation"]), n(&record["frame"]["generation"]))
 }
 
 #[test]

@@ -137,7 +137,9 @@ def grain(image, rng):
     if rng.random() < 0.25:
         strength = rng.uniform(2, 9)
         tile = rng.normal(0, strength, (64, image.shape[1], 3)).astype(np.int16)
-        rows = np.concatenate([np.roll(tile, int(rng.integers(image.shape[1])), 1) for _ in range(-(-image.shape[0] // 64))])
+        # One tile of noise, shifted anew for each band: normal deviates for the whole picture cost too much.
+        bands = -(-image.shape[0] // len(tile))
+        rows = np.concatenate([np.roll(tile, int(rng.integers(image.shape[1])), 1) for _ in range(bands)])
         image = (image + rows[: image.shape[0]]).clip(0, 255).astype(np.uint8)
     return image
 

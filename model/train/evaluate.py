@@ -75,7 +75,7 @@ def false_alarms(model, folder, long_side, pattern="*", confidences=(0.25, 0.4, 
     counts = dict.fromkeys(confidences, 0)
     for path in paths:
         prediction, _, _ = predict(model, read_image(path), long_side)
-        found = nms(prediction, min(confidences), 0.45, multi_label=False)
+        found = nms(prediction, min(confidences), multi_label=False)
         for confidence in confidences:
             counts[confidence] += int((found[:, 4] >= confidence).sum())
     return {confidence: count / max(1, len(paths)) for confidence, count in counts.items()}

@@ -83,9 +83,11 @@ def main(argv=None):
     parser = argparse.ArgumentParser(prog="train export", description="checkpoint to ONNX")
     parser.add_argument("--checkpoint", required=True)
     parser.add_argument("--out", required=True)
+    parser.add_argument("--box-margin", type=float, default=0.0, help="input pixels to grow boxes by, on every side")
     parser.add_argument("--check", action="store_true", help="compare with PyTorch (needs onnxruntime)")
     args = parser.parse_args(argv)
     model = load_model(args.checkpoint)
+    model.detect.margin = args.box_margin
     export(model, args.out)
     print(f"{args.out}: {os.path.getsize(args.out) / 1e6:.2f} MB")
     if args.check:

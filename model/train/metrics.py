@@ -14,7 +14,7 @@ def box_iou(a, b):
     return overlap / (area_a[:, None] + area_b[None] - overlap + 1e-9)
 
 
-def nms(prediction, confidence, iou_limit=0.6, most=300, multi_label=True):
+def nms(prediction, confidence, iou_limit=0.45, most=300, multi_label=True):
     """Decoded predictions [n, 5 + classes] of one picture to detections [k, 6]: x1, y1, x2, y2, score, class.
 
     `multi_label` keeps every class above `confidence` of a box, as scoring wants; without it only the best

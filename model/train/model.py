@@ -91,6 +91,7 @@ class Detect(nn.Module):
     def __init__(self, classes, channels):
         super().__init__()
         self.outputs = 5 + classes
+        self.margin = 0.0  # pixels by which decoded boxes grow on every side; set at export (README, "Box margin")
         self.m = nn.ModuleList(nn.Conv2d(c, self.outputs * ANCHORS_PER_LEVEL, 1) for c in channels)
         self.register_buffer("anchors", torch.tensor(DEFAULT_ANCHORS, dtype=torch.float32))
         self._prior_bias(classes)
@@ -125,6 +126,8 @@ class Detect(nn.Module):
             x = (p[..., 0:1] * 2 - 0.5 + columns) * stride
             y = (p[..., 1:2] * 2 - 0.5 + rows) * stride
             wh = (p[..., 2:4] * 2) ** 2 * self.anchors[level].view(1, ANCHORS_PER_LEVEL, 1, 1, 2)
+            if self.margin:
+                wh = wh + 2 * self.margin
             out.append(torch.cat((x, y, wh, p[..., 4:]), -1).view(b, -1, self.outputs))
         return torch.cat(out, 1)
 

@@ -6,7 +6,7 @@
 //!
 //! The way from a class to pixels:
 //!
-//! 1. [`numeral`] writes class 0..=9 (一..十) as [`Stroke`]s in the unit box, a new hand each time;
+//! 1. [`numeral()`] writes class 0..=9 (一..十) as [`Stroke`]s in the unit box, a new hand each time;
 //! 2. [`fit`] or any mapping of the nodes brings the strokes to pixel coordinates;
 //! 3. [`rasterize`] inks them with a [`Pen`] into a [`Mask`] of coverage 0..=255;
 //! 4. [`Mask::ink_bounds`] gives the box of the ink itself, which is what a label is;

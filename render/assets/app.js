@@ -12,6 +12,7 @@ const STALE_MS = 2000;
 // The picture on the canvas, and what the tests look at.
 let shown = null; // {bitmap, record, frame}
 let shownAt = 0;
+let chipsAt = 0;
 let connected = false;
 let paused = false;
 let boxes = true;
@@ -53,7 +54,7 @@ async function take({ headers, body }) {
   draw();
   probe.record = shown.record;
   probe.frame = shown.frame;
-  probe.pictures += 1;
+  if (probe.pictures++ === 0 && probe.stats) numbers(probe.stats); // now that the size is known
   state();
 }
 
@@ -66,6 +67,9 @@ function draw() {
   }
   brush.drawImage(bitmap, 0, 0);
   if (boxes && record) for (const d of record.detections) drawBox(d);
+  // Five times a second: a score that changes with every picture cannot be read.
+  if (performance.now() - chipsAt < 200) return;
+  chipsAt = performance.now();
   chips(record?.detections ?? []);
 }
 
@@ -82,7 +86,9 @@ function drawBox({ class: n, label, score, box: [x1, y1, x2, y2] }) {
   const width = brush.measureText(text).width + 10 * unit;
   const height = size * 1.4;
   const left = Math.max(0, Math.min(x1 - brush.lineWidth / 2, canvas.width - width));
-  const top = y1 >= height ? y1 - height : y1;
+  // Above the box, else below it, else inside: only then does it cover the numeral.
+  const below = y2 + height <= canvas.height ? y2 : y1;
+  const top = y1 >= height ? y1 - height : below;
   brush.fillRect(left, top, width, height);
   brush.fillStyle = "#101216";
   brush.textBaseline = "middle";
@@ -141,7 +147,11 @@ function state() {
   if (hint) put($("hint"), words[hint]);
 }
 
-const ms = (value) => (value === undefined ? "–" : value < 10 ? value.toFixed(2) : value.toFixed(1));
+function ms(value) {
+  if (value === undefined) return "–";
+  if (value < 0.01) return "<0.01";
+  return value.toFixed(value < 10 ? 2 : 1);
+}
 
 function stages(stats) {
   $("stages").replaceChildren(...["capture", "infer", "render"].map((name) => {
@@ -199,9 +209,10 @@ async function poll() {
   for (;;) {
     try {
       const answer = await fetch("/stats.json", { cache: "no-store" });
-      if (answer.ok) numbers((probe.stats = await answer.json()));
+      if (!answer.ok) throw new Error(answer.statusText);
+      numbers((probe.stats = await answer.json()));
     } catch {
-      // As above.
+      stages({}); // old numbers would look like a running pipeline
     }
     state();
     await new Promise((done) => setTimeout(done, 1000));
@@ -214,6 +225,7 @@ function setPaused(on) {
   paused = probe.paused = on;
   $("pause").setAttribute("aria-pressed", String(on));
   put($("pause-text"), on ? words.resume : words.pause);
+  if (on && shown) chips(shown.record?.detections ?? []);
   state();
 }
 

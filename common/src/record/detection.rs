@@ -274,7 +274,7 @@ pub enum RecordError {
 /// A whole record: head and detections.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DetectionRecord {
-    /// The head; `count` is kept equal to `detections.len()` by [`to_bytes`](Self::to_bytes).
+    /// The head; `count` is kept equal to `detections.len()` by [`encode_into`](Self::encode_into).
     pub header: DetectionHeader,
     /// At most [`MAX_DETECTIONS`].
     pub detections: Vec<Detection>,

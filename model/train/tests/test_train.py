@@ -111,6 +111,16 @@ class Decoding(unittest.TestCase):
         self.assertEqual(len(answers), len(boxes))
         torch.testing.assert_close(answers[:, :4], labels[:, 2:].expand(len(boxes), 4), rtol=0, atol=1e-3)
 
+    def test_margin_grows_boxes_and_nothing_else(self):
+        model = small_model()
+        image = torch.rand(1, 3, 64, 64)
+        with torch.no_grad():
+            plain = model(image)
+            model.detect.margin = 0.5
+            grown = model(image)
+        torch.testing.assert_close(grown[..., 2:4], plain[..., 2:4] + 1)
+        torch.testing.assert_close(grown[..., [0, 1, 4, 14]], plain[..., [0, 1, 4, 14]])
+
     def test_folding_changes_nothing(self):
         model = small_model()
         image = torch.rand(1, 3, 64, 96)

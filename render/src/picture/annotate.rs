@@ -109,13 +109,18 @@ fn draw(rgb: &mut RgbImage, detection: &Detection) {
     );
 }
 
-/// A filled tag above the box, below its top edge where there is no room above.
+/// A filled tag above the box, below it where there is no room, inside only as the last resort: it would hide the numeral.
 fn draw_label(rgb: &mut RgbImage, area: Area, glyphs: &[&Glyph], colour: [u8; 3], scale: u32) {
     let pad = 2 * scale;
     let ink: u32 = glyphs.iter().map(|g| g[0].len() as u32 * scale).sum();
     let (w, h) = (ink + 2 * pad, labels::HEIGHT as u32 * scale + 2 * pad);
     let x = area.x1.min(rgb.width().saturating_sub(w));
-    let y = area.y1.checked_sub(h).unwrap_or(area.y1);
+    let below = if area.y2 + h <= rgb.height() {
+        area.y2
+    } else {
+        area.y1
+    };
+    let y = area.y1.checked_sub(h).unwrap_or(below);
     Area {
         x1: x,
         y1: y,
