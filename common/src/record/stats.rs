@@ -123,7 +123,7 @@ pub struct StageStats {
     pub started_ns: u64,
     /// Generation of the topic the stage writes (frames or detections).
     pub generation: u64,
-    /// Frames (capture), frames inferred (infer) or records handled (render) since the process started.
+    /// Frames published (capture), frames looked at (infer) or records handled (render) since the process started.
     pub frames_total: u64,
     /// Frames per second over the last second, times 1000.
     pub fps_milli: u32,
