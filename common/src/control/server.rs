@@ -3,6 +3,11 @@
 //! A client can send garbage, never read, pass descriptors, connect a thousand times or stop in the middle: it costs
 //! at most one of [`MAX_CLIENTS`] places, never the writer's time.
 
+#![expect(
+    clippy::disallowed_types,
+    reason = "flags between the threads of one process"
+)]
+
 use super::message::{LEN, Reply, Request, Status};
 use super::{Door, socket_path};
 use crate::ring::hazard::{HazardPage, MAX_QUOTA, MAX_SEATS, SeatChange};

@@ -4,9 +4,9 @@
 //! away from the writer, which ends the leases. One file per reader, so that no reader can touch another's cells.
 
 use super::RingError;
+use super::atomic::{OWN, Word};
 use super::layout::State;
 use super::memfd::{self, Mapping, Writable};
-use super::primitive::{AtomicU64, Ordering};
 use super::protocol;
 use super::words::Words;
 use crossbeam::queue::ArrayQueue;
@@ -95,11 +95,11 @@ impl HazardCells {
     /// A cell that holds no lease. Only one thread takes leases; others may only end theirs, so a free cell stays
     /// free until it is used.
     pub(super) fn free(&self) -> Option<usize> {
-        // Relaxed: our own process wrote it; a lease just ended by another thread may be missed, at worst.
-        (0..self.quota as usize).find(|i| self.cell(*i).load(Ordering::Relaxed) == 0)
+        // Our own process wrote it; a lease just ended by another thread may be missed, at worst.
+        (0..self.quota as usize).find(|i| self.cell(*i).load(OWN) == 0)
     }
 
-    pub(super) fn cell(&self, index: usize) -> &AtomicU64 {
+    pub(super) fn cell(&self, index: usize) -> &Word {
         self.mapping.word(index)
     }
 }

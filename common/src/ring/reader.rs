@@ -1,9 +1,9 @@
 //! The reading end of one generation of a ring: leases for trusted stages, copies for everybody.
 
+use super::atomic::READ;
 use super::hazard::HazardCells;
 use super::layout::{Layout, State, slot};
 use super::memfd::{self, Mapping};
-use super::primitive::Ordering;
 use super::words::Words;
 use super::{RingError, Sample, Topic, protocol, wait};
 use crate::record::FrameMeta;
@@ -35,7 +35,7 @@ impl RingReader {
             });
         }
         let mapping = Mapping::map(ring, len, false)?;
-        let layout = Layout::read(|i| mapping.word(i).load(Ordering::Acquire), len)?;
+        let layout = Layout::read(|i| mapping.word(i).load(READ), len)?;
         if layout.topic != topic {
             return Err(RingError::Header {
                 what: "topic",
@@ -197,9 +197,7 @@ impl Lease {
             .ring
             .mapping
             .word(self.ring.layout.slot_word(slot) + slot::PAYLOAD_LEN);
-        let len = len
-            .load(Ordering::Relaxed)
-            .min(self.ring.layout.payload_capacity);
+        let len = len.load(READ).min(self.ring.layout.payload_capacity);
         // SAFETY: `self` is a granted lease on this slot (made only in `RingReader::lease`).
         unsafe {
             self.ring

@@ -1,5 +1,6 @@
 //! The writing end of one generation of a ring.
 
+use super::atomic::OWN;
 use super::hazard::{HazardPages, SeatChange};
 use super::layout::Layout;
 use super::memfd::{self, Mapping, Writable};
@@ -48,9 +49,7 @@ impl RingWriter {
             .get()
             .unsigned_abs();
         for (index, value) in layout.header_words(pid) {
-            mapping
-                .word(index)
-                .store(value, super::primitive::Ordering::Relaxed);
+            mapping.word(index).store(value, OWN);
         }
         let shared = Arc::new(SharedRing {
             topic,
