@@ -4,8 +4,8 @@
 . "$(dirname "$0")/lib.sh"
 loom() {
     RUSTFLAGS="--cfg hanja_loom" cargo test --release --locked -p hanja-common --lib --target-dir target/loom \
-        ring::model -- --test-threads=1 "$@"
+        -- --test-threads=1 "$@"
 }
 # In a process of their own: a model that fails on purpose leaves loom in a state that eats memory afterwards.
-loom broken_
-loom --skip broken_
+loom ring::model::tests::broken_
+loom ring::model --skip broken_

@@ -110,6 +110,15 @@ unsafe impl Sync for Mapping {}
 impl Mapping {
     /// Maps all `len` bytes of `fd`, read-only or read-write.
     pub(super) fn map(fd: BorrowedFd<'_>, len: u64, writable: bool) -> Result<Self, RingError> {
+        Self::map_with(fd, len, writable, MapFlags::SHARED)
+    }
+
+    fn map_with(
+        fd: BorrowedFd<'_>,
+        len: u64,
+        writable: bool,
+        flags: MapFlags,
+    ) -> Result<Self, RingError> {
         let fail = |e: rustix::io::Errno| RingError::Memory {
             step: "mmap",
             len,
@@ -128,9 +137,8 @@ impl Mapping {
             ProtFlags::READ
         };
         // SAFETY: a new mapping at an address the kernel chooses disturbs nothing; it is unmapped only in drop.
-        let base =
-            unsafe { rustix::mm::mmap(std::ptr::null_mut(), size, prot, MapFlags::SHARED, fd, 0) }
-                .map_err(fail)?;
+        let base = unsafe { rustix::mm::mmap(std::ptr::null_mut(), size, prot, flags, fd, 0) }
+            .map_err(fail)?;
         let base = NonNull::new(base.cast()).ok_or_else(|| fail(rustix::io::Errno::FAULT))?;
         Ok(Self { base, len: size })
     }
@@ -209,7 +217,9 @@ pub(super) fn create_mapped(
     writable: Writable,
 ) -> Result<(OwnedFd, Mapping), RingError> {
     let fd = create(name, len)?;
-    let mapping = Mapping::map(fd.as_fd(), len, writable == Writable::Existing)?;
+    // Populated: the writer shall not meet page faults, which may wait for locks, while it publishes.
+    let flags = MapFlags::SHARED | MapFlags::POPULATE;
+    let mapping = Mapping::map_with(fd.as_fd(), len, writable == Writable::Existing, flags)?;
     seal(fd.as_fd(), writable)?;
     Ok((fd, mapping))
 }
