@@ -3,7 +3,7 @@
 use super::hazard::HazardCells;
 use super::layout::{Layout, State, slot};
 use super::memfd::{self, Mapping};
-use super::primitive::Ordering;
+use super::primitive::{Ordering, fence};
 use super::words::Words;
 use super::{RingError, Sample, Topic, protocol, wait};
 use crate::record::FrameMeta;
@@ -105,21 +105,60 @@ impl RingReader {
 
     /// Copies the newest slot newer than `seen` into `sample`.
     pub(crate) fn tap_newest(&self, seen: u64, sample: &mut Sample) -> bool {
-        self.newest_by(seen, sample, u64::MAX)
+        self.newest_by(seen, sample, |sample, state| {
+            self.copy(state, sample, u64::MAX)
+        })
     }
 
     /// Copies the newest slot's metadata only.
     pub(crate) fn tap_newest_meta(&self, seen: u64, sample: &mut Sample) -> bool {
-        self.newest_by(seen, sample, 0)
+        self.newest_by(seen, sample, |sample, state| self.copy(state, sample, 0))
     }
 
-    fn newest_by(&self, seen: u64, sample: &mut Sample, payload_limit: u64) -> bool {
+    /// Copies the oldest slot newer than `seen` that is still there; `sample.lapped` says how many were missed.
+    pub(crate) fn tap_next(&self, seen: u64, sample: &mut Sample) -> bool {
+        self.next_by(seen, sample, |sample, state| {
+            self.copy(state, sample, u64::MAX)
+        })
+    }
+
+    /// Like [`tap_newest`](Self::tap_newest), but takes the metadata and the payload's length only.
+    pub(crate) fn peek_newest(&self, seen: u64, sample: &mut Sample) -> Option<u64> {
+        let mut len = 0;
+        self.newest_by(seen, sample, |sample, state| {
+            self.peek(state, sample, &mut len)
+        })
+        .then_some(len)
+    }
+
+    /// Like [`tap_next`](Self::tap_next), but takes the metadata and the payload's length only.
+    pub(crate) fn peek_next(&self, seen: u64, sample: &mut Sample) -> Option<u64> {
+        let mut len = 0;
+        self.next_by(seen, sample, |sample, state| {
+            self.peek(state, sample, &mut len)
+        })
+        .then_some(len)
+    }
+
+    /// Copies the payload of exactly this number into `out` (cut to its length); gives the payload's length. `None`:
+    /// it has been overwritten, `out` holds rubbish.
+    pub(crate) fn copy_payload(&self, seq: u64, out: &mut [u8]) -> Option<u64> {
+        let state = protocol::find(&self.mapping, &self.layout, seq)?;
+        self.read(state, &mut [], out)
+    }
+
+    fn newest_by(
+        &self,
+        seen: u64,
+        sample: &mut Sample,
+        mut take: impl FnMut(&mut Sample, State) -> bool,
+    ) -> bool {
         for _ in 0..self.layout.slots {
             let state = protocol::newest(&self.mapping, &self.layout);
             if state == State::NEVER || state.seq() <= seen {
                 return false;
             }
-            if self.copy(state, sample, payload_limit) {
+            if take(sample, state) {
                 sample.lapped = 0;
                 return true;
             }
@@ -128,8 +167,12 @@ impl RingReader {
         false
     }
 
-    /// Copies the oldest slot newer than `seen` that is still there; `sample.lapped` says how many were missed.
-    pub(crate) fn tap_next(&self, seen: u64, sample: &mut Sample) -> bool {
+    fn next_by(
+        &self,
+        seen: u64,
+        sample: &mut Sample,
+        mut take: impl FnMut(&mut Sample, State) -> bool,
+    ) -> bool {
         let newest = self.newest_seq();
         // One slot may be in the writer's hands; skipped slots make the window smaller, never larger.
         let oldest = newest
@@ -137,13 +180,48 @@ impl RingReader {
             .max(1);
         for seq in oldest.max(seen + 1)..=newest {
             let found = protocol::find(&self.mapping, &self.layout, seq);
-            if found.is_some_and(|state| self.copy(state, sample, u64::MAX)) {
+            if found.is_some_and(|state| take(sample, state)) {
                 sample.lapped = seq - seen - 1;
                 return true;
             }
             sample.torn_retries += u32::from(found.is_some());
         }
         false
+    }
+
+    fn peek(&self, state: State, sample: &mut Sample, len: &mut u64) -> bool {
+        sample.payload.clear();
+        sample.meta.resize(self.layout.meta_len as usize, 0);
+        sample.generation = self.layout.generation;
+        sample.seq = state.seq();
+        let read = self.read(state, &mut sample.meta, &mut []);
+        *len = read.unwrap_or(0);
+        read.is_some()
+    }
+
+    /// The tap of [`protocol::tap`], into memory of a size the caller chose. Gives the payload's length, which may be
+    /// more than `payload` took; `None`: it was overwritten meanwhile, `meta` and `payload` hold rubbish.
+    fn read(&self, state: State, meta: &mut [u8], payload: &mut [u8]) -> Option<u64> {
+        let first = self.layout.slot_word(state.slot());
+        let word = self.mapping.word(first + slot::STATE);
+        // SYNC R3 (with W3 in `publish`).
+        if word.load(Ordering::Acquire) != state.0 {
+            return None;
+        }
+        let len = self.mapping.word(first + slot::PAYLOAD_LEN);
+        let len = len
+            .load(Ordering::Relaxed)
+            .min(self.layout.payload_capacity);
+        self.mapping
+            .copy_out(self.layout.meta_byte(state.slot()), meta);
+        let taken = payload.len().min(len as usize);
+        self.mapping.copy_out(
+            self.layout.payload_byte(state.slot()),
+            &mut payload[..taken],
+        );
+        // SYNC R2 (with W2 in `claim`): if any load above saw a later store, this load sees the later mark.
+        fence(Ordering::Acquire);
+        (word.load(Ordering::Relaxed) == state.0).then_some(len)
     }
 
     fn copy(&self, state: State, sample: &mut Sample, payload_limit: u64) -> bool {
