@@ -105,7 +105,7 @@ typedef struct hanja_frame_meta {
 typedef struct hanja_tap_sample {
     uint64_t generation;     /* changes when the stage restarts or its frames change size or format */
     uint64_t seq;            /* number in that generation, from 1 */
-    uint64_t lapped;         /* in order: how many were overwritten since the sample before, unread */
+    uint64_t lapped;         /* in order: how many were overwritten unread since the sample before, with torn ones */
     uint64_t torn;           /* copies thrown away since hanja_tap_open because the writer was faster */
     uint64_t payload_length; /* bytes that hanja_tap_copy will give */
     hanja_frame_meta frame;  /* all zero for topics other than frames */

@@ -88,6 +88,8 @@ pub(crate) struct State {
     /// What may be copied: the last sample found and its length.
     found: Option<(Stamp, u64)>,
     torn_copies: u64,
+    /// In order: samples that were found, torn while being copied, and not yet counted as lapped.
+    torn_unread: u64,
 }
 
 impl State {
@@ -99,6 +101,7 @@ impl State {
             sample: Sample::default(),
             found: None,
             torn_copies: 0,
+            torn_unread: 0,
         }
     }
 
@@ -126,7 +129,7 @@ impl State {
         Ok(Found {
             generation: stamp.generation,
             seq: stamp.seq,
-            lapped: self.sample.lapped,
+            lapped: self.sample.lapped + std::mem::take(&mut self.torn_unread),
             torn: self.torn_copies + u64::from(self.sample.torn_retries),
             payload_length,
             frame: FrameMeta::read_from_prefix(&self.sample.meta)
@@ -162,6 +165,7 @@ impl State {
             _ => {
                 self.found = None;
                 self.torn_copies += 1;
+                self.torn_unread += u64::from(!self.newest);
                 let words = format!(
                     "number {} was overwritten before or while it was copied; call hanja_tap_next again",
                     stamp.seq
