@@ -157,6 +157,9 @@ pub(crate) enum FrameFormat {
 pub(crate) struct TapArgs {
     /// Which ring
     pub(crate) topic: TapTopic,
+    /// Where to: - is standard output, the only choice and the default
+    #[arg(value_name = "-", value_parser = parse_stdout)]
+    pub(crate) output: Option<()>,
     /// One JSON object a line (for frames: their metadata)
     #[arg(long)]
     pub(crate) json: bool,
@@ -243,6 +246,17 @@ impl RenderArgs {
 fn set<T: Clone>(target: &mut T, value: &Option<T>) {
     if let Some(value) = value {
         target.clone_from(value);
+    }
+}
+
+/// The dash that other tools want; here it may be left out.
+fn parse_stdout(text: &str) -> Result<(), String> {
+    if text == "-" {
+        Ok(())
+    } else {
+        Err(format!(
+            "a tap writes to standard output; use: hanja tap ... > {text}"
+        ))
     }
 }
 
