@@ -7,9 +7,9 @@
         for found in record.detections:
             print(record.frame_seq, found.label, found.score, found.box)
 
-One file, standard library only: install it with pip, or copy it. A tap writes nothing that the pipeline reads; it may be
-slow, stopped or killed. It waits for a pipeline that is not there yet and finds a stage again that was restarted (its
-``generation`` is another one then).
+One file, standard library only: install it with pip, or copy it. A tap writes nothing that the pipeline reads; it may
+be slow, stopped or killed. It waits for a pipeline that is not there yet and finds a stage again that was restarted
+(its ``generation`` is another one then). The guide is docs/tap.md.
 
 Where this is sound. Whether a copy is whole is decided by reading a word before and after it, so loads must happen in
 program order. Pure Python has no memory barrier, but x86-64 keeps loads in order, and the interpreter neither merges
@@ -320,8 +320,8 @@ def _magic(payload: memoryview, least: int, magic: bytes, what: str) -> None:
 def _record(raw: _Raw) -> Record:
     payload = raw.payload
     _magic(payload, 256, b"HJDT", "detection record")
-    head = _HEAD.unpack_from(payload)
-    head_len, item_len, count = head[3:6]
+    (_, _, _, head_len, item_len, count, _, _, frame_generation, frame_seq, driver_seq, model, backend, status, width,
+     height, candidates, suppressed, capped, *times) = _HEAD.unpack_from(payload)
     if head_len < 256 or item_len < 32 or count > 300 or head_len + item_len * count > len(payload):
         raise ValueError(f"detection record of {len(payload)} bytes with impossible lengths "
                          f"(header {head_len}, item {item_len}, count {count})")
@@ -330,9 +330,12 @@ def _record(raw: _Raw) -> Record:
         x1, y1, x2, y2, score, number, _, track, _ = _DETECTION.unpack_from(payload, at)
         label = LABELS[number] if number < len(LABELS) else f"class {number}"
         found.append(Detection(label, score, (x1, y1, x2, y2), number, track))
-    status = ("ok", "undecodable", "no_signal")[head[13]] if head[13] < 3 else "unknown"
-    return Record(raw.generation, raw.seq, head[8], head[9], head[10], head[14], head[15], tuple(found), status,
-                  _BACKENDS.get(head[12], "none"), f"{head[11]:016x}" if head[11] else None, Times(*head[19:28]), head[16], head[17], head[18], raw.lapped)
+    return Record(
+        generation=raw.generation, seq=raw.seq, frame_generation=frame_generation, frame_seq=frame_seq,
+        driver_seq=driver_seq, width=width, height=height, detections=tuple(found),
+        status=("ok", "undecodable", "no_signal")[status] if status < 3 else "unknown",
+        backend=_BACKENDS.get(backend, "none"), model=f"{model:016x}" if model else None, times=Times(*times),
+        candidates=candidates, suppressed=suppressed, capped=capped, lapped=raw.lapped)
 
 
 def _frame(raw: _Raw) -> Frame:

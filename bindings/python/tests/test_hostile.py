@@ -1,4 +1,4 @@
-"""A stage that lies: wrong seals, sizes, headers, replies and records. Nothing of it may be believed, mapped or crash."""
+"""A stage that lies: wrong seals, sizes, headers, replies and records. None of it may be believed, or crash a reader."""
 
 from __future__ import annotations
 
