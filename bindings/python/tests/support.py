@@ -6,6 +6,7 @@ import fcntl
 import mmap
 import os
 import pathlib
+import platform
 import shutil
 import signal
 import socket
@@ -33,6 +34,8 @@ def built(variable: str, name: str) -> str:
 HANJA = built("HANJA", "hanja")
 STAMPED = built("HANJA_STAMPED", "examples/stamped")
 LIBRARY = built("HANJA_TAP_TEST_LIBRARY", "libhanja_tap.so")
+#: What makes pure Python read. Where it may not, its tests go through the library as well.
+PURE: Optional[str] = None if platform.machine() == "x86_64" else LIBRARY
 
 
 class Place(unittest.TestCase):

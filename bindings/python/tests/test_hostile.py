@@ -9,7 +9,7 @@ import struct
 import unittest
 from typing import Any, Callable, Optional
 
-from support import GOOD, LIBRARY, Liar, Place, reply, ring_bytes, sealed
+from support import GOOD, LIBRARY, PURE, Liar, Place, reply, ring_bytes, sealed
 
 import hanja_tap
 
@@ -61,7 +61,7 @@ LIES: dict[str, tuple[bytes, Callable[[], list[int]], str]] = {
 class Pure(Place):
     """Every lie; the subclass tells them again."""
 
-    library: Optional[str] = None
+    library: Optional[str] = PURE
 
     def setUp(self) -> None:
         super().setUp()

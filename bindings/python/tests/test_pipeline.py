@@ -13,7 +13,7 @@ import unittest
 import unittest.mock
 from typing import Any, Optional
 
-from support import HANJA, LIBRARY, STAMPED, Place
+from support import HANJA, LIBRARY, PURE, STAMPED, Place
 
 import hanja_tap
 
@@ -23,7 +23,7 @@ ODD = 0x9E3779B97F4A7C15  # bindings/c/examples/stamped.rs
 class Pure(Place):
     """Every test; the subclass runs them again."""
 
-    library: Optional[str] = None
+    library: Optional[str] = PURE
 
     def setUp(self) -> None:
         super().setUp()
