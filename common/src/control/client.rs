@@ -28,6 +28,9 @@ pub(crate) struct Link {
     topic: Topic,
     quota: u16,
     state: State,
+    /// Why the last try to attach failed; `None`: it did not.
+    problem: Option<String>,
+    /// The stage's answer was no use, which has been said in the log.
     complained: bool,
 }
 
@@ -55,12 +58,32 @@ impl Link {
             topic,
             quota,
             state: State::Away { retry_at: None },
+            problem: None,
             complained: false,
         }
     }
 
     pub(crate) fn attached(&self) -> bool {
         matches!(self.state, State::Attached { .. })
+    }
+
+    /// Why there is no ring, in words with the socket's path; `None` when attached, or before the first try.
+    pub(crate) fn problem(&self) -> Option<String> {
+        let reason = match (&self.state, &self.problem) {
+            (State::Attached { .. }, _) => return None,
+            (State::Asked { .. }, None) => "connected, but the stage does not have this topic yet",
+            (_, reason) => reason.as_deref()?,
+        };
+        let (path, topic) = (self.path.display(), self.topic.name());
+        Some(format!("{path} ({topic}): {reason}"))
+    }
+
+    /// The attached ring.
+    pub(crate) fn current(&self) -> Option<&Arc<RingReader>> {
+        match &self.state {
+            State::Attached { ring, .. } => Some(ring),
+            _ => None,
+        }
     }
 
     /// The attached ring; tries to attach for at most `timeout`.
@@ -79,9 +102,18 @@ impl Link {
                         return None;
                     }
                     std::thread::sleep(wait);
-                    self.state = self
-                        .ask()
-                        .map_or_else(|_| Self::away(), |socket| State::Asked { socket });
+                    self.state = match self.ask() {
+                        Ok(socket) => {
+                            if !self.complained {
+                                self.problem = None; // somebody is there again
+                            }
+                            State::Asked { socket }
+                        }
+                        Err(e) => {
+                            (self.problem, self.complained) = (Some(absent(&e)), false);
+                            Self::away()
+                        }
+                    };
                 }
                 State::Asked { socket } => {
                     let left = deadline.saturating_duration_since(Instant::now());
@@ -130,18 +162,20 @@ impl Link {
         };
         match self.attach(&socket) {
             Ok(ring) => {
-                self.complained = false;
+                (self.problem, self.complained) = (None, false);
                 self.state = State::Attached { socket, ring };
             }
-            Err(reason) if !self.complained => {
-                self.complained = true; // once per outage: the retries go on 50 times a second
-                tracing::warn!(
-                    "{} ({}): {reason}; trying again",
-                    self.path.display(),
-                    self.topic.name()
-                );
+            Err(reason) => {
+                // Once per outage: the retries go on 50 times a second.
+                if !std::mem::replace(&mut self.complained, true) {
+                    tracing::warn!(
+                        "{} ({}): {reason}; trying again",
+                        self.path.display(),
+                        self.topic.name()
+                    );
+                }
+                self.problem = Some(reason);
             }
-            Err(_) => {}
         }
     }
 
@@ -173,6 +207,16 @@ impl Link {
             _ => return Err(format!("reply with {} descriptors", fds.len())),
         };
         RingReader::map(fds[0].as_fd(), hazard, self.topic).map_err(|e| e.to_string())
+    }
+}
+
+/// A failed connect, with the remedy where there is one.
+fn absent(e: &io::Error) -> String {
+    match e.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
+            "the stage does not run; start it with: hanja run, or name its runtime directory".into()
+        }
+        _ => e.to_string(),
     }
 }
 
