@@ -88,6 +88,7 @@ fn handover(child: &[&str], rounds: usize) -> anyhow::Result<Vec<Row>> {
             Echo::start(child, *size, How::Whole)?,
         ));
     }
+    let _pinned = pair::Pinned::to(false)?;
     let mut table = stats::Table::new(rounds);
     for _ in 0..rounds {
         table.add("cache line, spun on", 8, None, line.round()?);
