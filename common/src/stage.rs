@@ -1,5 +1,10 @@
 //! The runtime of one stage process: its runtime directory, control sockets, signals, readiness, and publishers.
 
+#![expect(
+    clippy::disallowed_types,
+    reason = "flags between the threads of one process"
+)]
+
 use crate::clock::now_ns;
 use crate::control::{ControlServer, live_listener, socket_path};
 use crate::ring::writer::RingWriter;

@@ -3,6 +3,11 @@
 //! A client can send garbage, never read, pass descriptors, connect a thousand times or stop in the middle: it costs
 //! at most one of [`MAX_CLIENTS`] places, never the writer's time.
 
+#![expect(
+    clippy::disallowed_types,
+    reason = "flags between the threads of one process"
+)]
+
 use super::message::{LEN, Reply, Request, Status};
 use super::{Door, socket_path};
 use crate::ring::hazard::{HazardPage, MAX_QUOTA, MAX_SEATS, SeatChange};
@@ -193,6 +198,7 @@ impl Server {
             self.retire();
             self.answer();
             self.flush_departures();
+            self.take_back_pages();
             let attached = self.clients.iter().filter(|c| c.ring.is_some()).count();
             self.shared
                 .readers
@@ -322,9 +328,16 @@ impl Server {
         }
     }
 
+    /// Unmaps what the writer no longer scans.
+    fn take_back_pages(&self) {
+        for ring in self.shared.rings().iter() {
+            while ring.seats.returned.pop().is_some() {}
+        }
+    }
+
     fn flush_departures(&mut self) {
         while let Some((ring, id)) = self.departures.pop_front() {
-            if ring.seats.push(SeatChange::Left(id)).is_err() {
+            if ring.seats.changes.push(SeatChange::Left(id)).is_err() {
                 self.departures.push_front((ring, id));
                 return;
             }
@@ -379,6 +392,7 @@ impl Client {
             let (fd, page) = HazardPage::create(quota).map_err(|_| Status::Resources)?;
             // The writer must be able to see the page before its reader can use it.
             ring.seats
+                .changes
                 .push(SeatChange::Taken(self.id, page))
                 .map_err(|_| Status::Full)?;
             self.leases = true;

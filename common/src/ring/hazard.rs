@@ -4,9 +4,9 @@
 //! away from the writer, which ends the leases. One file per reader, so that no reader can touch another's cells.
 
 use super::RingError;
+use super::atomic::{OWN, Word};
 use super::layout::State;
 use super::memfd::{self, Mapping, Writable};
-use super::primitive::{AtomicU64, Ordering};
 use super::protocol;
 use super::words::Words;
 use crossbeam::queue::ArrayQueue;
@@ -47,20 +47,54 @@ impl HazardPage {
     }
 }
 
-/// All pages the writer scans. Owned by the writer alone: changes arrive through a lock-free mailbox.
-#[derive(Debug, Default)]
+/// Pages on their way between the control server and the writer, lock-free.
+#[derive(Debug)]
+pub(crate) struct Seats {
+    /// To the writer.
+    pub(crate) changes: ArrayQueue<SeatChange>,
+    /// Back from the writer, to be unmapped elsewhere: munmap takes a lock that another thread may hold, and the
+    /// writer waits for nobody.
+    pub(crate) returned: ArrayQueue<HazardPage>,
+}
+
+impl Seats {
+    pub(super) fn new() -> Self {
+        Self {
+            changes: ArrayQueue::new(2 * MAX_SEATS),
+            returned: ArrayQueue::new(4 * MAX_SEATS),
+        }
+    }
+}
+
+/// All pages the writer scans. Owned by the writer alone.
+#[derive(Debug)]
 pub(super) struct HazardPages {
     pages: Vec<(u64, HazardPage)>,
 }
 
 impl HazardPages {
-    /// Takes in what the control server said since the last call.
-    pub(super) fn apply(&mut self, mailbox: &ArrayQueue<SeatChange>) {
-        while let Some(change) = mailbox.pop() {
-            match change {
-                SeatChange::Taken(id, page) => self.pages.push((id, page)),
-                SeatChange::Left(id) => self.pages.retain(|(other, _)| *other != id),
+    pub(super) fn new() -> Self {
+        // Room enough that a publish never allocates: seats, and those whose departure is still on its way.
+        Self {
+            pages: Vec::with_capacity(4 * MAX_SEATS),
+        }
+    }
+
+    /// Takes in what the control server said since the last call: at most a mailbox full.
+    pub(super) fn apply(&mut self, seats: &Seats) {
+        for _ in 0..seats.changes.capacity() {
+            match seats.changes.pop() {
+                Some(SeatChange::Taken(id, page)) => self.pages.push((id, page)),
+                Some(SeatChange::Left(id)) => self.remove(id, seats),
+                None => return,
             }
+        }
+    }
+
+    fn remove(&mut self, id: u64, seats: &Seats) {
+        if let Some(index) = self.pages.iter().position(|(other, _)| *other == id) {
+            // A full queue means that the control thread is far behind: then it is unmapped here after all.
+            let _ = seats.returned.push(self.pages.swap_remove(index).1);
         }
     }
 
@@ -95,11 +129,11 @@ impl HazardCells {
     /// A cell that holds no lease. Only one thread takes leases; others may only end theirs, so a free cell stays
     /// free until it is used.
     pub(super) fn free(&self) -> Option<usize> {
-        // Relaxed: our own process wrote it; a lease just ended by another thread may be missed, at worst.
-        (0..self.quota as usize).find(|i| self.cell(*i).load(Ordering::Relaxed) == 0)
+        // Our own process wrote it; a lease just ended by another thread may be missed, at worst.
+        (0..self.quota as usize).find(|i| self.cell(*i).load(OWN) == 0)
     }
 
-    pub(super) fn cell(&self, index: usize) -> &AtomicU64 {
+    pub(super) fn cell(&self, index: usize) -> &Word {
         self.mapping.word(index)
     }
 }

@@ -5,15 +5,16 @@
 //! with `F_SEAL_FUTURE_WRITE` (Linux 5.1), from ever mapping it writable.
 
 use super::RingError;
-use super::primitive::AtomicU64;
+use super::atomic::Word;
+use super::copy;
 use super::words::Words;
 use rustix::fs::{FallocateFlags, MemfdFlags, SealFlags};
 use rustix::mm::{MapFlags, ProtFlags};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::Once;
 
-static FUTURE_WRITE_WARNED: AtomicBool = AtomicBool::new(false);
+static FUTURE_WRITE_WARNED: Once = Once::new();
 
 /// Who may write through a file that is being sealed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,11 +54,11 @@ pub(super) fn seal(fd: BorrowedFd<'_>, writable: Writable) -> Result<(), RingErr
         match rustix::fs::fcntl_add_seals(fd, size | SealFlags::FUTURE_WRITE) {
             Ok(()) => {}
             Err(rustix::io::Errno::INVAL) => {
-                if !FUTURE_WRITE_WARNED.swap(true, Ordering::Relaxed) {
+                FUTURE_WRITE_WARNED.call_once(|| {
                     tracing::warn!(
                         "this kernel has no F_SEAL_FUTURE_WRITE (Linux 5.1): a process allowed to tap could map a ring writable"
                     );
-                }
+                });
                 rustix::fs::fcntl_add_seals(fd, size).map_err(fail)?;
             }
             Err(e) => return Err(fail(e)),
@@ -96,7 +97,7 @@ pub(super) fn sealed_len(fd: BorrowedFd<'_>) -> Result<u64, RingError> {
 /// its descriptor until it is, so the pages stay backed.
 #[derive(Debug)]
 pub(super) struct Mapping {
-    base: NonNull<AtomicU64>,
+    base: NonNull<Word>,
     len: usize,
 }
 
@@ -109,6 +110,15 @@ unsafe impl Sync for Mapping {}
 impl Mapping {
     /// Maps all `len` bytes of `fd`, read-only or read-write.
     pub(super) fn map(fd: BorrowedFd<'_>, len: u64, writable: bool) -> Result<Self, RingError> {
+        Self::map_with(fd, len, writable, MapFlags::SHARED)
+    }
+
+    fn map_with(
+        fd: BorrowedFd<'_>,
+        len: u64,
+        writable: bool,
+        flags: MapFlags,
+    ) -> Result<Self, RingError> {
         let fail = |e: rustix::io::Errno| RingError::Memory {
             step: "mmap",
             len,
@@ -127,19 +137,28 @@ impl Mapping {
             ProtFlags::READ
         };
         // SAFETY: a new mapping at an address the kernel chooses disturbs nothing; it is unmapped only in drop.
-        let base =
-            unsafe { rustix::mm::mmap(std::ptr::null_mut(), size, prot, MapFlags::SHARED, fd, 0) }
-                .map_err(fail)?;
+        let base = unsafe { rustix::mm::mmap(std::ptr::null_mut(), size, prot, flags, fd, 0) }
+            .map_err(fail)?;
         let base = NonNull::new(base.cast()).ok_or_else(|| fail(rustix::io::Errno::FAULT))?;
         Ok(Self { base, len: size })
     }
 
-    /// The low half of word `index` as the 32-bit word that futexes need.
-    pub(super) fn futex(&self, index: usize) -> &AtomicU32 {
-        let word: *const AtomicU64 = self.word(index);
-        // SAFETY: inside the mapping (checked by `word`), aligned, and little-endian: the low half comes first. The
-        // word is only ever accessed atomically; the kernel's own access is 32-bit too.
-        unsafe { &*word.cast::<AtomicU32>() }
+    /// Words `index..index + count`.
+    ///
+    /// # Panics
+    /// When they leave the mapping.
+    fn slice(&self, index: usize, count: usize) -> &[Word] {
+        let end = index.checked_add(count);
+        assert!(
+            end.is_some_and(|end| end <= self.len / 8),
+            "outside the mapping"
+        );
+        if cfg!(hanja_loom) {
+            unreachable!("models have no mappings: loom's words are objects of its own");
+        }
+        // SAFETY: inside the mapping (just checked), aligned (page-aligned base), valid until drop; other processes
+        // access these words atomically as well.
+        unsafe { std::slice::from_raw_parts(self.base.as_ptr().add(index), count) }
     }
 
     /// Bytes `at..at + len` as a plain slice.
@@ -162,11 +181,24 @@ impl Mapping {
 
 impl Words for Mapping {
     #[inline]
-    fn word(&self, index: usize) -> &AtomicU64 {
-        assert!(index < self.len / 8, "outside the mapping");
-        // SAFETY: inside the mapping (just checked), aligned (page-aligned base), valid until drop; other processes
-        // access these words atomically as well.
-        unsafe { &*self.base.as_ptr().add(index) }
+    fn word(&self, index: usize) -> &Word {
+        &self.slice(index, 1)[0]
+    }
+
+    fn row(&self, index: usize, count: usize) -> impl Iterator<Item = &Word> {
+        self.slice(index, count).iter()
+    }
+
+    fn bulk_in(&self, index: usize, bytes: &[u8]) -> usize {
+        // Failpoints count single stores.
+        if cfg!(feature = "failpoints") {
+            return 0;
+        }
+        copy::store(self.slice(index, bytes.len() / 8), bytes)
+    }
+
+    fn bulk_out(&self, index: usize, out: &mut [u8]) -> usize {
+        copy::load(self.slice(index, out.len() / 8), out)
     }
 }
 
@@ -185,7 +217,9 @@ pub(super) fn create_mapped(
     writable: Writable,
 ) -> Result<(OwnedFd, Mapping), RingError> {
     let fd = create(name, len)?;
-    let mapping = Mapping::map(fd.as_fd(), len, writable == Writable::Existing)?;
+    // Populated: the writer shall not meet page faults, which may wait for locks, while it publishes.
+    let flags = MapFlags::SHARED | MapFlags::POPULATE;
+    let mapping = Mapping::map_with(fd.as_fd(), len, writable == Writable::Existing, flags)?;
     seal(fd.as_fd(), writable)?;
     Ok((fd, mapping))
 }
@@ -223,11 +257,7 @@ mod tests {
         let (fd, ours) = create_mapped("hanja-test", 4096, Writable::Holder).unwrap();
         let theirs = Mapping::map(fd.as_fd(), 4096, true).unwrap();
         theirs.copy_in(8, &7u64.to_le_bytes());
-        assert_eq!(
-            ours.word(1)
-                .load(super::super::primitive::Ordering::Relaxed),
-            7
-        );
+        assert_eq!(ours.word(1).load(super::super::atomic::OWN), 7);
         assert!(rustix::fs::ftruncate(&fd, 0).is_err());
     }
 }

@@ -7,8 +7,10 @@
 //! | file | idea |
 //! |---|---|
 //! | `layout` | offsets, the state word |
-//! | `words` | shared memory as atomic words |
-//! | `protocol` | claim, publish, lease, tap: the memory orderings |
+//! | `atomic` | every access to shared words by name, with its ordering and its partner |
+//! | `words`, `copy` | shared memory as a row of atomic words; payloads in and out |
+//! | `protocol` | claim, publish, lease, tap |
+//! | `model` | the protocol under loom, and what happens to it when an ordering is weakened |
 //! | `hazard` | who holds which slot |
 //! | `memfd` | sealed memory, mappings |
 //! | `wait` | futex wake-up |
@@ -18,16 +20,21 @@
 
 #![allow(unsafe_code)]
 
+mod atomic;
+mod copy;
 pub(crate) mod hazard;
 mod layout;
 mod memfd;
-mod primitive;
+#[cfg(hanja_loom)]
+mod model;
 mod protocol;
 pub(crate) mod reader;
 mod wait;
 mod words;
 pub(crate) mod writer;
 
+#[cfg(feature = "failpoints")]
+pub use atomic::failpoint;
 pub use reader::Lease;
 
 use crate::record::ABI_MAJOR;

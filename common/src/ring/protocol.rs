@@ -2,10 +2,14 @@
 //!
 //! Every shared word has exactly one writing process: the ring's words its writer, a hazard page's cells its reader.
 //! There is no read-modify-write anywhere; the writer's step count is bounded by the number of slots times cells.
-//! The orderings are explained in `docs/design.md`; each one here names its partner.
+//! Each access names its [`Site`](super::atomic::Site): there stand the ordering and its partner; why they suffice is
+//! argued in `docs/design.md` and checked in `model.rs`, on this very code.
 
+use super::atomic::{
+    ANNOUNCE, CHECK, FILL, FIND, HOLD, LEASE_FENCE, MARK, MARK_FENCE, NEWEST, OWN, PUBLISH, READ,
+    RECHECK, RELEASE, RESTORE, RING, SCAN, TAP_FENCE, Word, fence,
+};
 use super::layout::{Layout, State, header, slot};
-use super::primitive::{AtomicU64, Ordering, fence};
 use super::words::Words;
 
 /// The writer's private memory of where it stands.
@@ -50,15 +54,13 @@ impl WriterState {
                 continue; // readers are on their way to it
             }
             let state = words.word(layout.slot_word(slot) + slot::STATE);
-            let old = State(state.load(Ordering::Relaxed)); // own word: only this process stores it
-            state.store(State::writing(self.next_seq, slot).0, Ordering::Relaxed);
-            // SYNC W1 (with R1 in `lease`): either the reader sees the mark and lets go, or we see its cell.
-            // Also SYNC W2 (with R2 in `tap`): payload stores that follow are not seen before the mark.
-            fence(Ordering::SeqCst);
+            let old = State(state.load(OWN));
+            state.store(State::writing(self.next_seq, slot).0, MARK);
+            // With LEASE_FENCE: either the reader sees the mark and lets go, or we see its cell. With TAP_FENCE: a
+            // tap that copied any of the payload that follows finds the mark, or something later, when it looks again.
+            fence(MARK_FENCE);
             if old != State::NEVER && leased(old) {
-                // Nothing was overwritten. Release, so that a reader which acquires the restored word still
-                // sees the payload that was published under it.
-                state.store(old.0, Ordering::Release);
+                state.store(old.0, RESTORE); // nothing was overwritten
                 continue;
             }
             self.next_slot = (slot + 1) % layout.slots;
@@ -82,16 +84,12 @@ impl WriterState {
         let state = State::published(claim.seq, claim.slot);
         words
             .word(first + slot::PAYLOAD_LEN)
-            .store(payload_len, Ordering::Relaxed);
-        // SYNC W3 (with R3): whoever acquires this state sees length, metadata and payload.
-        words
-            .word(first + slot::STATE)
-            .store(state.0, Ordering::Release);
-        words.word(header::NEWEST).store(state.0, Ordering::Release);
-        // SYNC W4 (with `wait::Doorbell`): a reader that sees the new count sees the new `newest`.
+            .store(payload_len, FILL);
+        words.word(first + slot::STATE).store(state.0, PUBLISH);
+        words.word(header::NEWEST).store(state.0, ANNOUNCE);
         let notify = words.word(header::NOTIFY);
-        let count = notify.load(Ordering::Relaxed).wrapping_add(1) & u64::from(u32::MAX);
-        notify.store(count, Ordering::Release);
+        let count = notify.load(OWN).wrapping_add(1) & u64::from(u32::MAX);
+        notify.store(count, RING);
         self.newest = state;
         self.next_seq += 1;
     }
@@ -100,7 +98,7 @@ impl WriterState {
 /// The newest published state; [`State::NEVER`] before the first. A state that cannot be (slot out of range,
 /// WRITING set) is taken for "nothing": the header belongs to another process.
 pub(super) fn newest(words: &impl Words, layout: &Layout) -> State {
-    let state = State(words.word(header::NEWEST).load(Ordering::Acquire));
+    let state = State(words.word(header::NEWEST).load(NEWEST));
     if state.is_writing() || state.slot() >= layout.slots {
         State::NEVER
     } else {
@@ -114,19 +112,17 @@ pub(super) fn find(words: &impl Words, layout: &Layout, seq: u64) -> Option<Stat
         .map(|slot| State::published(seq, slot))
         .find(|state| {
             let word = words.word(layout.slot_word(state.slot()) + slot::STATE);
-            word.load(Ordering::Acquire) == state.0
+            word.load(FIND) == state.0
         })
 }
 
 /// Puts `state` into the reader's hazard `cell`; true: the slot will not be touched until [`release`].
-pub(super) fn lease(words: &impl Words, layout: &Layout, cell: &AtomicU64, state: State) -> bool {
-    cell.store(state.0, Ordering::Relaxed);
-    // SYNC R1 (with W1 in `claim`).
-    fence(Ordering::SeqCst);
-    // SYNC R3 (with W3 in `publish`).
+pub(super) fn lease(words: &impl Words, layout: &Layout, cell: &Word, state: State) -> bool {
+    cell.store(state.0, HOLD);
+    fence(LEASE_FENCE);
     let now = words
         .word(layout.slot_word(state.slot()) + slot::STATE)
-        .load(Ordering::Acquire);
+        .load(CHECK);
     if now == state.0 {
         return true;
     }
@@ -135,18 +131,17 @@ pub(super) fn lease(words: &impl Words, layout: &Layout, cell: &AtomicU64, state
 }
 
 /// Ends a lease.
-pub(super) fn release(cell: &AtomicU64) {
-    // SYNC R4 (with W5 in `cell_holds`): our reads of the slot happen before the writer's reuse of it.
-    cell.store(0, Ordering::Release);
+pub(super) fn release(cell: &Word) {
+    cell.store(0, RELEASE);
 }
 
 /// Writer's side: does this hazard cell hold `state`?
-pub(super) fn cell_holds(cell: &AtomicU64, state: State) -> bool {
-    // SYNC W5 (with R4 in `release`).
-    cell.load(Ordering::Acquire) == state.0
+pub(super) fn cell_holds(cell: &Word, state: State) -> bool {
+    cell.load(SCAN) == state.0
 }
 
-/// Copies a slot out without a lease, of the payload at most `payload_limit` bytes. `None`: it was overwritten meanwhile, `meta` and `payload` hold rubbish.
+/// Copies a slot out without a lease, of the payload at most `payload_limit` bytes. `None`: it was overwritten
+/// meanwhile, `meta` and `payload` hold rubbish.
 /// Allocates only while `payload` has not yet reached the largest payload seen.
 pub(super) fn tap(
     words: &impl Words,
@@ -157,25 +152,21 @@ pub(super) fn tap(
 ) -> Option<()> {
     let first = layout.slot_word(state.slot());
     let word = words.word(first + slot::STATE);
-    // SYNC R3 (with W3 in `publish`).
-    if word.load(Ordering::Acquire) != state.0 {
+    if word.load(CHECK) != state.0 {
         return None;
     }
-    let len = words
-        .word(first + slot::PAYLOAD_LEN)
-        .load(Ordering::Relaxed);
+    let len = words.word(first + slot::PAYLOAD_LEN).load(READ);
     let len = len.min(layout.payload_capacity).min(payload_limit) as usize;
     meta.resize(layout.meta_len as usize, 0);
     words.copy_out(layout.meta_byte(state.slot()), meta);
     payload.resize(len, 0);
     words.copy_out(layout.payload_byte(state.slot()), payload);
-    // SYNC R2 (with W2 in `claim`): if any load above saw a later store, this load sees the later mark.
-    fence(Ordering::Acquire);
-    (word.load(Ordering::Relaxed) == state.0).then_some(())
+    fence(TAP_FENCE);
+    (word.load(RECHECK) == state.0).then_some(())
 }
 
 #[cfg(test)]
-#[cfg(not(loom))]
+#[cfg(not(hanja_loom))]
 mod tests {
     use super::super::words::VecWords;
     use super::super::{Geometry, Topic};
@@ -195,7 +186,7 @@ mod tests {
         )
     }
 
-    fn write(w: &VecWords, l: &Layout, s: &mut WriterState, cells: &[AtomicU64]) -> Option<u64> {
+    fn write(w: &VecWords, l: &Layout, s: &mut WriterState, cells: &[Word]) -> Option<u64> {
         let claim = s.claim(w, l, |old| cells.iter().any(|c| cell_holds(c, old)))?;
         w.copy_in(l.payload_byte(claim.slot), &claim.seq.to_le_bytes());
         s.publish(w, l, claim, 8);
@@ -227,21 +218,18 @@ mod tests {
     #[test]
     fn leased_slots_are_kept_and_a_full_ring_drops() {
         let (w, l, mut s) = setup(3);
-        let cells = [const { AtomicU64::new(0) }; 2];
+        let cells = [Word::new(0), Word::new(0)];
         write(&w, &l, &mut s, &cells);
         assert!(lease(&w, &l, &cells[0], newest(&w, &l)));
         write(&w, &l, &mut s, &cells);
         assert!(lease(&w, &l, &cells[1], newest(&w, &l)));
         write(&w, &l, &mut s, &cells); // third slot, now the newest: nothing is free any more
         assert_eq!(write(&w, &l, &mut s, &cells), None);
-        assert_eq!(
-            read(&w, &l, State(cells[0].load(Ordering::Relaxed))),
-            Some(1)
-        );
+        assert_eq!(read(&w, &l, State(cells[0].load(OWN))), Some(1));
         release(&cells[0]);
         assert_eq!(write(&w, &l, &mut s, &cells), Some(4));
         assert_eq!(
-            read(&w, &l, State(cells[1].load(Ordering::Relaxed))),
+            read(&w, &l, State(cells[1].load(OWN))),
             Some(2),
             "still leased"
         );
@@ -250,20 +238,20 @@ mod tests {
     #[test]
     fn a_lease_that_comes_too_late_fails_and_clears_its_cell() {
         let (w, l, mut s) = setup(2);
-        let cell = AtomicU64::new(0);
+        let cell = Word::new(0);
         write(&w, &l, &mut s, &[]);
         let old = newest(&w, &l);
         write(&w, &l, &mut s, &[]);
         write(&w, &l, &mut s, &[]);
         assert!(!lease(&w, &l, &cell, old));
-        assert_eq!(cell.load(Ordering::Relaxed), 0);
+        assert_eq!(cell.load(OWN), 0);
     }
 
     #[test]
     fn a_hostile_newest_is_nothing() {
         let (w, l, _) = setup(2);
         for bad in [State::published(1, 2).0, State::writing(1, 0).0, u64::MAX] {
-            w.word(header::NEWEST).store(bad, Ordering::Relaxed);
+            w.word(header::NEWEST).store(bad, OWN);
             assert_eq!(newest(&w, &l), State::NEVER);
         }
     }

@@ -1,9 +1,9 @@
 //! The reading end of one generation of a ring: leases for trusted stages, copies for everybody.
 
+use super::atomic::{CHECK, READ, RECHECK, TAP_FENCE, fence};
 use super::hazard::HazardCells;
 use super::layout::{Layout, State, slot};
 use super::memfd::{self, Mapping};
-use super::primitive::{Ordering, fence};
 use super::words::Words;
 use super::{RingError, Sample, Topic, protocol, wait};
 use crate::record::FrameMeta;
@@ -35,7 +35,7 @@ impl RingReader {
             });
         }
         let mapping = Mapping::map(ring, len, false)?;
-        let layout = Layout::read(|i| mapping.word(i).load(Ordering::Acquire), len)?;
+        let layout = Layout::read(|i| mapping.word(i).load(READ), len)?;
         if layout.topic != topic {
             return Err(RingError::Header {
                 what: "topic",
@@ -204,14 +204,11 @@ impl RingReader {
     fn read(&self, state: State, meta: &mut [u8], payload: &mut [u8]) -> Option<u64> {
         let first = self.layout.slot_word(state.slot());
         let word = self.mapping.word(first + slot::STATE);
-        // SYNC R3 (with W3 in `publish`).
-        if word.load(Ordering::Acquire) != state.0 {
+        if word.load(CHECK) != state.0 {
             return None;
         }
         let len = self.mapping.word(first + slot::PAYLOAD_LEN);
-        let len = len
-            .load(Ordering::Relaxed)
-            .min(self.layout.payload_capacity);
+        let len = len.load(READ).min(self.layout.payload_capacity);
         self.mapping
             .copy_out(self.layout.meta_byte(state.slot()), meta);
         let taken = payload.len().min(len as usize);
@@ -219,9 +216,8 @@ impl RingReader {
             self.layout.payload_byte(state.slot()),
             &mut payload[..taken],
         );
-        // SYNC R2 (with W2 in `claim`): if any load above saw a later store, this load sees the later mark.
-        fence(Ordering::Acquire);
-        (word.load(Ordering::Relaxed) == state.0).then_some(len)
+        fence(TAP_FENCE);
+        (word.load(RECHECK) == state.0).then_some(len)
     }
 
     fn copy(&self, state: State, sample: &mut Sample, payload_limit: u64) -> bool {
@@ -275,9 +271,7 @@ impl Lease {
             .ring
             .mapping
             .word(self.ring.layout.slot_word(slot) + slot::PAYLOAD_LEN);
-        let len = len
-            .load(Ordering::Relaxed)
-            .min(self.ring.layout.payload_capacity);
+        let len = len.load(READ).min(self.ring.layout.payload_capacity);
         // SAFETY: `self` is a granted lease on this slot (made only in `RingReader::lease`).
         unsafe {
             self.ring

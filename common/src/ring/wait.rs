@@ -1,18 +1,19 @@
 //! Wake-up: one futex word in the ring's header. A publish wakes everybody with one system call; waiting works on a
 //! read-only mapping, needs no registration and leaves nothing behind.
 
+use super::atomic::HEAR;
 use super::layout::header;
 use super::memfd::Mapping;
+use super::words::Words;
 use rustix::io::Errno;
 use rustix::thread::futex;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// Wakes every waiting reader.
 pub(super) fn wake_all(mapping: &Mapping) {
     // Not FUTEX_PRIVATE: the waiters are other processes. Waking nobody is not an error, and nothing else can fail.
     let _ = futex::wake(
-        mapping.futex(header::NOTIFY),
+        mapping.word(header::NOTIFY).futex(),
         futex::Flags::empty(),
         i32::MAX as u32,
     );
@@ -20,8 +21,8 @@ pub(super) fn wake_all(mapping: &Mapping) {
 
 /// The doorbell's count; take it before looking for news, hand it to [`sleep`] if there were none.
 pub(super) fn count(mapping: &Mapping) -> u32 {
-    // SYNC with W4 in `protocol::publish`.
-    mapping.futex(header::NOTIFY).load(Ordering::Acquire)
+    // All 64 bits: only the kernel looks at half of the word.
+    mapping.word(header::NOTIFY).load(HEAR) as u32
 }
 
 /// Sleeps until the count differs from `seen`, or `timeout` passes, or a signal comes. The writer may die between
@@ -31,7 +32,7 @@ pub(super) fn sleep(mapping: &Mapping, seen: u32, timeout: Duration) {
         return;
     };
     match futex::wait(
-        mapping.futex(header::NOTIFY),
+        mapping.word(header::NOTIFY).futex(),
         futex::Flags::empty(),
         seen,
         Some(&timeout),

@@ -2,14 +2,31 @@
 //! writes (the idea is vm-memory's).
 //!
 //! A plain or volatile access that races with a write is undefined behaviour, so payloads are moved with relaxed
-//! atomic loads and stores, on both sides. It costs 1.4 x memcpy for frames that are not in the cache.
+//! atomic loads and stores, on both sides. The loops here define what a copy does; a mapping hands long ones to
+//! [`copy`](super::copy), which does the same faster.
 
-use super::primitive::{AtomicU64, Ordering};
+use super::atomic::{FILL, OWN, READ, Word};
 
-/// Memory that can be addressed as atomic words. The real one is a mapping; loom's is a vector.
-pub(super) trait Words {
+/// Memory that can be addressed as atomic words. The real one is a mapping; loom's is a handful of its own atomics.
+pub(crate) trait Words {
     /// Word number `index`; panics when it lies outside (the layout's constructor makes that unreachable).
-    fn word(&self, index: usize) -> &AtomicU64;
+    fn word(&self, index: usize) -> &Word;
+
+    /// Words `index..index + count`; panics when they leave the memory.
+    fn row(&self, index: usize, count: usize) -> impl Iterator<Item = &Word> {
+        (index..index + count).map(|i| self.word(i))
+    }
+
+    /// Moves a long beginning of `bytes` to the words from `index` on, faster than word by word; returns the bytes
+    /// moved, a multiple of 8, perhaps 0.
+    fn bulk_in(&self, _index: usize, _bytes: &[u8]) -> usize {
+        0
+    }
+
+    /// The other direction of [`bulk_in`](Self::bulk_in).
+    fn bulk_out(&self, _index: usize, _out: &mut [u8]) -> usize {
+        0
+    }
 
     /// Stores `bytes` at byte offset `at` with relaxed word stores. Bytes beside them in a partial word survive:
     /// only the one writing process calls this, so reading them back first is not a race.
@@ -22,16 +39,14 @@ pub(super) trait Words {
             rest = &rest[n..];
             index += 1;
         }
-        let mut chunks = rest.chunks_exact(8);
-        for chunk in &mut chunks {
-            let mut word = [0; 8];
-            word.copy_from_slice(chunk);
-            self.word(index)
-                .store(u64::from_le_bytes(word), Ordering::Relaxed);
-            index += 1;
+        let done = self.bulk_in(index, rest);
+        (index, rest) = (index + done / 8, &rest[done..]);
+        let (whole, tail) = rest.as_chunks::<8>();
+        for (word, chunk) in self.row(index, whole.len()).zip(whole) {
+            word.store(u64::from_le_bytes(*chunk), FILL);
         }
-        if !chunks.remainder().is_empty() {
-            merge(self.word(index), 0, chunks.remainder());
+        if !tail.is_empty() {
+            merge(self.word(index + whole.len()), 0, tail);
         }
     }
 
@@ -39,66 +54,106 @@ pub(super) trait Words {
     /// caller re-checks the slot's state before it believes them.
     fn copy_out(&self, at: usize, out: &mut [u8]) {
         debug_assert!(at.is_multiple_of(8));
-        let mut index = at / 8;
-        let mut chunks = out.chunks_exact_mut(8);
-        for chunk in &mut chunks {
-            chunk.copy_from_slice(&self.word(index).load(Ordering::Relaxed).to_le_bytes());
-            index += 1;
+        let done = self.bulk_out(at / 8, out);
+        let (index, rest) = ((at + done) / 8, &mut out[done..]);
+        let (whole, tail) = rest.as_chunks_mut::<8>();
+        for (word, chunk) in self.row(index, whole.len()).zip(&mut *whole) {
+            *chunk = word.load(READ).to_le_bytes();
         }
-        let tail = chunks.into_remainder();
         if !tail.is_empty() {
-            let word = self.word(index).load(Ordering::Relaxed).to_le_bytes();
+            let word = self.word(index + whole.len()).load(READ).to_le_bytes();
             tail.copy_from_slice(&word[..tail.len()]);
         }
     }
 }
 
-fn merge(word: &AtomicU64, lead: usize, bytes: &[u8]) {
-    let mut old = word.load(Ordering::Relaxed).to_le_bytes();
+fn merge(word: &Word, lead: usize, bytes: &[u8]) {
+    let mut old = word.load(OWN).to_le_bytes();
     old[lead..lead + bytes.len()].copy_from_slice(bytes);
-    word.store(u64::from_le_bytes(old), Ordering::Relaxed);
+    word.store(u64::from_le_bytes(old), FILL);
 }
 
-#[cfg(test)]
-#[cfg(not(loom))]
-pub(super) struct VecWords(pub(super) Vec<AtomicU64>);
+/// Words of the heap: the reference in tests, the hostile memory of the fuzzer.
+#[cfg(any(test, fuzzing))]
+#[cfg(not(hanja_loom))]
+pub(crate) struct VecWords(pub(crate) Vec<Word>);
 
-#[cfg(test)]
-#[cfg(not(loom))]
-impl VecWords {
-    pub(super) fn new(bytes: usize) -> Self {
-        Self((0..bytes.div_ceil(8)).map(|_| AtomicU64::new(0)).collect())
-    }
-}
-
-#[cfg(test)]
-#[cfg(not(loom))]
+#[cfg(any(test, fuzzing))]
+#[cfg(not(hanja_loom))]
 impl Words for VecWords {
-    fn word(&self, index: usize) -> &AtomicU64 {
+    fn word(&self, index: usize) -> &Word {
         &self.0[index]
     }
 }
 
 #[cfg(test)]
-#[cfg(not(loom))]
+#[cfg(not(hanja_loom))]
 mod tests {
+    use super::super::copy;
     use super::*;
     use proptest::prelude::*;
 
+    impl VecWords {
+        pub(crate) fn new(bytes: usize) -> Self {
+            Self((0..bytes.div_ceil(8)).map(|_| Word::new(0)).collect())
+        }
+    }
+
+    /// The same memory with the bulk path of a mapping.
+    struct Bulk(VecWords);
+
+    impl Words for Bulk {
+        fn word(&self, index: usize) -> &Word {
+            self.0.word(index)
+        }
+        fn bulk_in(&self, index: usize, bytes: &[u8]) -> usize {
+            copy::store(&self.0.0[index..], bytes)
+        }
+        fn bulk_out(&self, index: usize, out: &mut [u8]) -> usize {
+            copy::load(&self.0.0[index..], out)
+        }
+    }
+
+    fn through(words: &impl Words, parts: &[Vec<u8>]) -> Vec<u8> {
+        let mut at = 8;
+        for part in parts {
+            words.copy_in(at, part);
+            at += part.len();
+        }
+        let mut out = vec![0; at - 8];
+        words.copy_out(8, &mut out);
+        out
+    }
+
+    fn parts() -> impl Strategy<Value = Vec<Vec<u8>>> {
+        let part = prop_oneof![0..40usize, 0..2000usize];
+        let part = part.prop_flat_map(|len| prop::collection::vec(any::<u8>(), len));
+        prop::collection::vec(part, 0..6)
+    }
+
     proptest! {
+        /// Both ways of copying give what a byte array would hold, and leave every word beside it alone.
         #[test]
-        fn copies_agree_with_a_byte_array(parts in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40), 0..6)) {
+        fn the_loop_and_the_wide_copy_agree_with_a_byte_array(parts in parts()) {
             let whole = parts.concat();
-            let words = VecWords::new(whole.len() + 32);
-            let mut at = 8;
-            for part in &parts {
-                words.copy_in(at, part);
-                at += part.len();
+            let (plain, bulk) = (VecWords::new(whole.len() + 64), Bulk(VecWords::new(whole.len() + 64)));
+            prop_assert_eq!(&through(&plain, &parts), &whole);
+            prop_assert_eq!(&through(&bulk, &parts), &whole);
+            for (a, b) in plain.0.iter().zip(&bulk.0.0) {
+                prop_assert_eq!(a.load(OWN), b.load(OWN));
             }
-            let mut out = vec![0; whole.len()];
-            words.copy_out(8, &mut out);
-            prop_assert_eq!(out, whole);
-            prop_assert_eq!(words.word(0).load(Ordering::Relaxed), 0);
+            prop_assert_eq!(plain.word(0).load(OWN), 0);
+            prop_assert_eq!(plain.0[whole.len().div_ceil(8) + 1].load(OWN), 0);
+        }
+    }
+
+    #[test]
+    #[cfg(all(target_arch = "x86_64", not(miri)))]
+    fn the_wide_copy_is_really_taken() {
+        if std::arch::is_x86_feature_detected!("avx") {
+            let words = VecWords::new(1000);
+            assert_eq!(copy::store(&words.0, &[7; 1000]), 896);
+            assert_eq!(copy::load(&words.0, &mut [0; 1000]), 896);
         }
     }
 }

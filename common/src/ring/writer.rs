@@ -1,12 +1,12 @@
 //! The writing end of one generation of a ring.
 
-use super::hazard::{HazardPages, SeatChange};
+use super::atomic::OWN;
+use super::hazard::{HazardPages, Seats};
 use super::layout::Layout;
 use super::memfd::{self, Mapping, Writable};
 use super::protocol::WriterState;
 use super::words::Words;
 use super::{Geometry, RingError, Stamp, Topic, wait};
-use crossbeam::queue::ArrayQueue;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use zerocopy::{Immutable, IntoBytes};
@@ -18,7 +18,7 @@ pub(crate) struct SharedRing {
     pub(crate) generation: u64,
     pub(crate) total_len: u64,
     fd: OwnedFd,
-    pub(crate) seats: ArrayQueue<SeatChange>,
+    pub(crate) seats: Seats,
 }
 
 impl SharedRing {
@@ -48,18 +48,16 @@ impl RingWriter {
             .get()
             .unsigned_abs();
         for (index, value) in layout.header_words(pid) {
-            mapping
-                .word(index)
-                .store(value, super::primitive::Ordering::Relaxed);
+            mapping.word(index).store(value, OWN);
         }
         let shared = Arc::new(SharedRing {
             topic,
             generation,
             total_len: layout.total_len,
             fd,
-            seats: ArrayQueue::new(2 * super::hazard::MAX_SEATS),
+            seats: Seats::new(),
         });
-        let hazards = HazardPages::default();
+        let hazards = HazardPages::new();
         Ok(Self {
             mapping,
             layout,
