@@ -197,6 +197,8 @@ pub(crate) struct DoctorArgs {
 pub(crate) enum BenchWhat {
     /// The whole pipeline with the web view open, against the bare model on the same cores
     Pipeline,
+    /// The shared-memory ring between two processes: hand-over, wake-up, copies, what taps cost the writer
+    Ring,
 }
 
 #[derive(Debug, Args)]
@@ -207,8 +209,11 @@ pub(crate) struct BenchArgs {
     #[arg(long)]
     pub(crate) json: bool,
     /// Rounds; the two sides are interleaved, medians are reported
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
+    #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=100))]
     pub(crate) rounds: u32,
+    /// How the benchmark starts its other process
+    #[arg(long, hide = true)]
+    pub(crate) other: Option<String>,
     #[command(flatten)]
     pub(crate) infer: InferArgs,
 }

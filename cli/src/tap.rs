@@ -253,7 +253,7 @@ fn measure_fps(dir: &Path) -> Option<f64> {
             RATE_PATIENCE
         }
     {
-        if !tap.newest_meta(&mut sample, LOOK) {
+        if tap.peek_newest(&mut sample, LOOK).is_none() {
             continue;
         }
         let (meta, _) = FrameMeta::read_from_prefix(&sample.meta).ok()?;

@@ -17,6 +17,7 @@ struct Cursor {
     link: Link,
     generation: u64,
     seen: u64,
+    empty_looks: u32,
 }
 
 impl Cursor {
@@ -25,7 +26,27 @@ impl Cursor {
             link: Link::new(dir, stage, topic, quota),
             generation: 0,
             seen: 0,
+            empty_looks: 0,
         }
+    }
+
+    /// One look at what is attached, without a system call as long as there is something or the writer lives.
+    fn poll<T>(
+        &mut self,
+        mut take: impl FnMut(&Arc<RingReader>, u64) -> Option<(u64, T)>,
+    ) -> Option<T> {
+        self.empty_looks = self.empty_looks.wrapping_add(1);
+        let ring = match self.link.current() {
+            // Whoever spins wants to know of a restart too, but not every few nanoseconds.
+            Some(ring) if !self.empty_looks.is_multiple_of(4096) => ring,
+            _ => return self.wait(Duration::ZERO, take),
+        };
+        if ring.generation() != self.generation {
+            return self.wait(Duration::ZERO, take);
+        }
+        let (seq, item) = take(ring, self.seen)?;
+        self.seen = seq;
+        Some(item)
     }
 
     /// Calls `take(ring, seen)` until it gives something, re-attaching as needed, for at most `timeout`.
@@ -94,6 +115,14 @@ impl LeaseSubscriber {
         })
     }
 
+    /// Like [`newest`](Self::newest) without waiting, for a loop that spins: no system call while the stage is there.
+    pub fn poll(&mut self) -> Option<Lease> {
+        self.cursor.poll(|ring, seen| {
+            let lease = ring.lease_newest(seen)?;
+            Some((lease.seq(), lease))
+        })
+    }
+
     /// Leases exactly this slot if it is still there and the quota allows. Does not wait for it.
     pub fn exact(&mut self, generation: u64, seq: u64) -> Option<Lease> {
         let mut ring = self.cursor.link.ring(Duration::ZERO)?;
@@ -137,20 +166,24 @@ impl TapSubscriber {
         self.cursor.wait(timeout, take).is_some()
     }
 
+    /// Like [`newest`](Self::newest) without waiting, for a loop that spins: no system call while the stage is there.
+    pub fn poll(&mut self, sample: &mut Sample) -> bool {
+        let take = |ring: &Arc<RingReader>, seen| {
+            ring.tap_newest(seen, sample).then_some((sample.seq, ()))
+        };
+        self.cursor.poll(take).is_some()
+    }
+
+    /// Forgets what was read: the newest slot counts as new again.
+    pub fn rewind(&mut self) {
+        self.cursor.seen = 0;
+    }
+
     /// Copies the next slot in order, beginning with the newest at the first attachment; `sample.lapped` counts those
     /// overwritten before they could be read. False after `timeout`.
     pub fn next(&mut self, sample: &mut Sample, timeout: Duration) -> bool {
         let take =
             |ring: &Arc<RingReader>, seen| ring.tap_next(seen, sample).then_some((sample.seq, ()));
-        self.cursor.wait(timeout, take).is_some()
-    }
-
-    /// Like [`newest`](Self::newest), but copies the metadata only: cheap, whatever the size of the frames.
-    pub fn newest_meta(&mut self, sample: &mut Sample, timeout: Duration) -> bool {
-        let take = |ring: &Arc<RingReader>, seen| {
-            ring.tap_newest_meta(seen, sample)
-                .then_some((sample.seq, ()))
-        };
         self.cursor.wait(timeout, take).is_some()
     }
 

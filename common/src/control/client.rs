@@ -78,6 +78,14 @@ impl Link {
         Some(format!("{path} ({topic}): {reason}"))
     }
 
+    /// The attached ring.
+    pub(crate) fn current(&self) -> Option<&Arc<RingReader>> {
+        match &self.state {
+            State::Attached { ring, .. } => Some(ring),
+            _ => None,
+        }
+    }
+
     /// The attached ring; tries to attach for at most `timeout`.
     pub(crate) fn ring(&mut self, timeout: Duration) -> Option<Arc<RingReader>> {
         let deadline = Instant::now() + timeout;

@@ -1,6 +1,6 @@
 //! The reading end of one generation of a ring: leases for trusted stages, copies for everybody.
 
-use super::atomic::{CHECK, READ, RECHECK, TAP_FENCE, fence};
+use super::atomic::READ;
 use super::hazard::HazardCells;
 use super::layout::{Layout, State, slot};
 use super::memfd::{self, Mapping};
@@ -105,21 +105,12 @@ impl RingReader {
 
     /// Copies the newest slot newer than `seen` into `sample`.
     pub(crate) fn tap_newest(&self, seen: u64, sample: &mut Sample) -> bool {
-        self.newest_by(seen, sample, |sample, state| {
-            self.copy(state, sample, u64::MAX)
-        })
-    }
-
-    /// Copies the newest slot's metadata only.
-    pub(crate) fn tap_newest_meta(&self, seen: u64, sample: &mut Sample) -> bool {
-        self.newest_by(seen, sample, |sample, state| self.copy(state, sample, 0))
+        self.newest_by(seen, sample, |sample, state| self.copy(state, sample))
     }
 
     /// Copies the oldest slot newer than `seen` that is still there; `sample.lapped` says how many were missed.
     pub(crate) fn tap_next(&self, seen: u64, sample: &mut Sample) -> bool {
-        self.next_by(seen, sample, |sample, state| {
-            self.copy(state, sample, u64::MAX)
-        })
+        self.next_by(seen, sample, |sample, state| self.copy(state, sample))
     }
 
     /// Like [`tap_newest`](Self::tap_newest), but takes the metadata and the payload's length only.
@@ -199,32 +190,30 @@ impl RingReader {
         read.is_some()
     }
 
-    /// The tap of [`protocol::tap`], into memory of a size the caller chose. Gives the payload's length, which may be
-    /// more than `payload` took; `None`: it was overwritten meanwhile, `meta` and `payload` hold rubbish.
+    /// Taps into memory of a size the caller chose. Gives the payload's length, which may be more than `payload` took.
     fn read(&self, state: State, meta: &mut [u8], payload: &mut [u8]) -> Option<u64> {
-        let first = self.layout.slot_word(state.slot());
-        let word = self.mapping.word(first + slot::STATE);
-        if word.load(CHECK) != state.0 {
-            return None;
-        }
-        let len = self.mapping.word(first + slot::PAYLOAD_LEN);
-        let len = len.load(READ).min(self.layout.payload_capacity);
-        self.mapping
-            .copy_out(self.layout.meta_byte(state.slot()), meta);
-        let taken = payload.len().min(len as usize);
-        self.mapping.copy_out(
-            self.layout.payload_byte(state.slot()),
-            &mut payload[..taken],
-        );
-        fence(TAP_FENCE);
-        (word.load(RECHECK) == state.0).then_some(len)
+        protocol::tap(&self.mapping, &self.layout, state, |len| {
+            let (taken, slot) = (payload.len().min(len as usize), state.slot());
+            self.mapping.copy_out(self.layout.meta_byte(slot), meta);
+            self.mapping
+                .copy_out(self.layout.payload_byte(slot), &mut payload[..taken]);
+            len
+        })
     }
 
-    fn copy(&self, state: State, sample: &mut Sample, payload_limit: u64) -> bool {
-        let out = (&mut sample.meta, &mut sample.payload);
-        let done = protocol::tap(&self.mapping, &self.layout, state, payload_limit, out);
+    /// Taps into a sample, which grows to the largest payload it has held.
+    fn copy(&self, state: State, sample: &mut Sample) -> bool {
         sample.generation = self.layout.generation;
         sample.seq = state.seq();
+        sample.meta.resize(self.layout.meta_len as usize, 0);
+        let done = protocol::tap(&self.mapping, &self.layout, state, |len| {
+            sample.payload.resize(len as usize, 0);
+            let slot = state.slot();
+            self.mapping
+                .copy_out(self.layout.meta_byte(slot), &mut sample.meta);
+            self.mapping
+                .copy_out(self.layout.payload_byte(slot), &mut sample.payload);
+        });
         done.is_some()
     }
 }
