@@ -8,8 +8,10 @@ use hanja_common::record::{FrameMeta, PixelFormat};
 use hanja_common::ring::{Geometry, Topic};
 use hanja_common::stage::{Stage, StageName};
 use std::time::Duration;
+use zerocopy::IntoBytes;
 
-const SIZE: (u32, u32) = (640, 480);
+/// Large: a reader spends most of its time in copies, so that many of them are overtaken.
+const SIZE: (u32, u32) = (1920, 1080);
 const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -20,15 +22,15 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (width, height) = SIZE;
     let bytes = PixelFormat::Yuyv.frame_bytes(2 * width, width, height);
     let geometry = Geometry {
-        slots: 4,
+        slots: 2, // the fewest: whoever copies one frame is overtaken by the next but one
         meta_len: size_of::<FrameMeta>() as u32,
         payload_capacity: bytes,
     };
     let mut frames = stage.publisher(Topic::Frames, geometry)?;
+    let mut picture = vec![0_u64; bytes as usize / 8];
     while !stage.stopping() {
-        let word = frames.next().seq.wrapping_mul(ODD).to_le_bytes();
-        let picture = word.repeat(bytes as usize / 8);
-        frames.publish(&[&picture], |stamp| FrameMeta {
+        picture.fill(frames.next().seq.wrapping_mul(ODD).to_le());
+        frames.publish(&[picture.as_bytes()], |stamp| FrameMeta {
             generation: stamp.generation,
             seq: stamp.seq,
             driver_seq: stamp.seq - 1,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import mmap
 import os
 import random
 import struct
@@ -152,6 +153,36 @@ class Rubbish(unittest.TestCase):
                     self.assertTrue(copied is None or len(copied[1]) <= ring.capacity)
             ring.close()
         self.assertTrue(100 < accepted < 2900, accepted)
+
+
+class Overtaken(unittest.TestCase):
+    """The writer comes back to a slot while it is being copied, at the worst moment."""
+
+    def test_a_copy_that_was_overtaken_is_thrown_away(self) -> None:
+        fd = sealed(ring_bytes(payload=record()))
+        ring = hanja_tap._Ring(fd, 2)
+        writer = mmap.mmap(fd, 12288)
+        os.close(fd)
+
+        class Slow:
+            """The ring's memory; the writer marks the slot between the last copy and the check."""
+
+            def __init__(self, memory: mmap.mmap) -> None:
+                self.memory = memory
+
+            def __getitem__(self, part: slice) -> bytes:
+                copied = self.memory[part]
+                struct.pack_into("<Q", writer, 4096, 5 << 8 | 1)
+                return copied
+
+            def close(self) -> None:
+                self.memory.close()
+
+        self.assertEqual(ring.copy(ring.newest()), (b"", memoryview(record())))
+        ring._map = Slow(ring._map)  # type: ignore[assignment]
+        self.assertIsNone(ring.copy(ring.newest()))
+        ring.close()
+        writer.close()
 
 
 if __name__ == "__main__":

@@ -132,7 +132,7 @@ class Pure(Place):
         for newest in (True, False):
             with hanja_tap.frames(newest=newest, **self.options) as tap:
                 copies, last, end = 0, 0, time.monotonic() + 4
-                while time.monotonic() < end or copies < 200:
+                while time.monotonic() < end or copies < 100:
                     frame = next(tap)
                     self.whole(frame)
                     self.assertGreater(frame.seq, last)
