@@ -1,7 +1,7 @@
 //! The writing end of one generation of a ring.
 
 use super::atomic::OWN;
-use super::hazard::{HazardPages, Seats};
+use super::hazard::{self, HazardPages, Seats};
 use super::layout::Layout;
 use super::memfd::{self, Mapping, Writable};
 use super::protocol::WriterState;
@@ -50,14 +50,14 @@ impl RingWriter {
         for (index, value) in layout.header_words(pid) {
             mapping.word(index).store(value, OWN);
         }
+        let (seats, hazards) = hazard::seats();
         let shared = Arc::new(SharedRing {
             topic,
             generation,
             total_len: layout.total_len,
             fd,
-            seats: Seats::new(),
+            seats,
         });
-        let hazards = HazardPages::new();
         Ok(Self {
             mapping,
             layout,
@@ -101,10 +101,10 @@ impl RingWriter {
                 value: size_of::<M>() as u64,
             });
         }
-        let (hazards, seats) = (&mut self.hazards, &self.shared.seats);
+        let hazards = &mut self.hazards;
         let claim = self.state.claim(&self.mapping, &self.layout, |old| {
             // Drained after MARK_FENCE: a page handed to a reader before it leased is always seen.
-            hazards.apply(seats);
+            hazards.update();
             hazards.hold(old)
         });
         let Some(claim) = claim else { return Ok(None) };
