@@ -1,7 +1,7 @@
 //! The protocol itself: claim, publish, lease, tap, as functions over [`Words`], free of system calls.
 //!
 //! Every shared word has exactly one writing process: the ring's words its writer, a hazard page's cells its reader.
-//! There is no read-modify-write anywhere; the writer's step count is bounded by the number of slots times cells.
+//! There is no read-modify-write anywhere; the writer's step count is bounded by twice the number of slots times cells.
 //! Each access names its [`Site`](super::atomic::Site): there stand the ordering and its partner; why they suffice is
 //! argued in `docs/design.md` and checked in `model.rs`, on this very code.
 
@@ -48,7 +48,10 @@ impl WriterState {
         layout: &Layout,
         mut leased: impl FnMut(State) -> bool,
     ) -> Option<Claim> {
-        for step in 0..layout.slots {
+        // Twice around: a reader's release and its look at `newest` are not ordered (a store, then a load), so one cell
+        // can be in the way of two slots: with the lease that it has just ended, and with the next one, of a slot that
+        // was the newest until now. It cannot be in the way of the first again.
+        for step in 0..2 * layout.slots {
             let slot = (self.next_slot + step) % layout.slots;
             if self.newest != State::NEVER && slot == self.newest.slot() {
                 continue; // readers are on their way to it

@@ -69,6 +69,17 @@ fn two_leasing_readers_with_room() {
     .run();
 }
 
+/// With one slot more than leases and the newest take, no frame is dropped.
+#[test]
+fn one_leasing_reader_with_room() {
+    Scene {
+        slots: 3,
+        frames: 4,
+        ..LEASE
+    }
+    .run();
+}
+
 #[test]
 fn one_tap() {
     TAP.run();
