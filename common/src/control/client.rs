@@ -6,6 +6,7 @@ use crate::ring::Topic;
 use crate::ring::reader::RingReader;
 use crate::stage::StageName;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendFlags, SocketAddrUnix,
     SocketFlags, SocketType,
@@ -79,9 +80,15 @@ impl Link {
                         return None;
                     }
                     std::thread::sleep(wait);
-                    self.state = self
-                        .ask()
-                        .map_or_else(|_| Self::away(), |socket| State::Asked { socket });
+                    self.state = match self.ask() {
+                        Ok(socket) => State::Asked { socket },
+                        Err(e) => {
+                            if !absent(&e) {
+                                self.complain(&e);
+                            }
+                            Self::away()
+                        }
+                    };
                 }
                 State::Asked { socket } => {
                     let left = deadline.saturating_duration_since(Instant::now());
@@ -114,14 +121,25 @@ impl Link {
         }
     }
 
+    /// Says why, once per outage: the retries go on 50 times a second.
+    fn complain(&mut self, reason: &dyn std::fmt::Display) {
+        if !std::mem::replace(&mut self.complained, true) {
+            let (path, topic) = (self.path.display(), self.topic.name());
+            tracing::warn!("{path} ({topic}): {reason}; trying again");
+        }
+    }
+
     fn ask(&self) -> io::Result<OwnedFd> {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let socket =
             rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;
         rustix::net::connect(&socket, &SocketAddrUnix::new(&self.path)?)?;
         let request = Request::new(self.topic, self.quota);
-        rustix::net::send(&socket, request.as_bytes(), SendFlags::NOSIGNAL)?;
-        Ok(socket)
+        match rustix::net::send(&socket, request.as_bytes(), SendFlags::NOSIGNAL) {
+            // Turned away before we asked: the reply says why.
+            Ok(_) | Err(Errno::PIPE) => Ok(socket),
+            Err(e) => Err(e.into()),
+        }
     }
 
     fn receive(&mut self) {
@@ -133,15 +151,7 @@ impl Link {
                 self.complained = false;
                 self.state = State::Attached { socket, ring };
             }
-            Err(reason) if !self.complained => {
-                self.complained = true; // once per outage: the retries go on 50 times a second
-                tracing::warn!(
-                    "{} ({}): {reason}; trying again",
-                    self.path.display(),
-                    self.topic.name()
-                );
-            }
-            Err(_) => {}
+            Err(reason) => self.complain(&reason),
         }
     }
 
@@ -155,8 +165,11 @@ impl Link {
             &mut [IoSliceMut::new(&mut bytes)],
             &mut ancillary,
             flags,
-        )
-        .map_err(|e| e.to_string())?;
+        );
+        let got = match got {
+            Err(Errno::CONNRESET) => return Err("the stage hung up".into()), // our request unread
+            other => other.map_err(|e| e.to_string())?,
+        };
         let mut fds: Vec<OwnedFd> = Vec::new();
         for message in ancillary.drain() {
             if let RecvAncillaryMessage::ScmRights(rights) = message {
@@ -170,10 +183,21 @@ impl Link {
         let hazard = match (self.quota, fds.as_slice()) {
             (0, [_]) => None,
             (1.., [_, hazard]) => Some((hazard.as_fd(), u32::from(reply.quota))),
-            _ => return Err(format!("reply with {} descriptors", fds.len())),
+            _ => return Err(format!("a reply with {} descriptors", fds.len())),
         };
-        RingReader::map(fds[0].as_fd(), hazard, self.topic).map_err(|e| e.to_string())
+        let ring =
+            RingReader::map(fds[0].as_fd(), hazard, self.topic).map_err(|e| e.to_string())?;
+        if (reply.generation, reply.total_len) != (ring.generation(), ring.total_len()) {
+            return Err("the reply describes another ring than the one it brings".into());
+        }
+        Ok(ring)
     }
+}
+
+/// Nobody listens, or too many wait to be heard: what a reader waits for in silence.
+fn absent(e: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionRefused, NotFound, WouldBlock};
+    matches!(e.kind(), ConnectionRefused | NotFound | WouldBlock)
 }
 
 /// Whether a message, a hang-up or an error is there within `timeout`.
