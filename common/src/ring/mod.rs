@@ -29,6 +29,8 @@ mod memfd;
 mod model;
 mod protocol;
 pub(crate) mod reader;
+#[cfg(all(test, not(hanja_loom)))]
+mod threads;
 mod wait;
 mod words;
 pub(crate) mod writer;
