@@ -22,6 +22,8 @@
 
 mod atomic;
 mod copy;
+#[cfg(fuzzing)]
+pub(crate) mod fuzz;
 pub(crate) mod hazard;
 mod layout;
 mod memfd;
