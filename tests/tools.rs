@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 #[test]
 fn taps_in_every_form() {
     let place = Place::new();
-    let running = place.start(&["run", "--source=synth:?size=320x240", "--http=off"]);
+    let running = place.start(&["run", "--source=synth:?size=320x240&fps=20", "--http=off"]);
     running.wait_for("first detection");
     let json = |topic: &str| -> serde_json::Value {
         let out = place.output(&["tap", topic, "--json", "--count=3"]);
@@ -50,11 +50,23 @@ fn taps_in_every_form() {
     .unwrap();
     assert_eq!((picture.width(), picture.height()), (320, 240));
     let y4m = place
-        .output(&["tap", "frames", "--format=y4m", "--count=2"])
+        .output(&["tap", "frames", "--format=y4m", "--count=2", "-"])
         .stdout;
-    assert!(y4m.starts_with(b"YUV4MPEG2 W320 H240 "));
+    assert!(
+        y4m.starts_with(b"YUV4MPEG2 W320 H240 F20:1 "),
+        "the rate is the source's"
+    );
     let header = y4m.iter().position(|b| *b == b'\n').unwrap() + 1;
     assert_eq!(y4m.len() - header, 2 * (6 + 320 * 240 * 3 / 2));
+}
+
+#[test]
+fn a_tap_writes_to_standard_output_only() {
+    let place = Place::new();
+    let out = place.output(&["tap", "frames", "clip.y4m"]);
+    assert_eq!(out.status.code(), Some(2));
+    assert!(text(&out).contains("> clip.y4m"), "{}", text(&out));
+    assert!(!place.path("clip.y4m").exists());
 }
 
 #[test]

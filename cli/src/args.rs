@@ -157,6 +157,9 @@ pub(crate) enum FrameFormat {
 pub(crate) struct TapArgs {
     /// Which ring
     pub(crate) topic: TapTopic,
+    /// Where to: - is standard output, the only choice and the default
+    #[arg(value_name = "-", value_parser = parse_stdout)]
+    pub(crate) output: Option<()>,
     /// One JSON object a line (for frames: their metadata)
     #[arg(long)]
     pub(crate) json: bool,
@@ -194,6 +197,8 @@ pub(crate) struct DoctorArgs {
 pub(crate) enum BenchWhat {
     /// The whole pipeline with the web view open, against the bare model on the same cores
     Pipeline,
+    /// The shared-memory ring between two processes: hand-over, wake-up, copies, what taps cost the writer
+    Ring,
 }
 
 #[derive(Debug, Args)]
@@ -204,8 +209,11 @@ pub(crate) struct BenchArgs {
     #[arg(long)]
     pub(crate) json: bool,
     /// Rounds; the two sides are interleaved, medians are reported
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
+    #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=100))]
     pub(crate) rounds: u32,
+    /// How the benchmark starts its other process
+    #[arg(long, hide = true)]
+    pub(crate) other: Option<String>,
     #[command(flatten)]
     pub(crate) infer: InferArgs,
 }
@@ -243,6 +251,17 @@ impl RenderArgs {
 fn set<T: Clone>(target: &mut T, value: &Option<T>) {
     if let Some(value) = value {
         target.clone_from(value);
+    }
+}
+
+/// The dash that other tools want; here it may be left out.
+fn parse_stdout(text: &str) -> Result<(), String> {
+    if text == "-" {
+        Ok(())
+    } else {
+        Err(format!(
+            "a tap writes to standard output; use: hanja tap ... > {text}"
+        ))
     }
 }
 

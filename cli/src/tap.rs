@@ -16,6 +16,9 @@ use std::time::{Duration, Instant};
 use zerocopy::FromBytes;
 
 const LOOK: Duration = Duration::from_millis(100);
+/// How long the frame rate is measured before a Y4M stream begins, and how long at most.
+const RATE_LOOK: Duration = Duration::from_millis(500);
+const RATE_PATIENCE: Duration = Duration::from_millis(2500);
 
 pub(crate) fn tap(global: &Global, args: &TapArgs) -> anyhow::Result<()> {
     // What is wrong with a stage that is there but cannot be read.
@@ -32,6 +35,7 @@ pub(crate) fn tap(global: &Global, args: &TapArgs) -> anyhow::Result<()> {
         .collect();
     let mut writer = Writer {
         args,
+        dir: &dir,
         out: io::stdout().lock(),
         y4m: None,
         sample: Sample::default(),
@@ -143,6 +147,7 @@ impl Trouble {
 
 struct Writer<'a, W> {
     args: &'a TapArgs,
+    dir: &'a Path,
     out: W,
     /// Size and format of the Y4M stream, fixed by its first frame.
     y4m: Option<(u32, u32)>,
@@ -248,7 +253,8 @@ impl<W: Write> Writer<'_, W> {
 
     fn y4m(&mut self, (w, h): (u32, u32), planes: &[u8]) -> anyhow::Result<()> {
         if self.y4m.is_none() {
-            writeln!(self.out, "YUV4MPEG2 W{w} H{h} F30:1 Ip A1:1 C420jpeg")?;
+            let rate = y4m_rate(measure_fps(self.dir));
+            writeln!(self.out, "YUV4MPEG2 W{w} H{h} F{rate} Ip A1:1 C420jpeg")?;
         }
         anyhow::ensure!(
             *self.y4m.get_or_insert((w, h)) == (w, h),
@@ -267,5 +273,66 @@ impl<W: Write> Writer<'_, W> {
             .context("writing to standard output")?;
         self.out.flush()?;
         Ok(())
+    }
+}
+
+/// Frames per second of the source, from the times and numbers it gave its frames: half a second of them, or two frames
+/// if they are rare. `None` if it does not deliver.
+fn measure_fps(dir: &Path) -> Option<f64> {
+    let mut tap = TapSubscriber::new(dir, StageName::Capture, Topic::Frames);
+    let mut sample = Sample::default();
+    let begin = Instant::now();
+    let mut first: Option<FrameMeta> = None;
+    let mut fps = None;
+    while begin.elapsed()
+        < if fps.is_some() {
+            RATE_LOOK
+        } else {
+            RATE_PATIENCE
+        }
+    {
+        if tap.peek_newest(&mut sample, LOOK).is_none() {
+            continue;
+        }
+        let (meta, _) = FrameMeta::read_from_prefix(&sample.meta).ok()?;
+        let first = first.get_or_insert(meta);
+        let frames = meta.driver_seq.saturating_sub(first.driver_seq);
+        let ns = meta.t_sensor.saturating_sub(first.t_sensor);
+        if meta.generation != first.generation {
+            *first = meta; // a new ring: begin again
+        } else if frames > 0 && ns > 0 {
+            fps = Some(frames as f64 * 1e9 / ns as f64);
+        }
+    }
+    fps
+}
+
+/// As Y4M writes it. Cameras keep whole numbers within their jitter; 0:0 is the format's "unknown".
+fn y4m_rate(fps: Option<f64>) -> String {
+    match fps {
+        Some(fps) if fps >= 1.0 && (fps / fps.round() - 1.0).abs() < 0.02 => {
+            format!("{}:1", fps.round())
+        }
+        Some(fps) => format!("{}:1000", (fps * 1000.0).round()),
+        None => "0:0".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rates_as_y4m_writes_them() {
+        for (fps, text) in [
+            (Some(30.0), "30:1"),
+            (Some(29.6), "30:1"),
+            (Some(239.1), "239:1"),
+            (Some(12.5), "12500:1000"),
+            (Some(0.5), "500:1000"),
+            (None, "0:0"),
+        ] {
+            assert_eq!(y4m_rate(fps), text, "{fps:?}");
+        }
     }
 }

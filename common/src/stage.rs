@@ -8,7 +8,7 @@
 use crate::clock::now_ns;
 use crate::control::{ControlServer, live_listener, socket_path};
 use crate::ring::writer::RingWriter;
-use crate::ring::{Geometry, RingError, Stamp, Topic};
+use crate::ring::{Geometry, RingError, Slot, Stamp, Topic};
 use rustix::fs::{FlockOperation, Mode, OFlags};
 use std::io;
 use std::os::fd::OwnedFd;
@@ -308,6 +308,12 @@ impl Publisher {
         self.ring.geometry()
     }
 
+    /// Memory of the present generation in bytes, whoever reads it.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.ring.shared().total_len
+    }
+
     /// Begins a new generation: readers are hung up on, keep what they hold, and attach to the new ring.
     ///
     /// # Errors
@@ -331,7 +337,29 @@ impl Publisher {
         parts: &[&[u8]],
         meta: impl FnOnce(Stamp) -> M,
     ) -> Result<Option<Stamp>, RingError> {
-        self.ring.publish(parts, meta)
+        let len = parts.iter().map(|part| part.len() as u64).sum();
+        let fill = |slot: &mut Slot<'_>| {
+            let mut at = 0;
+            for part in parts {
+                slot.write(at, part);
+                at += part.len();
+            }
+        };
+        self.publish_with(len, fill, meta)
+    }
+
+    /// Like [`publish`](Self::publish) with a payload of `len` bytes that `fill` writes into the slot, in any order.
+    /// Readers see neither a half-filled slot nor an older one meanwhile; they are not kept waiting.
+    ///
+    /// # Errors
+    /// As [`publish`](Self::publish).
+    pub fn publish_with<M: IntoBytes + Immutable>(
+        &mut self,
+        len: u64,
+        fill: impl FnOnce(&mut Slot<'_>),
+        meta: impl FnOnce(Stamp) -> M,
+    ) -> Result<Option<Stamp>, RingError> {
+        self.ring.publish(len, fill, meta)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::control::Link;
 use crate::ring::reader::RingReader;
-use crate::ring::{Lease, Sample, Topic};
+use crate::ring::{Lease, Sample, Stamp, Topic};
 use crate::stage::StageName;
 use std::path::Path;
 use std::sync::Arc;
@@ -20,6 +20,7 @@ struct Cursor {
     link: Link,
     generation: u64,
     seen: u64,
+    empty_looks: u32,
 }
 
 impl Cursor {
@@ -28,7 +29,27 @@ impl Cursor {
             link: Link::new(dir, stage, topic, quota),
             generation: 0,
             seen: 0,
+            empty_looks: 0,
         }
+    }
+
+    /// One look at what is attached, without a system call as long as there is something or the writer lives.
+    fn poll<T>(
+        &mut self,
+        mut take: impl FnMut(&Arc<RingReader>, u64) -> Option<(u64, T)>,
+    ) -> Option<T> {
+        self.empty_looks = self.empty_looks.wrapping_add(1);
+        let ring = match self.link.current() {
+            // Whoever spins wants to know of a restart too, but not every few nanoseconds.
+            Some(ring) if !self.empty_looks.is_multiple_of(4096) => ring,
+            _ => return self.wait(Duration::ZERO, take),
+        };
+        if ring.generation() != self.generation {
+            return self.wait(Duration::ZERO, take);
+        }
+        let (seq, item) = take(ring, self.seen)?;
+        self.seen = seq;
+        Some(item)
     }
 
     /// Calls `take(ring, seen)` until it gives something, re-attaching as needed, for at most `timeout`.
@@ -104,6 +125,14 @@ impl LeaseSubscriber {
         })
     }
 
+    /// Like [`newest`](Self::newest) without waiting, for a loop that spins: no system call while the stage is there.
+    pub fn poll(&mut self) -> Option<Lease> {
+        self.cursor.poll(|ring, seen| {
+            let lease = ring.lease_newest(seen)?;
+            Some((lease.seq(), lease))
+        })
+    }
+
     /// Leases exactly this slot if it is still there and the quota allows. Does not wait for it.
     pub fn exact(&mut self, generation: u64, seq: u64) -> Option<Lease> {
         let mut ring = self.cursor.link.ring(Duration::ZERO)?;
@@ -147,26 +176,121 @@ impl TapSubscriber {
         self.cursor.wait(timeout, take).is_some()
     }
 
-    /// Copies the next slot in order, beginning with the newest at the first attachment; `sample.lapped` counts those overwritten before they could be read. False
-    /// after `timeout`.
+    /// Like [`newest`](Self::newest) without waiting, for a loop that spins: no system call while the stage is there.
+    pub fn poll(&mut self, sample: &mut Sample) -> bool {
+        let take = |ring: &Arc<RingReader>, seen| {
+            ring.tap_newest(seen, sample).then_some((sample.seq, ()))
+        };
+        self.cursor.poll(take).is_some()
+    }
+
+    /// Forgets what was read: the newest slot counts as new again.
+    pub fn rewind(&mut self) {
+        self.cursor.seen = 0;
+    }
+
+    /// Copies the next slot in order, beginning with the newest at the first attachment; `sample.lapped` counts those
+    /// overwritten before they could be read. False after `timeout`.
     pub fn next(&mut self, sample: &mut Sample, timeout: Duration) -> bool {
         let take =
             |ring: &Arc<RingReader>, seen| ring.tap_next(seen, sample).then_some((sample.seq, ()));
         self.cursor.wait(timeout, take).is_some()
     }
 
-    /// Like [`newest`](Self::newest), but copies the metadata only: cheap, whatever the size of the frames.
-    pub fn newest_meta(&mut self, sample: &mut Sample, timeout: Duration) -> bool {
-        let take = |ring: &Arc<RingReader>, seen| {
-            ring.tap_newest_meta(seen, sample)
-                .then_some((sample.seq, ()))
-        };
-        self.cursor.wait(timeout, take).is_some()
+    /// Like [`newest`](Self::newest), but takes the metadata only and gives the payload's length;
+    /// [`copy_payload`](Self::copy_payload) fetches the payload once there is memory for it.
+    pub fn peek_newest(&mut self, sample: &mut Sample, timeout: Duration) -> Option<u64> {
+        self.cursor.wait(timeout, |ring, seen| {
+            let len = ring.peek_newest(seen, sample)?;
+            Some((sample.seq, len))
+        })
+    }
+
+    /// Like [`peek_newest`](Self::peek_newest), in the order of [`next`](Self::next).
+    pub fn peek_next(&mut self, sample: &mut Sample, timeout: Duration) -> Option<u64> {
+        self.cursor.wait(timeout, |ring, seen| {
+            let len = ring.peek_next(seen, sample)?;
+            Some((sample.seq, len))
+        })
+    }
+
+    /// Copies the payload that a peek found, as much as fits `out`, and gives its whole length. `None`: it has been
+    /// overwritten since, and `out` holds rubbish; peek again.
+    pub fn copy_payload(&mut self, stamp: Stamp, out: &mut [u8]) -> Option<u64> {
+        // Attached, or this was not the last thing done: a peek leaves its ring attached, dead writer or not.
+        let ring = self.cursor.link.ring(Duration::ZERO)?;
+        (ring.generation() == stamp.generation).then(|| ring.copy_payload(stamp.seq, out))?
+    }
+
+    /// Why nothing is attached, in words; `None` if something is.
+    #[must_use]
+    pub fn problem(&self) -> Option<String> {
+        self.cursor.link.problem()
     }
 
     /// Whether a ring is attached; it may have been left by its writer a moment ago.
     #[must_use]
     pub fn attached(&self) -> bool {
         self.cursor.link.attached()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ring::Geometry;
+    use crate::stage::Stage;
+
+    const WAIT: Duration = Duration::from_secs(2);
+    const G: Geometry = Geometry {
+        slots: 4,
+        meta_len: 16,
+        payload_capacity: 1024,
+    };
+
+    fn meta(stamp: Stamp) -> [u64; 2] {
+        [stamp.generation, stamp.seq]
+    }
+
+    #[test]
+    fn a_peek_is_followed_by_one_copy_or_none() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut tap = TapSubscriber::new(dir.path(), StageName::Capture, Topic::Frames);
+        let mut sample = Sample::default();
+        assert!(tap.peek_next(&mut sample, Duration::ZERO).is_none());
+        let problem = tap.problem().unwrap();
+        assert!(
+            problem.contains("capture-tap.sock (frames)") && problem.contains("hanja run"),
+            "{problem}"
+        );
+        let stage = Stage::start(StageName::Capture, dir.path()).unwrap();
+        assert!(
+            tap.peek_next(&mut sample, Duration::from_millis(50))
+                .is_none()
+        );
+        assert!(tap.problem().unwrap().contains("does not have this topic"));
+        let mut publisher = stage.publisher(Topic::Frames, G).unwrap();
+        publisher.publish(&[&[7; 100]], meta).unwrap();
+        assert_eq!(tap.peek_next(&mut sample, WAIT), Some(100));
+        assert_eq!((tap.problem(), sample.meta[8]), (None, 1));
+        let stamp = Stamp {
+            generation: sample.generation,
+            seq: sample.seq,
+        };
+        let mut out = [0; 120];
+        assert_eq!(tap.copy_payload(stamp, &mut out), Some(100));
+        assert_eq!((out[99], out[100]), (7, 0));
+        assert_eq!(
+            tap.copy_payload(stamp, &mut out[..10]),
+            Some(100),
+            "cut, and told"
+        );
+        // The writer laps the ring: what was peeked at is gone, and nothing else is taken for it.
+        for _ in 0..4 {
+            publisher.publish(&[b"later"], meta).unwrap();
+        }
+        assert_eq!(tap.copy_payload(stamp, &mut out), None);
+        assert_eq!(tap.peek_newest(&mut sample, WAIT), Some(5));
+        assert_eq!(sample.seq, 5);
     }
 }

@@ -156,7 +156,8 @@ impl Observer {
         // Until there is no news: at a change of generation the old one's last frame comes first.
         while self
             .frames
-            .newest_meta(&mut self.frame_sample, Duration::ZERO)
+            .peek_newest(&mut self.frame_sample, Duration::ZERO)
+            .is_some()
         {
             let Ok((meta, _)) = FrameMeta::read_from_prefix(&self.frame_sample.meta) else {
                 return;

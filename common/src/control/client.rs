@@ -29,6 +29,9 @@ pub(crate) struct Link {
     topic: Topic,
     quota: u16,
     state: State,
+    /// Why the last try to attach failed; `None`: it did not.
+    problem: Option<String>,
+    /// The stage's answer was no use, which has been said in the log.
     complained: bool,
 }
 
@@ -56,12 +59,32 @@ impl Link {
             topic,
             quota,
             state: State::Away { retry_at: None },
+            problem: None,
             complained: false,
         }
     }
 
     pub(crate) fn attached(&self) -> bool {
         matches!(self.state, State::Attached { .. })
+    }
+
+    /// Why there is no ring, in words with the socket's path; `None` when attached, or before the first try.
+    pub(crate) fn problem(&self) -> Option<String> {
+        let reason = match (&self.state, &self.problem) {
+            (State::Attached { .. }, _) => return None,
+            (State::Asked { .. }, None) => "connected, but the stage does not have this topic yet",
+            (_, reason) => reason.as_deref()?,
+        };
+        let (path, topic) = (self.path.display(), self.topic.name());
+        Some(format!("{path} ({topic}): {reason}"))
+    }
+
+    /// The attached ring.
+    pub(crate) fn current(&self) -> Option<&Arc<RingReader>> {
+        match &self.state {
+            State::Attached { ring, .. } => Some(ring),
+            _ => None,
+        }
     }
 
     /// The attached ring; tries to attach for at most `timeout`.
@@ -81,11 +104,14 @@ impl Link {
                     }
                     std::thread::sleep(wait);
                     self.state = match self.ask() {
-                        Ok(socket) => State::Asked { socket },
-                        Err(e) => {
-                            if !absent(&e) {
-                                self.complain(&e);
+                        Ok(socket) => {
+                            if !self.complained {
+                                self.problem = None; // somebody is there again
                             }
+                            State::Asked { socket }
+                        }
+                        Err(e) => {
+                            self.cannot_connect(&e);
                             Self::away()
                         }
                     };
@@ -121,12 +147,27 @@ impl Link {
         }
     }
 
+    /// An absent stage is waited for in silence, as one with too many callers is; anything else is said.
+    fn cannot_connect(&mut self, e: &io::Error) {
+        use io::ErrorKind::{ConnectionRefused, NotFound, WouldBlock};
+        match e.kind() {
+            NotFound | ConnectionRefused => {
+                let remedy = "start it with: hanja run, or name its runtime directory";
+                self.problem = Some(format!("the stage does not run; {remedy}"));
+                self.complained = false;
+            }
+            WouldBlock => self.problem = Some(e.to_string()),
+            _ => self.complain(e.to_string()),
+        }
+    }
+
     /// Says why, once per outage: the retries go on 50 times a second.
-    fn complain(&mut self, reason: &dyn std::fmt::Display) {
+    fn complain(&mut self, reason: String) {
         if !std::mem::replace(&mut self.complained, true) {
             let (path, topic) = (self.path.display(), self.topic.name());
             tracing::warn!("{path} ({topic}): {reason}; trying again");
         }
+        self.problem = Some(reason);
     }
 
     fn ask(&self) -> io::Result<OwnedFd> {
@@ -148,10 +189,10 @@ impl Link {
         };
         match self.attach(&socket) {
             Ok(ring) => {
-                self.complained = false;
+                (self.problem, self.complained) = (None, false);
                 self.state = State::Attached { socket, ring };
             }
-            Err(reason) => self.complain(&reason),
+            Err(reason) => self.complain(reason),
         }
     }
 
@@ -192,12 +233,6 @@ impl Link {
         }
         Ok(ring)
     }
-}
-
-/// Nobody listens, or too many wait to be heard: what a reader waits for in silence.
-fn absent(e: &io::Error) -> bool {
-    use io::ErrorKind::{ConnectionRefused, NotFound, WouldBlock};
-    matches!(e.kind(), ConnectionRefused | NotFound | WouldBlock)
 }
 
 /// Whether a message, a hang-up or an error is there within `timeout`.

@@ -213,7 +213,9 @@ impl Server {
             self.retire();
             self.answer();
             self.flush_departures();
-            self.take_back_pages();
+            for ring in self.shared.rings().iter() {
+                ring.seats.clear_returned();
+            }
             let attached = self.clients.iter().filter(|c| c.ring.is_some()).count();
             self.shared
                 .readers
@@ -349,16 +351,9 @@ impl Server {
         }
     }
 
-    /// Unmaps what the writer no longer scans.
-    fn take_back_pages(&self) {
-        for ring in self.shared.rings().iter() {
-            while ring.seats.returned.pop().is_some() {}
-        }
-    }
-
     fn flush_departures(&mut self) {
         while let Some((ring, id)) = self.departures.pop_front() {
-            if ring.seats.changes.push(SeatChange::Left(id)).is_err() {
+            if ring.seats.push(SeatChange::Left(id)).is_err() {
                 self.departures.push_front((ring, id));
                 return;
             }
@@ -432,7 +427,6 @@ impl Client {
             let (fd, page) = HazardPage::create(quota).map_err(|_| Status::Resources)?;
             // The writer must be able to see the page before its reader can use it.
             ring.seats
-                .changes
                 .push(SeatChange::Taken(self.id, page))
                 .map_err(|_| Status::Full)?;
             self.leases = true;

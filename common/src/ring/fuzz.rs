@@ -97,11 +97,15 @@ pub fn shifting_memory(bytes: &[u8]) {
         let found = protocol::find(&memory, &layout, newest.seq().saturating_sub(round % 4));
         for state in [Some(newest), found].into_iter().flatten() {
             assert!(state == State::NEVER || state.slot() < layout.slots);
-            let out = (&mut meta, &mut payload);
-            if protocol::tap(&memory, &layout, state, u64::MAX, out).is_some() {
-                assert_eq!(meta.len(), layout.meta_len as usize);
-                assert!(payload.len() as u64 <= layout.payload_capacity);
-            }
+            let copied = protocol::tap(&memory, &layout, state, |len| {
+                assert!(len <= layout.payload_capacity);
+                meta.resize(layout.meta_len as usize, 0);
+                memory.copy_out(layout.meta_byte(state.slot()), &mut meta);
+                payload.resize(len as usize, 0);
+                memory.copy_out(layout.payload_byte(state.slot()), &mut payload);
+                len
+            });
+            assert!(copied.is_none_or(|len| len == payload.len() as u64));
             if protocol::lease(&memory, &layout, &cell, state) {
                 assert_eq!(cell.load(OWN), state.0);
                 protocol::release(&cell);
@@ -141,15 +145,17 @@ pub fn whole_reader(bytes: &[u8]) {
             assert_eq!(lease.meta().len(), layout.meta_len as usize);
             assert!(lease.payload().len() as u64 <= layout.payload_capacity);
         }
-        for tap in [
-            RingReader::tap_newest,
-            RingReader::tap_newest_meta,
-            RingReader::tap_next,
-        ] {
+        for tap in [RingReader::tap_newest, RingReader::tap_next] {
             if tap(&reader, seen, &mut sample) {
-                assert!(
-                    sample.seq > seen && sample.payload.len() as u64 <= layout.payload_capacity
-                );
+                let len = sample.payload.len() as u64;
+                assert!(sample.seq > seen && len <= layout.payload_capacity);
+            }
+        }
+        for peek in [RingReader::peek_newest, RingReader::peek_next] {
+            if let Some(len) = peek(&reader, seen, &mut sample) {
+                let mut some = vec![0; 1 + len as usize / 2];
+                let copied = reader.copy_payload(sample.seq, &mut some);
+                assert!(sample.seq > seen && copied.is_none_or(|same| same == len));
             }
         }
     }

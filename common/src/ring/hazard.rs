@@ -9,8 +9,9 @@ use super::layout::State;
 use super::memfd::{self, Mapping, Writable};
 use super::protocol;
 use super::words::Words;
-use crossbeam::queue::ArrayQueue;
+use rtrb::{Consumer, Producer, PushError, RingBuffer};
 use std::os::fd::{BorrowedFd, OwnedFd};
+use std::sync::{Mutex, PoisonError};
 
 /// Most readers that may lease from one ring.
 pub(crate) const MAX_SEATS: usize = 8;
@@ -47,54 +48,74 @@ impl HazardPage {
     }
 }
 
-/// Pages on their way between the control server and the writer, lock-free.
+/// The control server's end of the mailbox: pages on their way to the writer, and back.
+///
+/// Both ways are wait-free: the writer must not spin for a control thread that was preempted in the middle of a push,
+/// which is what it would do with a queue that is only lock-free.
 #[derive(Debug)]
 pub(crate) struct Seats {
-    /// To the writer.
-    pub(crate) changes: ArrayQueue<SeatChange>,
-    /// Back from the writer, to be unmapped elsewhere: munmap takes a lock that another thread may hold, and the
-    /// writer waits for nobody.
-    pub(crate) returned: ArrayQueue<HazardPage>,
+    changes: Mutex<Producer<SeatChange>>,
+    /// To be unmapped on this side: munmap takes a lock of the process, and the writer waits for nobody.
+    returned: Mutex<Consumer<HazardPage>>,
 }
 
-impl Seats {
-    pub(super) fn new() -> Self {
-        Self {
-            changes: ArrayQueue::new(2 * MAX_SEATS),
-            returned: ArrayQueue::new(4 * MAX_SEATS),
-        }
-    }
-}
-
-/// All pages the writer scans. Owned by the writer alone.
+/// All pages the writer scans, and its end of the mailbox.
 #[derive(Debug)]
 pub(super) struct HazardPages {
     pages: Vec<(u64, HazardPage)>,
+    changes: Consumer<SeatChange>,
+    returned: Producer<HazardPage>,
+}
+
+/// A mailbox, with nobody seated.
+pub(super) fn seats() -> (Seats, HazardPages) {
+    let (to_writer, changes) = RingBuffer::new(2 * MAX_SEATS);
+    let (returned, from_writer) = RingBuffer::new(4 * MAX_SEATS);
+    let seats = Seats {
+        changes: Mutex::new(to_writer),
+        returned: Mutex::new(from_writer),
+    };
+    let pages = HazardPages {
+        // Room enough that a publish never allocates: seats, and those whose departure is still on its way.
+        pages: Vec::with_capacity(4 * MAX_SEATS),
+        changes,
+        returned,
+    };
+    (seats, pages)
+}
+
+impl Seats {
+    /// Tells the writer; the change comes back if the mailbox is full.
+    pub(crate) fn push(&self, change: SeatChange) -> Result<(), SeatChange> {
+        let mut changes = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
+        changes
+            .push(change)
+            .map_err(|PushError::Full(change)| change)
+    }
+
+    /// Unmaps what the writer no longer scans.
+    pub(crate) fn clear_returned(&self) {
+        let mut returned = self.returned.lock().unwrap_or_else(PoisonError::into_inner);
+        while returned.pop().is_ok() {}
+    }
 }
 
 impl HazardPages {
-    pub(super) fn new() -> Self {
-        // Room enough that a publish never allocates: seats, and those whose departure is still on its way.
-        Self {
-            pages: Vec::with_capacity(4 * MAX_SEATS),
-        }
-    }
-
     /// Takes in what the control server said since the last call: at most a mailbox full.
-    pub(super) fn apply(&mut self, seats: &Seats) {
-        for _ in 0..seats.changes.capacity() {
-            match seats.changes.pop() {
-                Some(SeatChange::Taken(id, page)) => self.pages.push((id, page)),
-                Some(SeatChange::Left(id)) => self.remove(id, seats),
-                None => return,
+    pub(super) fn update(&mut self) {
+        for _ in 0..2 * MAX_SEATS {
+            match self.changes.pop() {
+                Ok(SeatChange::Taken(id, page)) => self.pages.push((id, page)),
+                Ok(SeatChange::Left(id)) => self.remove(id),
+                Err(_) => return,
             }
         }
     }
 
-    fn remove(&mut self, id: u64, seats: &Seats) {
+    fn remove(&mut self, id: u64) {
         if let Some(index) = self.pages.iter().position(|(other, _)| *other == id) {
             // A full queue means that the control thread is far behind: then it is unmapped here after all.
-            let _ = seats.returned.push(self.pages.swap_remove(index).1);
+            let _ = self.returned.push(self.pages.swap_remove(index).1);
         }
     }
 

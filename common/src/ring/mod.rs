@@ -21,6 +21,7 @@
 #![allow(unsafe_code)]
 
 mod atomic;
+pub mod baseline;
 mod copy;
 #[cfg(fuzzing)]
 pub(crate) mod fuzz;
@@ -40,6 +41,7 @@ pub(crate) mod writer;
 #[cfg(feature = "failpoints")]
 pub use atomic::failpoint;
 pub use reader::Lease;
+pub use writer::Slot;
 
 use crate::record::ABI_MAJOR;
 use std::io;

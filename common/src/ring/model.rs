@@ -130,12 +130,17 @@ impl Ring {
     }
 
     fn tap(&self, state: State) {
-        let (mut meta, mut payload) = (Vec::new(), Vec::new());
-        let out = (&mut meta, &mut payload);
-        if protocol::tap(self, &self.layout, state, u64::MAX, out).is_some() {
-            let want = state.seq().to_le_bytes();
-            assert_eq!((&meta[..], &payload[..]), (&want[..], &want[..]), "torn");
-        }
+        let (mut meta, mut payload) = ([0; 8], [0; 8]);
+        let whole = protocol::tap(self, &self.layout, state, |len| {
+            self.copy_out(self.layout.meta_byte(state.slot()), &mut meta);
+            self.copy_out(self.layout.payload_byte(state.slot()), &mut payload);
+            len
+        });
+        let want = state.seq().to_le_bytes();
+        assert!(
+            whole.is_none_or(|len| (len, meta, payload) == (8, want, want)),
+            "torn"
+        );
     }
 
     fn newest(&self) -> Option<State> {

@@ -140,29 +140,23 @@ pub(super) fn cell_holds(cell: &Word, state: State) -> bool {
     cell.load(SCAN) == state.0
 }
 
-/// Copies a slot out without a lease, of the payload at most `payload_limit` bytes. `None`: it was overwritten
-/// meanwhile, `meta` and `payload` hold rubbish.
-/// Allocates only while `payload` has not yet reached the largest payload seen.
-pub(super) fn tap(
+/// Reads a slot without a lease: calls `copy` with the payload's length, which copies what it wants of the slot with
+/// [`Words::copy_out`]. `None`: the slot was overwritten meanwhile, what was copied is rubbish.
+pub(super) fn tap<T>(
     words: &impl Words,
     layout: &Layout,
     state: State,
-    payload_limit: u64,
-    (meta, payload): (&mut Vec<u8>, &mut Vec<u8>),
-) -> Option<()> {
+    copy: impl FnOnce(u64) -> T,
+) -> Option<T> {
     let first = layout.slot_word(state.slot());
     let word = words.word(first + slot::STATE);
     if word.load(CHECK) != state.0 {
         return None;
     }
     let len = words.word(first + slot::PAYLOAD_LEN).load(READ);
-    let len = len.min(layout.payload_capacity).min(payload_limit) as usize;
-    meta.resize(layout.meta_len as usize, 0);
-    words.copy_out(layout.meta_byte(state.slot()), meta);
-    payload.resize(len, 0);
-    words.copy_out(layout.payload_byte(state.slot()), payload);
+    let copied = copy(len.min(layout.payload_capacity));
     fence(TAP_FENCE);
-    (word.load(RECHECK) == state.0).then_some(())
+    (word.load(RECHECK) == state.0).then_some(copied)
 }
 
 #[cfg(test)]
@@ -194,9 +188,13 @@ mod tests {
     }
 
     fn read(w: &VecWords, l: &Layout, state: State) -> Option<u64> {
-        let (mut meta, mut payload) = (Vec::new(), Vec::new());
-        tap(w, l, state, u64::MAX, (&mut meta, &mut payload))?;
-        Some(u64::from_le_bytes(payload.try_into().unwrap()))
+        let mut payload = [0; 8];
+        let len = tap(w, l, state, |len| {
+            w.copy_out(l.payload_byte(state.slot()), &mut payload);
+            len
+        })?;
+        assert_eq!(len, 8);
+        Some(u64::from_le_bytes(payload))
     }
 
     #[test]

@@ -110,21 +110,51 @@ impl RingReader {
 
     /// Copies the newest slot newer than `seen` into `sample`.
     pub(crate) fn tap_newest(&self, seen: u64, sample: &mut Sample) -> bool {
-        self.newest_by(seen, sample, u64::MAX)
+        self.newest_by(seen, sample, |sample, state| self.copy(state, sample))
     }
 
-    /// Copies the newest slot's metadata only.
-    pub(crate) fn tap_newest_meta(&self, seen: u64, sample: &mut Sample) -> bool {
-        self.newest_by(seen, sample, 0)
+    /// Copies the oldest slot newer than `seen` that is still there; `sample.lapped` says how many were missed.
+    pub(crate) fn tap_next(&self, seen: u64, sample: &mut Sample) -> bool {
+        self.next_by(seen, sample, |sample, state| self.copy(state, sample))
     }
 
-    fn newest_by(&self, seen: u64, sample: &mut Sample, payload_limit: u64) -> bool {
+    /// Like [`tap_newest`](Self::tap_newest), but takes the metadata and the payload's length only.
+    pub(crate) fn peek_newest(&self, seen: u64, sample: &mut Sample) -> Option<u64> {
+        let mut len = 0;
+        self.newest_by(seen, sample, |sample, state| {
+            self.peek(state, sample, &mut len)
+        })
+        .then_some(len)
+    }
+
+    /// Like [`tap_next`](Self::tap_next), but takes the metadata and the payload's length only.
+    pub(crate) fn peek_next(&self, seen: u64, sample: &mut Sample) -> Option<u64> {
+        let mut len = 0;
+        self.next_by(seen, sample, |sample, state| {
+            self.peek(state, sample, &mut len)
+        })
+        .then_some(len)
+    }
+
+    /// Copies the payload of exactly this number into `out` (cut to its length); gives the payload's length. `None`:
+    /// it has been overwritten, `out` holds rubbish.
+    pub(crate) fn copy_payload(&self, seq: u64, out: &mut [u8]) -> Option<u64> {
+        let state = protocol::find(&self.mapping, &self.layout, seq)?;
+        self.read(state, &mut [], out)
+    }
+
+    fn newest_by(
+        &self,
+        seen: u64,
+        sample: &mut Sample,
+        mut take: impl FnMut(&mut Sample, State) -> bool,
+    ) -> bool {
         for _ in 0..self.layout.slots {
             let state = protocol::newest(&self.mapping, &self.layout);
             if state == State::NEVER || state.seq() <= seen {
                 return false;
             }
-            if self.copy(state, sample, payload_limit) {
+            if take(sample, state) {
                 sample.lapped = 0;
                 return true;
             }
@@ -133,8 +163,12 @@ impl RingReader {
         false
     }
 
-    /// Copies the oldest slot newer than `seen` that is still there; `sample.lapped` says how many were missed.
-    pub(crate) fn tap_next(&self, seen: u64, sample: &mut Sample) -> bool {
+    fn next_by(
+        &self,
+        seen: u64,
+        sample: &mut Sample,
+        mut take: impl FnMut(&mut Sample, State) -> bool,
+    ) -> bool {
         let newest = self.newest_seq();
         // One slot may be in the writer's hands; skipped slots make the window smaller, never larger.
         let oldest = newest
@@ -142,7 +176,7 @@ impl RingReader {
             .max(1);
         for seq in oldest.max(seen + 1)..=newest {
             let found = protocol::find(&self.mapping, &self.layout, seq);
-            if found.is_some_and(|state| self.copy(state, sample, u64::MAX)) {
+            if found.is_some_and(|state| take(sample, state)) {
                 sample.lapped = seq - seen - 1;
                 return true;
             }
@@ -151,11 +185,40 @@ impl RingReader {
         false
     }
 
-    fn copy(&self, state: State, sample: &mut Sample, payload_limit: u64) -> bool {
-        let out = (&mut sample.meta, &mut sample.payload);
-        let done = protocol::tap(&self.mapping, &self.layout, state, payload_limit, out);
+    fn peek(&self, state: State, sample: &mut Sample, len: &mut u64) -> bool {
+        sample.payload.clear();
+        sample.meta.resize(self.layout.meta_len as usize, 0);
         sample.generation = self.layout.generation;
         sample.seq = state.seq();
+        let read = self.read(state, &mut sample.meta, &mut []);
+        *len = read.unwrap_or(0);
+        read.is_some()
+    }
+
+    /// Taps into memory of a size the caller chose. Gives the payload's length, which may be more than `payload` took.
+    fn read(&self, state: State, meta: &mut [u8], payload: &mut [u8]) -> Option<u64> {
+        protocol::tap(&self.mapping, &self.layout, state, |len| {
+            let (taken, slot) = (payload.len().min(len as usize), state.slot());
+            self.mapping.copy_out(self.layout.meta_byte(slot), meta);
+            self.mapping
+                .copy_out(self.layout.payload_byte(slot), &mut payload[..taken]);
+            len
+        })
+    }
+
+    /// Taps into a sample, which grows to the largest payload it has held.
+    fn copy(&self, state: State, sample: &mut Sample) -> bool {
+        sample.generation = self.layout.generation;
+        sample.seq = state.seq();
+        sample.meta.resize(self.layout.meta_len as usize, 0);
+        let done = protocol::tap(&self.mapping, &self.layout, state, |len| {
+            sample.payload.resize(len as usize, 0);
+            let slot = state.slot();
+            self.mapping
+                .copy_out(self.layout.meta_byte(slot), &mut sample.meta);
+            self.mapping
+                .copy_out(self.layout.payload_byte(slot), &mut sample.payload);
+        });
         done.is_some()
     }
 }

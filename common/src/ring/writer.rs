@@ -1,7 +1,7 @@
 //! The writing end of one generation of a ring.
 
 use super::atomic::OWN;
-use super::hazard::{HazardPages, Seats};
+use super::hazard::{self, HazardPages, Seats};
 use super::layout::Layout;
 use super::memfd::{self, Mapping, Writable};
 use super::protocol::WriterState;
@@ -50,14 +50,14 @@ impl RingWriter {
         for (index, value) in layout.header_words(pid) {
             mapping.word(index).store(value, OWN);
         }
+        let (seats, hazards) = hazard::seats();
         let shared = Arc::new(SharedRing {
             topic,
             generation,
             total_len: layout.total_len,
             fd,
-            seats: Seats::new(),
+            seats,
         });
-        let hazards = HazardPages::new();
         Ok(Self {
             mapping,
             layout,
@@ -82,13 +82,13 @@ impl RingWriter {
         }
     }
 
-    /// See [`crate::stage::Publisher::publish`].
+    /// See [`crate::stage::Publisher::publish_with`].
     pub(crate) fn publish<M: IntoBytes + Immutable>(
         &mut self,
-        parts: &[&[u8]],
+        len: u64,
+        fill: impl FnOnce(&mut Slot<'_>),
         meta: impl FnOnce(Stamp) -> M,
     ) -> Result<Option<Stamp>, RingError> {
-        let len: u64 = parts.iter().map(|p| p.len() as u64).sum();
         if len > self.layout.payload_capacity {
             return Err(RingError::TooLarge {
                 len,
@@ -101,18 +101,18 @@ impl RingWriter {
                 value: size_of::<M>() as u64,
             });
         }
-        let (hazards, seats) = (&mut self.hazards, &self.shared.seats);
+        let hazards = &mut self.hazards;
         let claim = self.state.claim(&self.mapping, &self.layout, |old| {
-            // Drained after the fence in `claim`: a page handed to a reader before it leased is always seen.
-            hazards.apply(seats);
+            // Drained after MARK_FENCE: a page handed to a reader before it leased is always seen.
+            hazards.update();
             hazards.hold(old)
         });
         let Some(claim) = claim else { return Ok(None) };
-        let mut at = self.layout.payload_byte(claim.slot);
-        for part in parts {
-            self.mapping.copy_in(at, part);
-            at += part.len();
-        }
+        fill(&mut Slot {
+            mapping: &self.mapping,
+            start: self.layout.payload_byte(claim.slot),
+            len: len as usize,
+        });
         let stamp = Stamp {
             generation: self.layout.generation,
             seq: claim.seq,
@@ -123,5 +123,28 @@ impl RingWriter {
         self.state.publish(&self.mapping, &self.layout, claim, len);
         wait::wake_all(&self.mapping);
         Ok(Some(stamp))
+    }
+}
+
+/// The payload of a slot that is being written.
+#[derive(Debug)]
+pub struct Slot<'a> {
+    mapping: &'a Mapping,
+    start: usize,
+    len: usize,
+}
+
+impl Slot<'_> {
+    /// Copies `bytes` to position `at` of the payload. What is never written holds what an earlier frame left there.
+    ///
+    /// # Panics
+    /// When they leave the payload's length.
+    pub fn write(&mut self, at: usize, bytes: &[u8]) {
+        let end = at.checked_add(bytes.len());
+        assert!(
+            end.is_some_and(|end| end <= self.len),
+            "outside the payload"
+        );
+        self.mapping.copy_in(self.start + at, bytes);
     }
 }

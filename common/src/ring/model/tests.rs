@@ -117,6 +117,20 @@ fn a_writer_that_dies_after_any_store() {
 }
 
 #[test]
+fn a_writer_that_dies_after_any_store_before_everybody() {
+    for stores in 0..=STORES_PER_PUBLISH * LEASE.frames {
+        let dies = Some(stores);
+        Scene {
+            taps: 1,
+            writer_dies_after: dies,
+            preemptions: 1,
+            ..TWO
+        }
+        .run();
+    }
+}
+
+#[test]
 fn a_reader_that_dies_after_any_store() {
     for stores in 0..=4 {
         Scene {

@@ -2,7 +2,7 @@
 //! all cores) and the whole pipeline (three processes, rings, web view open) take turns in one run, so that a change
 //! of the machine's mood hits both; medians and their ratio are reported.
 
-use crate::args::{BenchArgs, BenchWhat, Global};
+use crate::args::{BenchArgs, Global};
 use anyhow::Context;
 use hanja_infer::Detector;
 use serde::Serialize;
@@ -35,8 +35,7 @@ struct Report {
     ratio: f64,
 }
 
-pub(crate) fn bench(global: &Global, args: &BenchArgs) -> anyhow::Result<()> {
-    let BenchWhat::Pipeline = args.what;
+pub(super) fn bench(global: &Global, args: &BenchArgs) -> anyhow::Result<()> {
     let mut config = global.config()?;
     args.infer.apply(&mut config)?;
     let mut detector = Detector::load(&config.infer)?;

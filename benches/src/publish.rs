@@ -1,0 +1,94 @@
+//! What taps and a stopped leaseholder cost the writer: the time of a publish at 240 frames a second.
+
+use crate::pair::{Other, Task};
+use crate::stats::{Row, Table};
+use hanja_common::ring::{Geometry, Topic};
+use hanja_common::stage::{Publisher, Stage, StageName};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+const SIZE: usize = 921_600;
+const EVERY: Duration = Duration::from_nanos(1_000_000_000 / 240);
+const FRAMES: u32 = 240;
+const BASE: &str = "publish at 240 fps, alone";
+
+enum Company {
+    Taps(usize),
+    StoppedLeaseholder,
+}
+
+/// Publish times with nobody, 1, 3, 16 taps that copy without a pause, and a leaseholder that is stopped.
+pub(crate) fn rows(child: &[&str], rounds: usize) -> anyhow::Result<Vec<Row>> {
+    let dir = tempfile::tempdir()?;
+    let run = dir.path().join("run");
+    let stage = Stage::start(StageName::Capture, &run)?;
+    let geometry = Geometry {
+        slots: 8,
+        meta_len: 16,
+        payload_capacity: SIZE as u64,
+    };
+    let mut frames = stage.publisher(Topic::Frames, geometry)?;
+    let companies = [
+        (BASE, Company::Taps(0)),
+        ("publish at 240 fps, 1 tap", Company::Taps(1)),
+        ("publish at 240 fps, 3 taps", Company::Taps(3)),
+        ("publish at 240 fps, 16 taps", Company::Taps(16)),
+        (
+            "publish at 240 fps, a stopped leaseholder",
+            Company::StoppedLeaseholder,
+        ),
+    ];
+    let mut table = Table::new(rounds);
+    for _ in 0..rounds {
+        for (name, company) in &companies {
+            let _others = invite(company, child, &run, &mut frames)?;
+            let against = (*name != BASE).then_some(BASE);
+            table.add(name, SIZE as u64, against, paced(&mut frames)?);
+        }
+    }
+    Ok(table.rows())
+}
+
+/// Starts the company and waits until it is there.
+fn invite(
+    company: &Company,
+    child: &[&str],
+    run: &Path,
+    frames: &mut Publisher,
+) -> anyhow::Result<Vec<Other>> {
+    let dir = run.to_owned();
+    match company {
+        Company::Taps(count) => {
+            let task = Task::Tap { dir };
+            let taps = (0..*count).map(|_| Other::start(child, &task));
+            let taps = taps.collect::<anyhow::Result<_>>()?;
+            std::thread::sleep(Duration::from_millis(100));
+            Ok(taps)
+        }
+        Company::StoppedLeaseholder => {
+            let held = run.with_extension("held");
+            let other = Other::start(child, &Task::Hold { dir })?;
+            while !held.exists() {
+                frames.publish(&[b"take this"], |s| [s.generation, s.seq])?;
+                std::thread::sleep(Duration::from_millis(2));
+            }
+            std::fs::remove_file(held)?;
+            other.stop()?;
+            Ok(vec![other])
+        }
+    }
+}
+
+fn paced(frames: &mut Publisher) -> anyhow::Result<Vec<u64>> {
+    let content = vec![0x5a; SIZE];
+    let mut due = Instant::now();
+    let mut samples = Vec::new();
+    for _ in 0..FRAMES {
+        due += EVERY;
+        std::thread::sleep(due.saturating_duration_since(Instant::now()));
+        let started = Instant::now();
+        frames.publish(&[&content], |s| [s.generation, s.seq])?;
+        samples.push(started.elapsed().as_nanos() as u64);
+    }
+    Ok(samples)
+}

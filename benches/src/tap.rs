@@ -1,0 +1,64 @@
+//! What a tap's copy costs against memcpy: of the same frames, from the same memory, under the same state of the
+//! caches. memcpy is what a lease allows.
+
+use crate::stats::{Row, Table};
+use anyhow::Context;
+use hanja_common::ring::{Geometry, Sample, Topic};
+use hanja_common::stage::{Stage, StageName};
+use hanja_common::{LeaseSubscriber, TapSubscriber};
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+const SIZE: usize = 921_600;
+const SLOTS: u32 = 8;
+const WAIT: Duration = Duration::from_secs(1);
+
+fn geometry() -> Geometry {
+    Geometry {
+        slots: SLOTS,
+        meta_len: 16,
+        payload_capacity: SIZE as u64,
+    }
+}
+
+/// A frame is written, then copied: in turn by a tap and by memcpy.
+pub(crate) fn rows(rounds: usize) -> anyhow::Result<Vec<Row>> {
+    let dir = tempfile::tempdir()?;
+    let run = dir.path().join("run");
+    let stage = Stage::start(StageName::Capture, &run)?;
+    let mut frames = stage.publisher(Topic::Frames, geometry())?;
+    let mut tap = TapSubscriber::new(&run, StageName::Capture, Topic::Frames);
+    let mut lease = LeaseSubscriber::new(&run, StageName::Capture, Topic::Frames, 1);
+    let content = vec![0x5a; SIZE];
+    let mut sample = Sample::default();
+    let mut table = Table::new(rounds);
+    for _ in 0..rounds {
+        let (mut tapped, mut copied) = (Vec::new(), Vec::new());
+        for turn in 0..800 {
+            let sent = frames.publish(&[&content], |s| [s.generation, s.seq])?;
+            sent.context("every slot is leased")?;
+            if turn % 2 == 0 {
+                let started = Instant::now();
+                anyhow::ensure!(tap.newest(&mut sample, WAIT), "nothing to tap");
+                tapped.push(started.elapsed().as_nanos() as u64);
+            } else {
+                let frame = lease.newest(WAIT).context("nothing to lease")?;
+                let started = Instant::now();
+                // Into the same memory: where it lies changes the time by a tenth.
+                sample.payload.copy_from_slice(black_box(frame.payload()));
+                copied.push(started.elapsed().as_nanos() as u64);
+            }
+            black_box(&sample.payload);
+        }
+        table.add("memcpy", SIZE as u64, None, copied);
+        table.add("tap's copy", SIZE as u64, Some("memcpy"), tapped);
+    }
+    Ok(table.rows())
+}
+
+/// Size of the mapping of a ring, which is all the memory there is, however many read it.
+pub(crate) fn ring_bytes() -> anyhow::Result<u64> {
+    let dir = tempfile::tempdir()?;
+    let stage = Stage::start(StageName::Capture, &dir.path().join("run"))?;
+    Ok(stage.publisher(Topic::Frames, geometry())?.bytes())
+}

@@ -1,0 +1,184 @@
+//! A tap as C holds it, free of pointers: everything that can be said in safe Rust.
+
+use crate::error::{Code, Failure};
+use hanja_common::TapSubscriber;
+use hanja_common::record::FrameMeta;
+use hanja_common::ring::{Sample, Stamp, Topic};
+use hanja_common::stage::{RuntimeDir, StageName};
+use std::path::PathBuf;
+use std::time::Duration;
+use zerocopy::FromBytes;
+
+/// "As long as it takes", in pieces that no clock arithmetic overflows on.
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// `hanja_tap_sample`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Found {
+    /// Changes when the stage begins a new ring.
+    pub generation: u64,
+    /// Number in that generation.
+    pub seq: u64,
+    /// Overwritten unread since the one before.
+    pub lapped: u64,
+    /// Copies thrown away since the tap was opened.
+    pub torn: u64,
+    /// Bytes of the payload.
+    pub payload_length: u64,
+    /// Zero for topics other than frames.
+    pub frame: FrameMeta,
+}
+
+/// The numbers of `hanja_tap_open`, checked.
+#[derive(Debug)]
+pub(crate) struct Choice {
+    stage: StageName,
+    topic: Topic,
+    newest: bool,
+}
+
+impl Choice {
+    pub(crate) fn new(stage: i32, topic: i32, order: i32) -> Result<Self, Failure> {
+        let topic = [Topic::Frames, Topic::Detections, Topic::Stats, Topic::Truth]
+            .into_iter()
+            .find(|t| *t as i32 == topic)
+            .ok_or_else(|| {
+                Failure::argument(format!("there is no topic {topic}: use HANJA_TOPIC_*"))
+            })?;
+        let named = StageName::ALL.into_iter().find(|s| *s as i32 == stage);
+        let stage = match (stage, named, topic) {
+            (0, _, Topic::Frames | Topic::Truth) => StageName::Capture,
+            (0, _, Topic::Detections) => StageName::Infer,
+            (0, _, Topic::Stats) => {
+                return Err(Failure::argument(
+                    "every stage has statistics: name one with HANJA_STAGE_*",
+                ));
+            }
+            (_, Some(named), _) => named,
+            (_, None, _) => {
+                return Err(Failure::argument(format!(
+                    "there is no stage {stage}: use HANJA_STAGE_*"
+                )));
+            }
+        };
+        let newest = match order {
+            0 => true,
+            1 => false,
+            _ => {
+                return Err(Failure::argument(format!(
+                    "there is no order {order}: use HANJA_TAP_NEWEST or HANJA_TAP_IN_ORDER"
+                )));
+            }
+        };
+        Ok(Self {
+            stage,
+            topic,
+            newest,
+        })
+    }
+}
+
+/// The contents of a handle.
+#[derive(Debug)]
+pub(crate) struct State {
+    tap: TapSubscriber,
+    newest: bool,
+    sample: Sample,
+    /// What may be copied: the last sample found and its length.
+    found: Option<(Stamp, u64)>,
+    torn_copies: u64,
+    /// In order: samples that were found, torn while being copied, and not yet counted as lapped.
+    torn_unread: u64,
+}
+
+impl State {
+    pub(crate) fn open(runtime_dir: Option<PathBuf>, choice: &Choice) -> Self {
+        let dir = runtime_dir.unwrap_or_else(RuntimeDir::default_path);
+        Self {
+            tap: TapSubscriber::new(&dir, choice.stage, choice.topic),
+            newest: choice.newest,
+            sample: Sample::default(),
+            found: None,
+            torn_copies: 0,
+            torn_unread: 0,
+        }
+    }
+
+    /// `timeout_ms` below zero: no end.
+    pub(crate) fn next(&mut self, timeout_ms: i32) -> Result<Found, Failure> {
+        self.found = None;
+        let timeout = u64::try_from(timeout_ms).map_or(HOUR, Duration::from_millis);
+        let payload_length = loop {
+            let found = if self.newest {
+                self.tap.peek_newest(&mut self.sample, timeout)
+            } else {
+                self.tap.peek_next(&mut self.sample, timeout)
+            };
+            match found {
+                Some(length) => break length,
+                None if timeout_ms < 0 => {}
+                None => return Err(self.nothing()),
+            }
+        };
+        let stamp = Stamp {
+            generation: self.sample.generation,
+            seq: self.sample.seq,
+        };
+        self.found = Some((stamp, payload_length));
+        Ok(Found {
+            generation: stamp.generation,
+            seq: stamp.seq,
+            lapped: self.sample.lapped + std::mem::take(&mut self.torn_unread),
+            torn: self.torn_copies + u64::from(self.sample.torn_retries),
+            payload_length,
+            frame: FrameMeta::read_from_prefix(&self.sample.meta)
+                .map_or_else(|_| FrameMeta::zeroed(), |(meta, _)| meta),
+        })
+    }
+
+    fn nothing(&self) -> Failure {
+        match self.tap.problem() {
+            Some(problem) => Failure::new(Code::Absent, problem),
+            None if self.tap.attached() => {
+                Failure::new(Code::Timeout, "nothing new within the time")
+            }
+            None => Failure::new(Code::Absent, "the stage is gone; waiting for its successor"),
+        }
+    }
+
+    /// Length of what [`copy`](Self::copy) would give.
+    pub(crate) fn payload_length(&self) -> Result<u64, Failure> {
+        let found = self
+            .found
+            .ok_or_else(|| Failure::argument("no sample: call hanja_tap_next first"))?;
+        Ok(found.1)
+    }
+
+    /// Fills `out`, which has [`payload_length`](Self::payload_length) bytes.
+    pub(crate) fn copy(&mut self, out: &mut [u8]) -> Result<(), Failure> {
+        let Some((stamp, _)) = self.found else {
+            return Err(Failure::argument("no sample: call hanja_tap_next first"));
+        };
+        match self.tap.copy_payload(stamp, out) {
+            Some(length) if length == out.len() as u64 => Ok(()),
+            _ => {
+                self.found = None;
+                self.torn_copies += 1;
+                self.torn_unread += u64::from(!self.newest);
+                let words = format!(
+                    "number {} was overwritten before or while it was copied; call hanja_tap_next again",
+                    stamp.seq
+                );
+                Err(Failure::new(Code::Torn, words))
+            }
+        }
+    }
+}
+
+const _: () = {
+    use core::mem::{offset_of, size_of};
+    assert!(size_of::<Found>() == 296);
+    assert!(offset_of!(Found, payload_length) == 32);
+    assert!(offset_of!(Found, frame) == 40);
+};
