@@ -13,6 +13,8 @@
 
 pub mod devices;
 mod files;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod pace;
 mod source;
 mod stage;

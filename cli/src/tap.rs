@@ -3,10 +3,10 @@
 
 use crate::args::{FrameFormat, Global, TapArgs, TapTopic};
 use anyhow::Context;
-use hanja_common::TapSubscriber;
 use hanja_common::record::{DetectionRecord, FrameMeta, FrameRef, PixelFormat, StageStats};
 use hanja_common::ring::{Sample, Topic};
 use hanja_common::stage::StageName;
+use hanja_common::{TapSubscriber, telemetry};
 use hanja_render::picture::{to_i420, to_jpeg};
 use std::io::{self, Write};
 use std::path::Path;
@@ -21,6 +21,9 @@ const RATE_LOOK: Duration = Duration::from_millis(500);
 const RATE_PATIENCE: Duration = Duration::from_millis(2500);
 
 pub(crate) fn tap(global: &Global, args: &TapArgs) -> anyhow::Result<()> {
+    // What is wrong with a stage that is there but cannot be read.
+    let level = global.log.as_deref().unwrap_or("warn");
+    telemetry::init_logging(Some(level)).map_err(anyhow::Error::msg)?;
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
         signal_hook::flag::register(signal, Arc::clone(&stop))?;
@@ -36,6 +39,7 @@ pub(crate) fn tap(global: &Global, args: &TapArgs) -> anyhow::Result<()> {
         out: io::stdout().lock(),
         y4m: None,
         sample: Sample::default(),
+        trouble: Trouble::default(),
     };
     let mut patience = Patience::new(&dir, args.topic);
     let mut count = 0;
@@ -49,11 +53,10 @@ pub(crate) fn tap(global: &Global, args: &TapArgs) -> anyhow::Result<()> {
             };
             if got && args.count.is_none_or(|most| count < most) {
                 patience.got_something();
-                if writer.sample.lapped > 0 {
-                    eprintln!(
-                        "hanja: missed {} records: this reader is too slow",
-                        writer.sample.lapped
-                    );
+                let missed = writer.sample.lapped;
+                if missed > 0 {
+                    let what = format!("missed {missed} records: this reader is too slow");
+                    writer.trouble.say(&what);
                 }
                 count += u64::from(writer.write()?);
             }
@@ -119,6 +122,29 @@ impl<'a> Patience<'a> {
     }
 }
 
+/// What is wrong with single records, at most once a second: a stage gone mad is no reason to stop, nor to flood.
+#[derive(Default)]
+struct Trouble {
+    said: Option<Instant>,
+    silent: u64,
+}
+
+impl Trouble {
+    fn say(&mut self, what: &str) {
+        let recent = |t: Instant| t.elapsed() < Duration::from_secs(1);
+        if self.said.is_some_and(recent) {
+            self.silent += 1;
+            return;
+        }
+        let more = match std::mem::take(&mut self.silent) {
+            0 => String::new(),
+            n => format!(" (and {n} more)"),
+        };
+        eprintln!("hanja: {what}{more}");
+        self.said = Some(Instant::now());
+    }
+}
+
 struct Writer<'a, W> {
     args: &'a TapArgs,
     dir: &'a Path,
@@ -126,22 +152,32 @@ struct Writer<'a, W> {
     /// Size and format of the Y4M stream, fixed by its first frame.
     y4m: Option<(u32, u32)>,
     sample: Sample,
+    trouble: Trouble,
 }
 
 impl<W: Write> Writer<'_, W> {
-    /// Writes the sample; false if it was passed over.
+    /// Writes the sample; false if it was left out, which is said. An error is one of writing.
     fn write(&mut self) -> anyhow::Result<bool> {
-        match self.args.topic {
-            TapTopic::Detections | TapTopic::Truth => self.detections()?,
-            TapTopic::Stats => self.stats()?,
+        let bytes = &self.sample.payload;
+        let unreadable = match self.args.topic {
             TapTopic::Frames => return self.frame(),
-        }
-        Ok(true)
+            TapTopic::Detections | TapTopic::Truth => match DetectionRecord::from_bytes(bytes) {
+                Ok(record) => return self.detections(&record).map(|()| true),
+                Err(e) => e,
+            },
+            TapTopic::Stats => match StageStats::from_bytes(bytes) {
+                Ok(stats) => return self.stats(&stats).map(|()| true),
+                Err(e) => e,
+            },
+        };
+        let seq = self.sample.seq;
+        self.trouble
+            .say(&format!("record {seq} left out: {unreadable}"));
+        Ok(false)
     }
 
-    fn detections(&mut self) -> anyhow::Result<()> {
-        let record = DetectionRecord::from_bytes(&self.sample.payload)?;
-        let json = hanja_render::json::RecordJson::new(&record);
+    fn detections(&mut self, record: &DetectionRecord) -> anyhow::Result<()> {
+        let json = hanja_render::json::RecordJson::new(record);
         if self.args.json {
             self.line(&json)
         } else {
@@ -156,9 +192,8 @@ impl<W: Write> Writer<'_, W> {
         }
     }
 
-    fn stats(&mut self) -> anyhow::Result<()> {
-        let stats = StageStats::from_bytes(&self.sample.payload)?;
-        let json = hanja_render::json::StatsJson::new(&stats);
+    fn stats(&mut self, stats: &StageStats) -> anyhow::Result<()> {
+        let json = hanja_render::json::StatsJson::new(stats);
         if self.args.json {
             self.line(&json)
         } else {
@@ -175,15 +210,15 @@ impl<W: Write> Writer<'_, W> {
     }
 
     fn frame(&mut self) -> anyhow::Result<bool> {
-        let (meta, _) = FrameMeta::read_from_prefix(&self.sample.meta).map_err(|_| {
-            anyhow::anyhow!("frame without metadata: use the same release on both sides")
-        })?;
+        let Ok((meta, _)) = FrameMeta::read_from_prefix(&self.sample.meta) else {
+            return self.left_out("it has no metadata: use the same release on both sides");
+        };
         if self.args.json {
             self.line(&hanja_render::json::FrameJson::new(&meta))?;
             return Ok(true);
         }
         let Some(format) = meta.format() else {
-            anyhow::bail!("frame of unknown pixel format {:#010x}", meta.fourcc)
+            return self.left_out(format!("unknown pixel format {:#010x}", meta.fourcc));
         };
         let frame = FrameRef {
             format,
@@ -197,33 +232,36 @@ impl<W: Write> Writer<'_, W> {
             FrameFormat::Jpeg if format == PixelFormat::Mjpg => {
                 self.out.write_all(&self.sample.payload)?
             }
-            FrameFormat::Jpeg => self.out.write_all(&to_jpeg(&frame, 90)?)?,
-            FrameFormat::Y4m => {
-                let planes = match to_i420(&frame) {
-                    Ok(planes) => planes,
-                    Err(e) => {
-                        eprintln!("hanja: frame {} left out: {e}", meta.seq);
-                        return Ok(false);
-                    }
-                };
-                let size = (meta.width, meta.height);
-                if self.y4m.is_none() {
-                    let (w, h) = size;
-                    let rate = y4m_rate(measure_fps(self.dir));
-                    writeln!(self.out, "YUV4MPEG2 W{w} H{h} F{rate} Ip A1:1 C420jpeg")?;
-                }
-                anyhow::ensure!(
-                    *self.y4m.get_or_insert(size) == size,
-                    "the frame size changed to {}x{}, which Y4M cannot hold; start the tap again",
-                    size.0,
-                    size.1
-                );
-                self.out.write_all(b"FRAME\n")?;
-                self.out.write_all(&planes)?;
-            }
+            FrameFormat::Jpeg => match to_jpeg(&frame, 90) {
+                Ok(jpeg) => self.out.write_all(&jpeg)?,
+                Err(e) => return self.left_out(e),
+            },
+            FrameFormat::Y4m => match to_i420(&frame) {
+                Ok(planes) => self.y4m((meta.width, meta.height), &planes)?,
+                Err(e) => return self.left_out(e),
+            },
         }
         self.out.flush()?;
         Ok(true)
+    }
+
+    fn left_out(&mut self, why: impl std::fmt::Display) -> anyhow::Result<bool> {
+        let seq = self.sample.seq;
+        self.trouble.say(&format!("frame {seq} left out: {why}"));
+        Ok(false)
+    }
+
+    fn y4m(&mut self, (w, h): (u32, u32), planes: &[u8]) -> anyhow::Result<()> {
+        if self.y4m.is_none() {
+            let rate = y4m_rate(measure_fps(self.dir));
+            writeln!(self.out, "YUV4MPEG2 W{w} H{h} F{rate} Ip A1:1 C420jpeg")?;
+        }
+        anyhow::ensure!(
+            *self.y4m.get_or_insert((w, h)) == (w, h),
+            "the frame size changed to {w}x{h}, which Y4M cannot hold; start the tap again"
+        );
+        self.out.write_all(b"FRAME\n")?;
+        Ok(self.out.write_all(planes)?)
     }
 
     /// One JSON object on a line of its own, at once: the reader may be a robot.

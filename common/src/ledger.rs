@@ -27,9 +27,9 @@ impl Totals {
     /// Whether the books balance, with nothing unexplained.
     #[must_use]
     pub fn balanced(&self) -> bool {
-        let skipped: u64 = self.skipped.values().sum();
+        let skipped = total(self.skipped.values().copied());
         let explained = !self.skipped.contains_key("unexplained");
-        explained && self.captured == self.inferred + skipped + self.lost
+        explained && self.captured == total([self.inferred, skipped, self.lost])
     }
 }
 
@@ -53,7 +53,7 @@ impl Handled {
     }
 
     fn sum(self) -> u64 {
-        self.inferred + self.busy + self.undecodable + self.no_signal
+        total([self.inferred, self.busy, self.undecodable, self.no_signal])
     }
 
     /// Growth since `earlier` in the same life; `None` if a counter ran backwards.
@@ -65,6 +65,11 @@ impl Handled {
             no_signal: self.no_signal.checked_sub(earlier.no_signal)?,
         })
     }
+}
+
+/// Saturating, as every addition here: the numbers are another process's.
+fn total(numbers: impl IntoIterator<Item = u64>) -> u64 {
+    numbers.into_iter().fold(0, u64::saturating_add)
 }
 
 /// Keeps the books. Feed it the newest frame metadata and every detection record, in order; missing some of either
@@ -117,7 +122,7 @@ impl Ledger {
             _ => "unexplained",
         };
         self.book(reason, between.saturating_sub(grown.sum()));
-        self.totals.inferred += grown.inferred;
+        self.totals.inferred = total([self.totals.inferred, grown.inferred]);
         self.book("busy", grown.busy);
         self.book("undecodable", grown.undecodable);
         self.book("no_signal", grown.no_signal);
@@ -132,18 +137,18 @@ impl Ledger {
         if generation == from_generation {
             return seq.saturating_sub(from_seq);
         }
-        let passed: u64 = self
+        let passed = self
             .frames
             .iter()
             .filter(|f| f.generation >= from_generation && f.generation < generation)
-            .map(|f| f.seq)
-            .sum();
-        passed.saturating_sub(from_seq) + seq
+            .map(|f| f.seq);
+        total([total(passed).saturating_sub(from_seq), seq])
     }
 
     fn book(&mut self, reason: &'static str, n: u64) {
         if n > 0 {
-            *self.totals.skipped.entry(reason).or_default() += n;
+            let booked = self.totals.skipped.entry(reason).or_default();
+            *booked = total([*booked, n]);
         }
     }
 
@@ -174,11 +179,11 @@ impl Ledger {
             };
             self.book(reason, f.seq.saturating_sub(done));
         }
-        let published: u64 = self.frames.iter().map(|f| f.seq).sum();
-        let dropped: u64 = self.frames.iter().map(|f| f.dropped_total).sum();
-        self.totals.lost = self.frames.iter().map(|f| f.lost_total).sum();
+        let published = total(self.frames.iter().map(|f| f.seq));
+        let dropped = total(self.frames.iter().map(|f| f.dropped_total));
+        self.totals.lost = total(self.frames.iter().map(|f| f.lost_total));
         self.book("ring_full", dropped);
-        self.totals.captured = published + dropped + self.totals.lost;
+        self.totals.captured = total([published, dropped, self.totals.lost]);
         self.totals
     }
 }

@@ -5,6 +5,8 @@
 pub mod clock;
 pub mod config;
 mod control;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 pub mod ledger;
 pub mod record;
 pub mod ring;

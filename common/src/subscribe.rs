@@ -10,6 +10,9 @@ use std::time::{Duration, Instant};
 
 /// Longest sleep without looking whether the writer is still there: part of the time to recover from `kill -9`.
 const LOOK: Duration = Duration::from_millis(50);
+/// Sleep where there is something new that cannot be had: the quota is used up, the writer is faster than our copy,
+/// or the ring makes no sense.
+const PAUSE: Duration = Duration::from_millis(1);
 
 /// What both kinds have in common: a link and how far it was read.
 #[derive(Debug)]
@@ -56,6 +59,7 @@ impl Cursor {
         mut take: impl FnMut(&Arc<RingReader>, u64) -> Option<(u64, T)>,
     ) -> Option<T> {
         let deadline = Instant::now() + timeout;
+        let mut in_vain = false;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             let ring = self.link.ring(left)?;
@@ -70,13 +74,19 @@ impl Cursor {
                 self.generation = ring.generation();
             }
             let mut item = take(&ring, self.seen);
-            if item.is_none() && !ring.wait_newer(self.seen, left.min(LOOK)) && self.link.hung_up()
-            {
-                // What the writer published between our look and its end is still there: look once more.
-                item = take(&ring, self.seen);
-                if item.is_none() {
-                    self.link.detach();
+            if item.is_none() {
+                let news = ring.wait_newer(self.seen, left.min(LOOK));
+                if news && in_vain {
+                    std::thread::sleep(left.min(PAUSE));
                 }
+                if (!news || in_vain) && self.link.hung_up() {
+                    // What the writer published between our look and its end is still there: look once more.
+                    item = take(&ring, self.seen);
+                    if item.is_none() {
+                        self.link.detach();
+                    }
+                }
+                in_vain = news;
             }
             if let Some((seq, item)) = item {
                 self.seen = seq;

@@ -16,6 +16,8 @@ mod backend;
 mod decode;
 mod detector;
 mod error;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod model;
 mod names;
 mod nms;

@@ -160,7 +160,8 @@ impl Worker {
     fn count_skipped(&mut self, generation: u64, seq: u64) {
         if self.last.0 == generation {
             // Frames before the first one seen are not ours to count: nobody knows who had them.
-            self.record.header.skipped_busy_total += seq.saturating_sub(self.last.1 + 1);
+            let skipped = &mut self.record.header.skipped_busy_total;
+            *skipped = skipped.saturating_add(seq.saturating_sub(self.last.1 + 1));
         }
         self.last = (generation, seq);
     }

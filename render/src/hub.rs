@@ -85,7 +85,9 @@ impl Hub {
         let now = now_ns();
         let missed = self.sample.lapped;
         if missed > 0 {
-            self.shared.numbers().records_missed_total += missed;
+            let mut n = self.shared.numbers();
+            n.records_missed_total = n.records_missed_total.saturating_add(missed);
+            drop(n);
             self.complain(&format!(
                 "{missed} records missed: the machine is too busy for the view"
             ));

@@ -10,16 +10,23 @@ use std::time::{Duration, Instant};
 
 pub const LONG: Duration = Duration::from_secs(30);
 
+/// How a command becomes a process.
+pub type Spawn = fn(&mut Command) -> std::io::Result<Child>;
+
 /// A directory for one test: runtime directory, logs, inputs.
 pub struct Place {
     dir: tempfile::TempDir,
+    spawn: Spawn,
 }
 
 impl Place {
     pub fn new() -> Self {
-        Self {
-            dir: tempfile::tempdir().expect("a temporary directory"),
-        }
+        Self::with_spawn(Command::spawn)
+    }
+
+    pub fn with_spawn(spawn: Spawn) -> Self {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        Self { dir, spawn }
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -44,12 +51,9 @@ impl Place {
 
     /// Runs to the end; fails the test if that takes too long.
     pub fn output(&self, arguments: &[&str]) -> Output {
-        let mut child = self
-            .hanja(arguments)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("hanja starts");
+        let mut command = self.hanja(arguments);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = (self.spawn)(&mut command).expect("hanja starts");
         // Read beside it: a full pipe would stop it.
         let collect = |mut pipe: Box<dyn Read + Send>| {
             std::thread::spawn(move || {
@@ -81,14 +85,17 @@ impl Place {
 
     /// Starts in the background with its output in files.
     pub fn start(&self, arguments: &[&str]) -> Running {
-        let out = self.path("out.txt");
+        self.start_command(self.hanja(arguments), "out.txt")
+    }
+
+    /// The same for a command made by the caller, with the output in file `log`.
+    pub fn start_command(&self, mut command: Command, log: &str) -> Running {
+        let out = self.path(log);
         let file = File::create(&out).expect("a log file");
-        let child = self
-            .hanja(arguments)
+        command
             .stdout(file.try_clone().expect("a handle"))
-            .stderr(file)
-            .spawn()
-            .expect("hanja starts");
+            .stderr(file);
+        let child = (self.spawn)(&mut command).expect("hanja starts");
         Running {
             child,
             out,

@@ -166,7 +166,7 @@ fn chunks(mut bytes: &[u8]) -> impl Iterator<Item = ([u8; 4], &[u8])> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::demux;
+    use super::super::demux;
     use super::*;
 
     fn chunk(id: &[u8; 4], body: &[u8]) -> Vec<u8> {

@@ -61,7 +61,7 @@ impl Demux for Mjpeg {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::demux;
+    use super::super::demux;
     use super::*;
 
     #[test]

@@ -54,49 +54,61 @@ trait Demux: Send {
 /// No frame is larger; a header that claims more is damaged.
 const MAX_FRAME: usize = 256 << 20;
 
+/// Runs a demultiplexer over `bytes`, shown in portions of `portion`. Frames' ranges are copied out.
+#[cfg(any(test, fuzzing))]
+fn demux(mut d: impl Demux, bytes: &[u8], portion: usize) -> Result<Vec<(Shape, Vec<u8>)>, String> {
+    let (mut at, mut shown, mut frames) = (0usize, 0usize, Vec::new());
+    for _ in 0..100_000 {
+        let eof = shown >= bytes.len();
+        match d.step(
+            &bytes[at.min(bytes.len())..shown.max(at).min(bytes.len())],
+            eof,
+        )? {
+            Step::Need(_) if eof => return Err("asks for more after the end".into()),
+            Step::Need(n) => {
+                shown = (shown + portion)
+                    .max(at + n.min(portion))
+                    .min(bytes.len().max(1))
+            }
+            Step::Skip(n) => {
+                at = at
+                    .saturating_add(usize::try_from(n).unwrap_or(usize::MAX))
+                    .min(bytes.len());
+                shown = shown.max(at);
+            }
+            Step::Frame {
+                bytes: range,
+                consume,
+                picture,
+            } => {
+                frames.push((picture, bytes[at..][range].to_vec()));
+                at += consume;
+            }
+            Step::End => return Ok(frames),
+        }
+    }
+    Err("does not end".into())
+}
+
+/// Door for the fuzzer: every demultiplexer ends, and never asks for more after the end.
+#[cfg(fuzzing)]
+pub(crate) fn fuzz(which: u8, bytes: &[u8], portion: usize) {
+    let result = match which % 3 {
+        0 => demux(y4m::Y4m::default(), bytes, portion),
+        1 => demux(mjpeg::Mjpeg::default(), bytes, portion),
+        _ => demux(avi::Avi::default(), bytes, portion),
+    };
+    let endless = |e: &str| e.contains("does not end") || e.contains("after the end");
+    assert!(!matches!(&result, Err(e) if endless(e)), "{result:?}");
+    if let Some((width, height)) = jpeg::size(bytes) {
+        assert!(width > 0 && height > 0);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
-
-    /// Runs a demultiplexer over `bytes`, shown in portions of `portion`. Frames' ranges are copied out.
-    pub(super) fn demux(
-        mut d: impl Demux,
-        bytes: &[u8],
-        portion: usize,
-    ) -> Result<Vec<(Shape, Vec<u8>)>, String> {
-        let (mut at, mut shown, mut frames) = (0usize, 0usize, Vec::new());
-        for _ in 0..100_000 {
-            let eof = shown >= bytes.len();
-            match d.step(
-                &bytes[at.min(bytes.len())..shown.max(at).min(bytes.len())],
-                eof,
-            )? {
-                Step::Need(_) if eof => return Err("asks for more after the end".into()),
-                Step::Need(n) => {
-                    shown = (shown + portion)
-                        .max(at + n.min(portion))
-                        .min(bytes.len().max(1))
-                }
-                Step::Skip(n) => {
-                    at = at
-                        .saturating_add(usize::try_from(n).unwrap_or(usize::MAX))
-                        .min(bytes.len());
-                    shown = shown.max(at);
-                }
-                Step::Frame {
-                    bytes: range,
-                    consume,
-                    picture,
-                } => {
-                    frames.push((picture, bytes[at..][range].to_vec()));
-                    at += consume;
-                }
-                Step::End => return Ok(frames),
-            }
-        }
-        Err("does not end".into())
-    }
 
     proptest! {
         #[test]

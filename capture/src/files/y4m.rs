@@ -117,7 +117,7 @@ fn rate(text: &str) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::demux;
+    use super::super::demux;
     use super::*;
 
     fn clip(header: &str, frames: &[Vec<u8>]) -> Vec<u8> {

@@ -174,7 +174,7 @@ impl Observer {
                     continue;
                 };
                 if let Some(old) = view.stats.filter(|old| old.pid != stats.pid) {
-                    view.earlier += old.frames_total;
+                    view.earlier = view.earlier.saturating_add(old.frames_total);
                 }
                 if view.first_ns == 0 {
                     view.first_ns = stats.started_ns;
@@ -280,7 +280,7 @@ impl StageView {
         let Some(stats) = &self.stats else { return 0.0 };
         let seconds = stats.t_ns.saturating_sub(self.first_ns) as f64 / 1e9;
         if seconds > 0.0 {
-            (self.earlier + stats.frames_total) as f64 / seconds
+            self.earlier.saturating_add(stats.frames_total) as f64 / seconds
         } else {
             0.0
         }

@@ -6,6 +6,7 @@ use crate::ring::Topic;
 use crate::ring::reader::RingReader;
 use crate::stage::StageName;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendFlags, SocketAddrUnix,
     SocketFlags, SocketType,
@@ -110,7 +111,7 @@ impl Link {
                             State::Asked { socket }
                         }
                         Err(e) => {
-                            (self.problem, self.complained) = (Some(absent(&e)), false);
+                            self.cannot_connect(&e);
                             Self::away()
                         }
                     };
@@ -146,14 +147,40 @@ impl Link {
         }
     }
 
+    /// An absent stage is waited for in silence, as one with too many callers is; anything else is said.
+    fn cannot_connect(&mut self, e: &io::Error) {
+        use io::ErrorKind::{ConnectionRefused, NotFound, WouldBlock};
+        match e.kind() {
+            NotFound | ConnectionRefused => {
+                let remedy = "start it with: hanja run, or name its runtime directory";
+                self.problem = Some(format!("the stage does not run; {remedy}"));
+                self.complained = false;
+            }
+            WouldBlock => self.problem = Some(e.to_string()),
+            _ => self.complain(e.to_string()),
+        }
+    }
+
+    /// Says why, once per outage: the retries go on 50 times a second.
+    fn complain(&mut self, reason: String) {
+        if !std::mem::replace(&mut self.complained, true) {
+            let (path, topic) = (self.path.display(), self.topic.name());
+            tracing::warn!("{path} ({topic}): {reason}; trying again");
+        }
+        self.problem = Some(reason);
+    }
+
     fn ask(&self) -> io::Result<OwnedFd> {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let socket =
             rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;
         rustix::net::connect(&socket, &SocketAddrUnix::new(&self.path)?)?;
         let request = Request::new(self.topic, self.quota);
-        rustix::net::send(&socket, request.as_bytes(), SendFlags::NOSIGNAL)?;
-        Ok(socket)
+        match rustix::net::send(&socket, request.as_bytes(), SendFlags::NOSIGNAL) {
+            // Turned away before we asked: the reply says why.
+            Ok(_) | Err(Errno::PIPE) => Ok(socket),
+            Err(e) => Err(e.into()),
+        }
     }
 
     fn receive(&mut self) {
@@ -165,17 +192,7 @@ impl Link {
                 (self.problem, self.complained) = (None, false);
                 self.state = State::Attached { socket, ring };
             }
-            Err(reason) => {
-                // Once per outage: the retries go on 50 times a second.
-                if !std::mem::replace(&mut self.complained, true) {
-                    tracing::warn!(
-                        "{} ({}): {reason}; trying again",
-                        self.path.display(),
-                        self.topic.name()
-                    );
-                }
-                self.problem = Some(reason);
-            }
+            Err(reason) => self.complain(reason),
         }
     }
 
@@ -189,8 +206,11 @@ impl Link {
             &mut [IoSliceMut::new(&mut bytes)],
             &mut ancillary,
             flags,
-        )
-        .map_err(|e| e.to_string())?;
+        );
+        let got = match got {
+            Err(Errno::CONNRESET) => return Err("the stage hung up".into()), // our request unread
+            other => other.map_err(|e| e.to_string())?,
+        };
         let mut fds: Vec<OwnedFd> = Vec::new();
         for message in ancillary.drain() {
             if let RecvAncillaryMessage::ScmRights(rights) = message {
@@ -204,19 +224,14 @@ impl Link {
         let hazard = match (self.quota, fds.as_slice()) {
             (0, [_]) => None,
             (1.., [_, hazard]) => Some((hazard.as_fd(), u32::from(reply.quota))),
-            _ => return Err(format!("reply with {} descriptors", fds.len())),
+            _ => return Err(format!("a reply with {} descriptors", fds.len())),
         };
-        RingReader::map(fds[0].as_fd(), hazard, self.topic).map_err(|e| e.to_string())
-    }
-}
-
-/// A failed connect, with the remedy where there is one.
-fn absent(e: &io::Error) -> String {
-    match e.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
-            "the stage does not run; start it with: hanja run, or name its runtime directory".into()
+        let ring =
+            RingReader::map(fds[0].as_fd(), hazard, self.topic).map_err(|e| e.to_string())?;
+        if (reply.generation, reply.total_len) != (ring.generation(), ring.total_len()) {
+            return Err("the reply describes another ring than the one it brings".into());
         }
-        _ => e.to_string(),
+        Ok(ring)
     }
 }
 

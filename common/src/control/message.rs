@@ -12,7 +12,7 @@ pub(super) const LEN: usize = 64;
 /// Client to server: attach me to a topic.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
-pub(super) struct Request {
+pub(crate) struct Request {
     magic: u32,
     abi_major: u16,
     abi_minor: u16,
@@ -26,7 +26,7 @@ pub(super) struct Request {
 /// Server to client, with the ring's descriptor and, for leases, the hazard page's.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
-pub(super) struct Reply {
+pub(crate) struct Reply {
     magic: u32,
     abi_major: u16,
     abi_minor: u16,
@@ -44,10 +44,10 @@ const _: () = assert!(size_of::<Request>() == LEN && size_of::<Reply>() == LEN);
 /// Answer to a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[repr(u16)]
-pub(super) enum Status {
+pub(crate) enum Status {
     #[error("attached")]
     Ok = 0,
-    #[error("the request is malformed")]
+    #[error("a malformed message")]
     Malformed = 1,
     #[error("the other side runs another ABI version: use the same release on both sides")]
     Version = 2,
@@ -75,7 +75,7 @@ impl Request {
     }
 
     /// Checks bytes from a client.
-    pub(super) fn parse(bytes: &[u8]) -> Result<(Self, Topic), Status> {
+    pub(crate) fn parse(bytes: &[u8]) -> Result<(Self, Topic), Status> {
         let request = Self::read_from_bytes(bytes).map_err(|_| Status::Malformed)?;
         if request.magic != REQUEST {
             return Err(Status::Malformed);
@@ -104,7 +104,7 @@ impl Reply {
     }
 
     /// Checks bytes from a server.
-    pub(super) fn parse(bytes: &[u8]) -> Result<Self, Status> {
+    pub(crate) fn parse(bytes: &[u8]) -> Result<Self, Status> {
         let reply = Self::read_from_bytes(bytes).map_err(|_| Status::Malformed)?;
         if reply.magic != REPLY {
             return Err(Status::Malformed);

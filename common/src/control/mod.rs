@@ -10,6 +10,8 @@ mod message;
 mod server;
 
 pub(crate) use client::Link;
+#[cfg(fuzzing)]
+pub(crate) use message::{Reply, Request};
 pub(crate) use server::{ControlServer, live_listener};
 
 use std::path::{Path, PathBuf};

@@ -1,7 +1,8 @@
 //! The stage's side of the control sockets: one thread, poll, no trust in any client.
 //!
 //! A client can send garbage, never read, pass descriptors, connect a thousand times or stop in the middle: it costs
-//! at most one of [`MAX_CLIENTS`] places, never the writer's time.
+//! at most one of [`MAX_CLIENTS`] places, never the writer's time. Taps cannot use up the places of leasing stages,
+//! and clients cannot use up the process's descriptors.
 
 #![expect(
     clippy::disallowed_types,
@@ -31,6 +32,8 @@ use zerocopy::IntoBytes;
 
 /// Most connections at a time, both sockets together.
 const MAX_CLIENTS: usize = 256;
+/// Places of these that only clients of the lease socket get: a crowd of taps does not keep infer and render out.
+const LEASE_PLACES: usize = 2 * MAX_SEATS;
 /// A client that connects and asks nothing is sent away after this.
 const ASK_WITHIN: Duration = Duration::from_secs(2);
 const TICK: Timespec = Timespec {
@@ -115,8 +118,10 @@ impl ControlServer {
             shared: Arc::clone(&shared),
             listeners,
             clients: Vec::new(),
+            most: most_clients(),
             departures: VecDeque::new(),
             next_id: 1,
+            out_of_descriptors: false,
         };
         let thread = std::thread::Builder::new()
             .name("control".into())
@@ -171,9 +176,19 @@ struct Server {
     shared: Arc<Shared>,
     listeners: [OwnedFd; 2],
     clients: Vec<Client>,
+    most: usize,
     /// Leaving readers that the writer's mailbox had no room for yet.
     departures: VecDeque<(Arc<SharedRing>, u64)>,
     next_id: u64,
+    /// Said already; until the next client that is let in.
+    out_of_descriptors: bool,
+}
+
+/// Clients get at most half of the process's descriptors: its source, model and rings need theirs.
+fn most_clients() -> usize {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    let half = limit.map_or(usize::MAX, |n| (n / 2) as usize);
+    MAX_CLIENTS.min(half)
 }
 
 impl Server {
@@ -232,30 +247,36 @@ impl Server {
         // Bounded, so that a storm of connects cannot keep the loop from its clients.
         for _ in 0..64 {
             match rustix::net::accept_with(&self.listeners[listener], flags) {
-                Ok(fd) if self.clients.len() < MAX_CLIENTS => {
-                    let since = Instant::now();
-                    let id = self.next_id;
+                Ok(fd) => {
+                    self.out_of_descriptors = false;
+                    let client = Client::new(self.next_id, fd, door);
                     self.next_id += 1;
-                    let client = Client {
-                        id,
-                        fd,
-                        door,
-                        since,
-                        wants: None,
-                        ring: None,
-                        leases: false,
-                    };
-                    self.clients.push(client);
+                    if self.has_place(door) {
+                        self.clients.push(client);
+                    } else {
+                        client.turn_away();
+                    }
                 }
-                Ok(_) => {} // closed at once: the client sees a hang-up and tries again later
                 Err(rustix::io::Errno::AGAIN) => return,
                 Err(e) => {
-                    tracing::warn!("control socket: accept failed: {e}");
-                    std::thread::sleep(Duration::from_millis(10)); // out of descriptors: do not spin
+                    if !self.out_of_descriptors {
+                        tracing::warn!(
+                            "control socket: nobody new is let in until this is over: {e}"
+                        );
+                    }
+                    self.out_of_descriptors = true;
+                    std::thread::sleep(Duration::from_millis(10)); // it stays readable: do not spin
                     return;
                 }
             }
         }
+    }
+
+    fn has_place(&self, door: Door) -> bool {
+        let taps = || self.clients.iter().filter(|c| c.door == Door::Tap).count();
+        // Where there are few places in all, half are for leases.
+        let for_taps = self.most - LEASE_PLACES.min(self.most / 2);
+        self.clients.len() < self.most && (door == Door::Lease || taps() < for_taps)
     }
 
     fn read_clients(&mut self, events: &[PollFlags]) {
@@ -341,6 +362,25 @@ impl Server {
 }
 
 impl Client {
+    fn new(id: u64, fd: OwnedFd, door: Door) -> Self {
+        Self {
+            id,
+            fd,
+            door,
+            since: Instant::now(),
+            wants: None,
+            ring: None,
+            leases: false,
+        }
+    }
+
+    /// Tells a client that there is no place for it, and hangs up.
+    fn turn_away(self) {
+        // A socket closed with an unread message gives the other side ECONNRESET in place of our reply.
+        let _ = rustix::net::recv(&self.fd, &mut [0; LEN], RecvFlags::DONTWAIT);
+        self.send(&Reply::new(Status::Full, 0, 0, 0), &[]);
+    }
+
     /// Takes a request in; false: the client is gone or not worth keeping.
     fn read(&mut self) -> bool {
         let mut buffer = [0; LEN + 1];

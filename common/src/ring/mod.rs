@@ -23,6 +23,8 @@
 mod atomic;
 pub mod baseline;
 mod copy;
+#[cfg(fuzzing)]
+pub(crate) mod fuzz;
 pub(crate) mod hazard;
 mod layout;
 mod memfd;
@@ -30,6 +32,8 @@ mod memfd;
 mod model;
 mod protocol;
 pub(crate) mod reader;
+#[cfg(all(test, not(hanja_loom)))]
+mod threads;
 mod wait;
 mod words;
 pub(crate) mod writer;

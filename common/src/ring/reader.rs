@@ -56,6 +56,11 @@ impl RingReader {
         self.layout.generation
     }
 
+    /// Bytes of the mapping.
+    pub(crate) fn total_len(&self) -> u64 {
+        self.layout.total_len
+    }
+
     /// Sequence number of the newest slot, 0: none yet.
     pub(crate) fn newest_seq(&self) -> u64 {
         protocol::newest(&self.mapping, &self.layout).seq()

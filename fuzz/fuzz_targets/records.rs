@@ -1,0 +1,28 @@
+//! Records as they stand in a ring, and what is made of them: JSON, the books. Records of 900 bytes at most, one after
+//! the other: a sequence is what a ledger sees.
+#![no_main]
+
+use hanja_common::ledger::Ledger;
+use hanja_common::record::{DetectionRecord, FrameMeta, StageStats};
+use hanja_render::json::{FrameJson, RecordJson, StatsJson};
+use zerocopy::FromBytes;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    let mut ledger = Ledger::default();
+    for part in bytes.chunks(900) {
+        if let Ok(record) = DetectionRecord::from_bytes(part) {
+            assert!(record.detections.len() == record.header.count as usize);
+            serde_json::to_string(&RecordJson::new(&record)).expect("JSON for every record");
+            ledger.record(&record.header);
+        }
+        if let Ok(stats) = StageStats::from_bytes(part) {
+            serde_json::to_string(&StatsJson::new(&stats)).expect("JSON for every record");
+        }
+        if let Ok((meta, _)) = FrameMeta::read_from_prefix(part) {
+            serde_json::to_string(&FrameJson::new(&meta)).expect("JSON for every frame");
+            ledger.frame(&meta);
+        }
+    }
+    let _ = ledger.totals().balanced();
+    let _ = ledger.close().balanced();
+});
