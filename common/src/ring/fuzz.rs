@@ -154,8 +154,10 @@ pub fn whole_reader(bytes: &[u8]) {
         for peek in [RingReader::peek_newest, RingReader::peek_next] {
             if let Some(len) = peek(&reader, seen, &mut sample) {
                 let mut some = vec![0; 1 + len as usize / 2];
+                // A hostile ring may hold the number twice, with other lengths.
                 let copied = reader.copy_payload(sample.seq, &mut some);
-                assert!(sample.seq > seen && copied.is_none_or(|same| same == len));
+                assert!(sample.seq > seen);
+                assert!(copied.is_none_or(|len| len <= layout.payload_capacity));
             }
         }
     }
