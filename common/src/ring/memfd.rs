@@ -72,9 +72,8 @@ pub(super) fn seal(fd: BorrowedFd<'_>, writable: Writable) -> Result<(), RingErr
 /// Size of a received file after checking that it can neither shrink nor grow.
 pub(super) fn sealed_len(fd: BorrowedFd<'_>) -> Result<u64, RingError> {
     let fail = |step| {
-        move |e: rustix::io::Errno| RingError::Memory {
+        move |e: rustix::io::Errno| RingError::Foreign {
             step,
-            len: 0,
             source: e.into(),
         }
     };

@@ -141,6 +141,14 @@ pub enum RingError {
         /// Why.
         source: io::Error,
     },
+    /// A descriptor that is no memfd.
+    #[error("what the other side passed is not shared memory: {step}: {source}")]
+    Foreign {
+        /// The call that it refused.
+        step: &'static str,
+        /// Why.
+        source: io::Error,
+    },
     /// Numbers outside the limits of [`Geometry`].
     #[error("a ring cannot have {} slots of {} + {} bytes", .0.slots, .0.meta_len, .0.payload_capacity)]
     Geometry(Geometry),
