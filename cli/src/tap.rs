@@ -36,6 +36,7 @@ pub(crate) fn tap(global: &Global, args: &TapArgs) -> anyhow::Result<()> {
     let mut writer = Writer {
         args,
         dir: &dir,
+        stop: &stop,
         out: io::stdout().lock(),
         y4m: None,
         sample: Sample::default(),
@@ -148,6 +149,7 @@ impl Trouble {
 struct Writer<'a, W> {
     args: &'a TapArgs,
     dir: &'a Path,
+    stop: &'a AtomicBool,
     out: W,
     /// Size and format of the Y4M stream, fixed by its first frame.
     y4m: Option<(u32, u32)>,
@@ -253,7 +255,7 @@ impl<W: Write> Writer<'_, W> {
 
     fn y4m(&mut self, (w, h): (u32, u32), planes: &[u8]) -> anyhow::Result<()> {
         if self.y4m.is_none() {
-            let rate = y4m_rate(measure_fps(self.dir));
+            let rate = y4m_rate(measure_fps(self.dir, self.stop));
             writeln!(self.out, "YUV4MPEG2 W{w} H{h} F{rate} Ip A1:1 C420jpeg")?;
         }
         anyhow::ensure!(
@@ -278,19 +280,20 @@ impl<W: Write> Writer<'_, W> {
 
 /// Frames per second of the source, from the times and numbers it gave its frames: half a second of them, or two frames
 /// if they are rare. `None` if it does not deliver.
-fn measure_fps(dir: &Path) -> Option<f64> {
+fn measure_fps(dir: &Path, stop: &AtomicBool) -> Option<f64> {
     let mut tap = TapSubscriber::new(dir, StageName::Capture, Topic::Frames);
     let mut sample = Sample::default();
     let begin = Instant::now();
     let mut first: Option<FrameMeta> = None;
     let mut fps = None;
-    while begin.elapsed()
-        < if fps.is_some() {
+    let enough = |fps: Option<f64>| {
+        if fps.is_some() {
             RATE_LOOK
         } else {
             RATE_PATIENCE
         }
-    {
+    };
+    while begin.elapsed() < enough(fps) && !stop.load(Ordering::Relaxed) {
         if tap.peek_newest(&mut sample, LOOK).is_none() {
             continue;
         }
