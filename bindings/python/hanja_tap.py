@@ -412,7 +412,7 @@ class _Ring:
         seals = fcntl.fcntl(fd, fcntl.F_GET_SEALS)
         if ~seals & (fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL):
             raise ValueError(f"shared memory is not sealed (seals {seals:#x}): refused, its owner could shrink it")
-        size = os.fstat(fd).st_size
+        self.size = size = os.fstat(fd).st_size
         if size < 8192 or size % 4096:
             raise ValueError(f"not a usable ring: size is {size}")
         self._map = mmap.mmap(fd, size, mmap.MAP_SHARED, mmap.PROT_READ)
@@ -603,7 +603,11 @@ class _Pure:
             return None
         if status != 0 or len(fds) != 1:
             raise ValueError(f"{self._path}: refused with status {status} and {len(fds)} descriptors")
-        return _Ring(fds[0], self._topic)
+        ring = _Ring(fds[0], self._topic)
+        if struct.unpack_from("<QQ", reply, 16) != (ring.generation, ring.size):
+            ring.close()
+            raise ValueError(f"{self._path}: the reply describes another ring than the one it brings")
+        return ring
 
     def _hung_up(self) -> bool:
         return self._socket is None or _readable(self._socket, 0)

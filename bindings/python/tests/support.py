@@ -116,9 +116,9 @@ class Liar:
             client.close()
 
 
-def reply(status: int = 0, magic: bytes = b"HJRP", major: int = 1) -> bytes:
-    """A server's answer."""
-    return struct.pack("<4sHHHH52x", magic, major, 0, status, 0)
+def reply(status: int = 0, magic: bytes = b"HJRP", major: int = 1, generation: int = 7, total: int = 12288) -> bytes:
+    """A server's answer, for the ring of ``GOOD`` unless told otherwise."""
+    return struct.pack("<4sHHHH4xQQ32x", magic, major, 0, status, 0, generation, total)
 
 
 #: Numbers of a good ring for detections: 4 slots of 1 KiB; name, offset and type of each.

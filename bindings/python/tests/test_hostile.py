@@ -54,6 +54,8 @@ LIES: dict[str, tuple[bytes, Callable[[], list[int]], str]] = {
     "a long reply": (reply() + b"x", one(ring_bytes()), "malformed"),
     "a foreign reply": (reply(magic=b"HTTP"), one(ring_bytes()), "malformed"),
     "a reply of version 9": (reply(major=9), one(ring_bytes()), "version"),
+    "a reply of another generation": (reply(generation=8), one(ring_bytes()), "another ring"),
+    "a reply of another size": (reply(total=8192), one(ring_bytes()), "another ring"),
     "no such topic": (reply(status=3), lambda: [], "topic|status 3"),
     "full": (reply(status=5), lambda: [], "too many readers|no room"),
 }
