@@ -11,9 +11,11 @@ use std::hint::black_box;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+/// The product's number of slots for frames.
+pub const SLOTS: u32 = 8;
 const WAIT: Duration = Duration::from_secs(2);
-/// Looks without news before a spinning side goes to sleep: the other rows want the processor.
-const SPINS: u32 = 1 << 14;
+/// Looks without news, some milliseconds, before a spinning side goes to sleep: the other rows want the processor.
+pub const SPINS: u32 = 1 << 18;
 
 /// How a side notices a frame, and what it does with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,6 +35,8 @@ pub struct Echo {
     pub how: How,
     /// Bytes of a frame.
     pub size: u64,
+    /// Slots of the ring.
+    pub slots: u32,
     // Before the stage and the directory: dropped first.
     _other: Other,
     frames: Publisher,
@@ -47,15 +51,16 @@ impl Echo {
     ///
     /// # Errors
     /// No memory, or the other side does not come.
-    pub fn start(child: &[&str], size: u64, how: How) -> anyhow::Result<Self> {
+    pub fn start(child: &[&str], size: u64, slots: u32, how: How) -> anyhow::Result<Self> {
         let dir = tempfile::tempdir()?;
         let run = dir.path().join("run");
         let stage = Stage::start(StageName::Capture, &run)?;
-        let frames = stage.publisher(Topic::Frames, geometry(size))?;
+        let frames = stage.publisher(Topic::Frames, geometry(slots, size))?;
         let answers = LeaseSubscriber::new(&run, StageName::Infer, Topic::Detections, 1);
         let mut echo = Self {
             how,
             size,
+            slots,
             _other: Other::start(child, &Task::Echo { dir: run, how })?,
             frames,
             answers,
@@ -113,7 +118,7 @@ impl Echo {
 /// No memory.
 pub fn answer(dir: &Path, how: How) -> anyhow::Result<()> {
     let stage = Stage::start(StageName::Infer, dir)?;
-    let mut answers = stage.publisher(Topic::Detections, geometry(64))?;
+    let mut answers = stage.publisher(Topic::Detections, geometry(SLOTS, 64))?;
     let mut frames = LeaseSubscriber::new(dir, StageName::Capture, Topic::Frames, 1);
     loop {
         if let Some(frame) = next(&mut frames, how) {
@@ -145,9 +150,9 @@ fn next(from: &mut LeaseSubscriber, how: How) -> Option<Lease> {
     from.newest(WAIT)
 }
 
-fn geometry(size: u64) -> Geometry {
+fn geometry(slots: u32, size: u64) -> Geometry {
     Geometry {
-        slots: 8,
+        slots,
         meta_len: 16,
         payload_capacity: size,
     }

@@ -1,7 +1,7 @@
 //! The same ping-pong with iceoryx2.
 
 use anyhow::Context;
-use hanja_bench::echo::sum;
+use hanja_bench::echo::{SPINS, sum};
 use iceoryx2::port::listener::Listener;
 use iceoryx2::port::notifier::Notifier;
 use iceoryx2::port::publisher::Publisher;
@@ -14,7 +14,6 @@ use std::time::{Duration, Instant};
 type Sample = iceoryx2::sample::Sample<ipc::Service, [u8], ()>;
 
 const WAIT: Duration = Duration::from_secs(2);
-const SPINS: u32 = 1 << 14;
 
 /// What is handed over, and how it is noticed; see `hanja_bench::echo::How`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -149,13 +148,14 @@ fn spin(from: &Subscriber<ipc::Service, [u8], ()>) -> anyhow::Result<Option<Samp
         }
         std::hint::spin_loop();
     }
-    // The other rows want the processor.
-    let deadline = Instant::now() + WAIT;
-    while Instant::now() < deadline {
+    // The other rows want the processor: look rarely, but not at once, or both sides fall asleep in turn for ever.
+    let begun = Instant::now();
+    while begun.elapsed() < WAIT {
         if let Some(sample) = from.receive()? {
             return Ok(Some(sample));
         }
-        std::thread::sleep(Duration::from_micros(200));
+        let idle = begun.elapsed() > Duration::from_millis(200);
+        std::thread::sleep(Duration::from_micros(if idle { 20_000 } else { 100 }));
     }
     Ok(None)
 }

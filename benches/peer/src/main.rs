@@ -7,10 +7,10 @@
 
 mod iox;
 
-use hanja_bench::SIZES;
-use hanja_bench::echo::{Bare, Echo, How};
+use hanja_bench::echo::{Bare, Echo, How, SLOTS};
 use hanja_bench::pair::{self, Pinned};
 use hanja_bench::stats::{Table, machine};
+use hanja_bench::{SIZES, WHOLE};
 use hanja_common::ring::baseline::Notice;
 use iox::{Iox, Mode};
 
@@ -36,12 +36,12 @@ fn compare(rounds: usize) -> anyhow::Result<()> {
         ours.push((
             "ring, polled",
             "iceoryx2, polled",
-            Echo::start(&["ring"], size, How::Polled)?,
+            Echo::start(&["ring"], size, SLOTS, How::Polled)?,
         ));
         ours.push((
             "ring, woken",
             "iceoryx2's event",
-            Echo::start(&["ring"], size, How::Woken)?,
+            Echo::start(&["ring"], size, SLOTS, How::Woken)?,
         ));
     }
     for size in &SIZES[1..] {
@@ -49,12 +49,10 @@ fn compare(rounds: usize) -> anyhow::Result<()> {
             "iceoryx2, written and read whole",
             Iox::start(Mode::Whole, *size)?,
         ));
-        let echo = Echo::start(&["ring"], *size, How::Whole)?;
-        ours.push((
-            "ring, written and read whole",
-            "iceoryx2, written and read whole",
-            echo,
-        ));
+        for (name, slots) in WHOLE {
+            let echo = Echo::start(&["ring"], *size, slots, How::Whole)?;
+            ours.push((name, "iceoryx2, written and read whole", echo));
+        }
     }
     let mut futex = Bare::start(&["ring"], Notice::Futex)?;
     println!("{}; medians of {rounds} rounds", machine());

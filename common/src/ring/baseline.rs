@@ -101,8 +101,8 @@ impl Pair {
             }
             match notice {
                 Notice::Spin if look < 1 << 14 => std::hint::spin_loop(),
-                // The other side is not at it at present: leave it the processor.
-                Notice::Spin => std::thread::sleep(Duration::from_micros(200)),
+                // The other side is not at it at present: leave the processor to others.
+                Notice::Spin => std::thread::sleep(Duration::from_millis(20)),
                 Notice::Futex => {
                     let _ = futex::wait(word.futex(), futex::Flags::empty(), now, None);
                 }
