@@ -15,9 +15,9 @@ finish() {
 trap finish EXIT
 
 echo "-- C: install, compile against what pkg-config says, run"
-DESTDIR=$work/root PREFIX=/opt/hanja bindings/c/install.sh
-export PKG_CONFIG_SYSROOT_DIR=$work/root PKG_CONFIG_PATH=$work/root/opt/hanja/lib/pkgconfig
-export LD_LIBRARY_PATH=$work/root/opt/hanja/lib
+DESTDIR=$work/stage PREFIX=/opt/hanja bindings/c/install.sh
+export PKG_CONFIG_SYSROOT_DIR=$work/stage PKG_CONFIG_PATH=$work/stage/opt/hanja/lib/pkgconfig
+export LD_LIBRARY_PATH=$work/stage/opt/hanja/lib
 read -ra flags < <(pkg-config --cflags --libs hanja_tap)
 warnings=(-Wall -Wextra -Wpedantic -Wconversion -Werror)
 echo '#include <hanja_tap.h>' >"$work/header.c"
