@@ -7,9 +7,7 @@ use crate::preprocess::PreprocessError;
 use hanja_common::LeaseSubscriber;
 use hanja_common::clock::now_ns;
 use hanja_common::config::InferConfig;
-use hanja_common::record::{
-    DetectionRecord, FrameFlags, FrameMeta, FrameRef, MetricId, Status, Times,
-};
+use hanja_common::record::{DetectionRecord, FrameFlags, FrameMeta, FrameRef, Status, Times};
 use hanja_common::ring::{Geometry, Lease, Topic};
 use hanja_common::stage::{Publisher, Stage, StageName};
 use hanja_common::telemetry::Reporter;
@@ -188,15 +186,7 @@ impl Worker {
         if t.inferred == 0 {
             return;
         }
-        for (id, from, to) in [
-            (MetricId::Queue, t.published, t.acquired),
-            (MetricId::Preprocess, t.acquired, t.preprocessed),
-            (MetricId::Submit, t.preprocessed, t.submitted),
-            (MetricId::Inference, t.submitted, t.inferred),
-            (MetricId::Postprocess, t.inferred, t.postprocessed),
-            (MetricId::Announce, t.postprocessed, t.detections_published),
-            (MetricId::EndToEnd, t.sensor, t.detections_published),
-        ] {
+        for (id, from, to) in t.infer_metrics() {
             self.reporter.record(id, from, to);
         }
     }

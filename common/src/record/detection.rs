@@ -1,7 +1,7 @@
 //! The detection record: everything said about one frame, with all of its times.
 
 use crate::clock::span_ms;
-use crate::record::{ABI_MAJOR, ABI_MINOR};
+use crate::record::{ABI_MAJOR, ABI_MINOR, MetricId};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Most detections one record holds; more are counted in [`DetectionHeader::capped`].
@@ -78,6 +78,24 @@ pub struct Times {
 }
 
 impl Times {
+    /// What infer measures of a frame: metric, its beginning, its end.
+    #[must_use]
+    pub fn infer_metrics(&self) -> [(MetricId, u64, u64); 7] {
+        [
+            (MetricId::Queue, self.published, self.acquired),
+            (MetricId::Preprocess, self.acquired, self.preprocessed),
+            (MetricId::Submit, self.preprocessed, self.submitted),
+            (MetricId::Inference, self.submitted, self.inferred),
+            (MetricId::Postprocess, self.inferred, self.postprocessed),
+            (
+                MetricId::Announce,
+                self.postprocessed,
+                self.detections_published,
+            ),
+            (MetricId::EndToEnd, self.sensor, self.detections_published),
+        ]
+    }
+
     /// Consecutive stages as (name, milliseconds), from the sensor to the detections being visible, and on to render
     /// where that has happened. They sum to [`end_to_end_ms`](Self::end_to_end_ms) by construction.
     #[must_use]

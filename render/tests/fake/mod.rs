@@ -109,15 +109,7 @@ impl Fake {
         record.encode_into(&mut self.encoded);
         self.records.publish(&[&self.encoded], |_| ())?;
         let infer = &mut self.reports[1];
-        for (id, from, to) in [
-            (MetricId::Queue, t.published, t.acquired),
-            (MetricId::Preprocess, t.acquired, t.preprocessed),
-            (MetricId::Submit, t.preprocessed, t.submitted),
-            (MetricId::Inference, t.submitted, t.inferred),
-            (MetricId::Postprocess, t.inferred, t.postprocessed),
-            (MetricId::Announce, t.postprocessed, t.detections_published),
-            (MetricId::EndToEnd, t.sensor, t.detections_published),
-        ] {
+        for (id, from, to) in t.infer_metrics() {
             infer.record(id, from, to);
         }
         infer.stats_mut().backend = Backend::Rten as u16;
