@@ -41,12 +41,14 @@ impl Cursor {
         self.empty_looks = self.empty_looks.wrapping_add(1);
         let ring = match self.link.current() {
             // Whoever spins wants to know of a restart too, but not every few nanoseconds.
-            Some(ring) if !self.empty_looks.is_multiple_of(4096) => ring,
+            Some(ring)
+                if ring.generation() == self.generation
+                    && !self.empty_looks.is_multiple_of(4096) =>
+            {
+                ring
+            }
             _ => return self.wait(Duration::ZERO, take),
         };
-        if ring.generation() != self.generation {
-            return self.wait(Duration::ZERO, take);
-        }
         let (seq, item) = take(ring, self.seen)?;
         self.seen = seq;
         Some(item)
@@ -174,14 +176,6 @@ impl TapSubscriber {
             ring.tap_newest(seen, sample).then_some((sample.seq, ()))
         };
         self.cursor.wait(timeout, take).is_some()
-    }
-
-    /// Like [`newest`](Self::newest) without waiting, for a loop that spins: no system call while the stage is there.
-    pub fn poll(&mut self, sample: &mut Sample) -> bool {
-        let take = |ring: &Arc<RingReader>, seen| {
-            ring.tap_newest(seen, sample).then_some((sample.seq, ()))
-        };
-        self.cursor.poll(take).is_some()
     }
 
     /// Forgets what was read: the newest slot counts as new again.
