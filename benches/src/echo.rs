@@ -1,6 +1,7 @@
 //! Ping-pong: a frame one way, 64 bytes back.
 
 use crate::pair::{Other, Task};
+use crate::stats;
 use anyhow::Context;
 use hanja_common::LeaseSubscriber;
 use hanja_common::ring::baseline::{Notice, Pair};
@@ -88,16 +89,7 @@ impl Echo {
             How::Woken => (2_000, 2),
             How::Whole => ((300_000_000 / self.size) as usize, 1),
         };
-        for _ in 0..turns / 10 {
-            self.turn()?;
-        }
-        let mut samples = Vec::with_capacity(turns);
-        for _ in 0..turns {
-            let started = Instant::now();
-            self.turn()?;
-            samples.push(started.elapsed().as_nanos() as u64 / ways);
-        }
-        Ok(samples)
+        stats::sample(turns, ways, || self.turn())
     }
 
     fn turn(&mut self) -> anyhow::Result<()> {
@@ -191,25 +183,17 @@ impl Bare {
     /// Samples of one round, one way, in nanoseconds.
     ///
     /// # Errors
-    /// Never.
+    /// Never; as the others.
     pub fn round(&mut self) -> anyhow::Result<Vec<u64>> {
         let turns = if self.notice == Notice::Spin {
             20_000
         } else {
             2_000
         };
-        self.ping(turns / 10);
-        let mut samples = Vec::with_capacity(turns as usize);
-        for _ in 0..turns {
-            let started = Instant::now();
-            self.ping(1);
-            samples.push(started.elapsed().as_nanos() as u64 / 2);
-        }
-        Ok(samples)
-    }
-
-    fn ping(&mut self, turns: u32) {
-        self.pair.ping(self.sent..self.sent + turns, self.notice);
-        self.sent += turns;
+        stats::sample(turns, 2, || {
+            self.pair.ping(self.sent..self.sent + 1, self.notice);
+            self.sent += 1;
+            Ok(())
+        })
     }
 }

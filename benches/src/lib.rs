@@ -98,7 +98,7 @@ fn handover(child: &[&str], rounds: usize) -> anyhow::Result<Vec<Row>> {
         }
     }
     let _pinned = pair::Pinned::to(false)?;
-    let mut table = stats::Table::new(rounds);
+    let mut table = stats::Table::default();
     for _ in 0..rounds {
         table.add("cache line, spun on", 8, None, line.round()?);
         table.add("futex", 8, None, futex.round()?);

@@ -51,9 +51,17 @@ impl Other {
     /// # Errors
     /// It does not start.
     pub fn start(arguments: &[&str], task: &Task) -> anyhow::Result<Self> {
+        let task = serde_json::to_string(task)?;
+        Self::spawn(&[arguments, &[&task]].concat())
+    }
+
+    /// Starts the current executable with these arguments.
+    ///
+    /// # Errors
+    /// It does not start.
+    pub fn spawn(arguments: &[&str]) -> anyhow::Result<Self> {
         let child = Command::new(std::env::current_exe()?)
             .args(arguments)
-            .arg(serde_json::to_string(task)?)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .spawn()

@@ -38,7 +38,7 @@ pub(crate) fn rows(child: &[&str], rounds: usize) -> anyhow::Result<Vec<Row>> {
             Company::StoppedLeaseholder,
         ),
     ];
-    let mut table = Table::new(rounds);
+    let mut table = Table::default();
     for _ in 0..rounds {
         for (name, company) in &companies {
             let _others = invite(company, child, &run, &mut frames)?;

@@ -1,6 +1,7 @@
 //! Medians, and medians of ratios.
 
 use serde::Serialize;
+use std::time::Instant;
 
 /// One thing measured.
 #[derive(Debug, Serialize)]
@@ -18,9 +19,8 @@ pub struct Row {
 }
 
 /// Results of all rounds, in the order of the first.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Table {
-    rounds: usize,
     entries: Vec<Entry>,
 }
 
@@ -34,13 +34,6 @@ struct Entry {
 }
 
 impl Table {
-    /// An empty one.
-    #[must_use]
-    pub fn new(rounds: usize) -> Self {
-        let entries = Vec::new();
-        Self { rounds, entries }
-    }
-
     /// A round's samples, in nanoseconds. `against` names a row of the same size, or of any if it has only one.
     pub fn add(&mut self, name: &str, bytes: u64, against: Option<&str>, mut ns: Vec<u64>) {
         ns.sort_unstable();
@@ -76,7 +69,6 @@ impl Table {
                 Some((name.clone(), median(ratios.collect())))
             }),
         };
-        debug_assert!(self.entries.iter().all(|e| e.p50.len() == self.rounds));
         self.entries.iter().map(row).collect()
     }
 
@@ -86,6 +78,27 @@ impl Table {
             .find(|e| e.bytes == bytes)
             .or_else(|| named().next())
     }
+}
+
+/// One round: times of `turns` calls in nanoseconds, each divided by `ways`, after a tenth as many that do not count.
+///
+/// # Errors
+/// The first call that fails.
+pub fn sample(
+    turns: usize,
+    ways: u64,
+    mut turn: impl FnMut() -> anyhow::Result<()>,
+) -> anyhow::Result<Vec<u64>> {
+    for _ in 0..turns / 10 {
+        turn()?;
+    }
+    let mut samples = Vec::with_capacity(turns);
+    for _ in 0..turns {
+        let started = Instant::now();
+        turn()?;
+        samples.push(started.elapsed().as_nanos() as u64 / ways);
+    }
+    Ok(samples)
 }
 
 /// Middle value; 0 of none.
@@ -118,7 +131,7 @@ mod tests {
 
     #[test]
     fn ratios_are_taken_round_by_round() {
-        let mut table = Table::new(3);
+        let mut table = Table::default();
         // The machine slows down eightfold on the way; the ratio does not.
         for slow in [1, 2, 8] {
             table.add("base", 8, None, vec![1000 * slow; 10]);

@@ -31,7 +31,7 @@ pub(crate) fn rows(rounds: usize) -> anyhow::Result<Vec<Row>> {
     let mut lease = LeaseSubscriber::new(&run, StageName::Capture, Topic::Frames, 1);
     let content = vec![0x5a; SIZE];
     let mut sample = Sample::default();
-    let mut table = Table::new(rounds);
+    let mut table = Table::default();
     for _ in 0..rounds {
         let (mut tapped, mut copied) = (Vec::new(), Vec::new());
         for turn in 0..800 {

@@ -2,13 +2,14 @@
 
 use anyhow::Context;
 use hanja_bench::echo::{SPINS, sum};
+use hanja_bench::pair::Other;
+use hanja_bench::stats::sample;
 use iceoryx2::port::listener::Listener;
 use iceoryx2::port::notifier::Notifier;
 use iceoryx2::port::publisher::Publisher;
 use iceoryx2::port::subscriber::Subscriber;
 use iceoryx2::prelude::*;
 use std::hint::black_box;
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 type Sample = iceoryx2::sample::Sample<ipc::Service, [u8], ()>;
@@ -164,7 +165,7 @@ fn spin(from: &Subscriber<ipc::Service, [u8], ()>) -> anyhow::Result<Option<Samp
 pub struct Iox {
     side: Side,
     pub size: u64,
-    other: Child,
+    _other: Other,
 }
 
 impl Iox {
@@ -176,12 +177,12 @@ impl Iox {
             &format!("{name}/there"),
             &format!("{name}/back"),
         )?;
-        let other = Command::new(std::env::current_exe()?)
-            .args(["iox", &format!("{mode:?}"), &size.to_string(), &name])
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .spawn()?;
-        let mut iox = Self { side, size, other };
+        let other = Other::spawn(&["iox", &format!("{mode:?}"), &size.to_string(), &name])?;
+        let mut iox = Self {
+            side,
+            size,
+            _other: other,
+        };
         let deadline = Instant::now() + 5 * WAIT;
         while iox.turn().is_err() {
             anyhow::ensure!(
@@ -198,29 +199,13 @@ impl Iox {
             Mode::Event => (2_000, 2),
             Mode::Whole => ((300_000_000 / self.size) as usize, 1),
         };
-        for _ in 0..turns / 10 {
-            self.turn()?;
-        }
-        let mut samples = Vec::with_capacity(turns);
-        for _ in 0..turns {
-            let started = Instant::now();
-            self.turn()?;
-            samples.push(started.elapsed().as_nanos() as u64 / ways);
-        }
-        Ok(samples)
+        sample(turns, ways, || self.turn())
     }
 
     fn turn(&mut self) -> anyhow::Result<()> {
         self.side.send()?;
         anyhow::ensure!(self.side.receive()?, "no answer");
         Ok(())
-    }
-}
-
-impl Drop for Iox {
-    fn drop(&mut self) {
-        let _ = self.other.kill();
-        let _ = self.other.wait();
     }
 }
 

@@ -57,7 +57,7 @@ fn compare(rounds: usize) -> anyhow::Result<()> {
     let mut futex = Bare::start(&["ring"], Notice::Futex)?;
     println!("{}; medians of {rounds} rounds", machine());
     let _pinned = Pinned::to(false)?;
-    let mut table = Table::new(rounds);
+    let mut table = Table::default();
     for _ in 0..rounds {
         table.add(
             "futex, nothing else",

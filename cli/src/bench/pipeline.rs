@@ -4,6 +4,7 @@
 
 use crate::args::{BenchArgs, Global};
 use anyhow::Context;
+use hanja_bench::stats;
 use hanja_infer::Detector;
 use serde::Serialize;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -40,12 +41,13 @@ pub(super) fn bench(global: &Global, args: &BenchArgs) -> anyhow::Result<()> {
     args.infer.apply(&mut config)?;
     let mut detector = Detector::load(&config.infer)?;
     let model = detector.model_info().to_string();
-    let dir = Scratch::new()?;
-    let source = dir.record_clip()?;
+    let scratch = tempfile::tempdir().context("cannot make a directory for the runs")?;
+    let dir = scratch.path();
+    let source = record_clip(dir)?;
     let mut rounds = Vec::new();
     for round in 1..=args.rounds {
         let bare_fps = bare(&mut detector)?;
-        let (pipeline_fps, pictures_per_second) = pipeline(args, &dir, &source)?;
+        let (pipeline_fps, pictures_per_second) = pipeline(args, dir, &source)?;
         let ratio = pipeline_fps / bare_fps;
         eprintln!(
             "round {round}: bare {bare_fps:.1} fps, pipeline {pipeline_fps:.1} fps with {pictures_per_second:.1} pictures/s viewed, ratio {ratio:.3}"
@@ -56,11 +58,7 @@ pub(super) fn bench(global: &Global, args: &BenchArgs) -> anyhow::Result<()> {
             pictures_per_second,
         });
     }
-    let median = |f: fn(&Round) -> f64| {
-        let mut all: Vec<_> = rounds.iter().map(f).collect();
-        all.sort_by(f64::total_cmp);
-        all[all.len() / 2]
-    };
+    let median = |f: fn(&Round) -> f64| stats::median(rounds.iter().map(f).collect());
     let report = Report {
         source: format!("640x480 YU12 clip of synth:?seed=1 at {CLIP_FPS} fps"),
         model,
@@ -92,56 +90,39 @@ fn bare(detector: &mut Detector) -> anyhow::Result<f64> {
     Ok(f64::from(runs) / started.elapsed().as_secs_f64())
 }
 
-/// A directory for the runs, removed at the end.
-struct Scratch(std::path::PathBuf);
-
-impl Scratch {
-    fn new() -> anyhow::Result<Self> {
-        let dir = std::env::temp_dir().join(format!("hanja-bench-{}", std::process::id()));
-        std::fs::create_dir(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
-        Ok(Self(dir))
-    }
-
-    /// Draws the frames beforehand: a camera costs no CPU, drawing does.
-    fn record_clip(&self) -> anyhow::Result<String> {
-        let (exe, run, clip) = (
-            std::env::current_exe()?,
-            self.0.join("run"),
-            self.0.join("clip.y4m"),
-        );
-        let stage = [
-            "capture",
-            "--source=synth:?size=640x480&fps=120&seed=1&glyphs=3",
-        ];
-        let mut capture = Command::new(&exe)
-            .args(stage)
-            .arg("--runtime-dir")
-            .arg(&run)
-            .stderr(Stdio::null())
-            .spawn()?;
-        let count = format!("--count={CLIP_FRAMES}");
-        let tap = Command::new(&exe)
-            .args(["tap", "frames", "--format=y4m", &count])
-            .arg("--runtime-dir")
-            .arg(&run)
-            .stdout(std::fs::File::create(&clip)?)
-            .status();
-        capture.kill()?;
-        capture.wait()?;
-        anyhow::ensure!(tap?.success(), "the clip could not be recorded");
-        Ok(format!("file:{}?fps={CLIP_FPS}&loop=1", clip.display()))
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
+/// Draws the frames beforehand: a camera costs no CPU, drawing does.
+fn record_clip(dir: &Path) -> anyhow::Result<String> {
+    let (exe, run, clip) = (
+        std::env::current_exe()?,
+        dir.join("run"),
+        dir.join("clip.y4m"),
+    );
+    let stage = [
+        "capture",
+        "--source=synth:?size=640x480&fps=120&seed=1&glyphs=3",
+    ];
+    let mut capture = Command::new(&exe)
+        .args(stage)
+        .arg("--runtime-dir")
+        .arg(&run)
+        .stderr(Stdio::null())
+        .spawn()?;
+    let count = format!("--count={CLIP_FRAMES}");
+    let tap = Command::new(&exe)
+        .args(["tap", "frames", "--format=y4m", &count])
+        .arg("--runtime-dir")
+        .arg(&run)
+        .stdout(std::fs::File::create(&clip)?)
+        .status();
+    capture.kill()?;
+    capture.wait()?;
+    anyhow::ensure!(tap?.success(), "the clip could not be recorded");
+    Ok(format!("file:{}?fps={CLIP_FPS}&loop=1", clip.display()))
 }
 
 /// One run of the real thing, as a user starts it, with one viewer.
-fn pipeline(args: &BenchArgs, scratch: &Scratch, source: &str) -> anyhow::Result<(f64, f64)> {
-    let summary = scratch.0.join("summary.json");
+fn pipeline(args: &BenchArgs, dir: &Path, source: &str) -> anyhow::Result<(f64, f64)> {
+    let summary = dir.join("summary.json");
     let mut command = Command::new(std::env::current_exe()?);
     command
         .arg("run")
@@ -150,7 +131,7 @@ fn pipeline(args: &BenchArgs, scratch: &Scratch, source: &str) -> anyhow::Result
         .arg(format!("--duration={}ms", ROUND.as_millis()))
         .args(["--summary".as_ref(), summary.as_os_str()])
         .arg("--runtime-dir")
-        .arg(scratch.0.join("run"));
+        .arg(dir.join("run"));
     let a = &args.infer;
     let numbers = [
         ("--size", a.size.map(|v| v.to_string())),
