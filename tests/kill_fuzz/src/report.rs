@@ -16,6 +16,11 @@ pub(crate) struct Kills {
     pub(crate) failpoints: BTreeMap<&'static str, u64>,
 }
 
+/// Open descriptors of a process.
+pub(crate) fn count_fds(pid: u32) -> std::io::Result<usize> {
+    Ok(std::fs::read_dir(format!("/proc/{pid}/fd"))?.count())
+}
+
 /// What a process holds.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Residue {
@@ -34,7 +39,7 @@ impl Residue {
             .find_map(|l| l.strip_prefix("VmRSS:"))
             .context("no VmRSS")?;
         Ok(Self {
-            fds: std::fs::read_dir(format!("/proc/{pid}/fd"))?.count(),
+            fds: count_fds(pid)?,
             mappings: maps.lines().filter(|l| l.contains("memfd:hanja")).count(),
             rss_kib: rss.trim().trim_end_matches("kB").trim().parse()?,
         })
@@ -68,7 +73,7 @@ pub(crate) struct Report {
     /// Wall time: contains preemption and stops.
     longest_publish_us: u64,
     /// Before and after, of a process that lived while others died.
-    pub(crate) residues: Vec<(String, Residue, Residue)>,
+    pub(crate) residues: Vec<(&'static str, Residue, Residue)>,
     pub(crate) supervisor_fds: (usize, usize),
     complaints: Vec<String>,
 }

@@ -1,7 +1,7 @@
 //! Starts the victims, kills them, starts them again, and looks at what is left.
 
 use crate::Role;
-use crate::report::{Report, Residue};
+use crate::report::{Report, Residue, count_fds};
 use crate::tally::Sums;
 use anyhow::Context;
 use rand::{RngExt, SeedableRng};
@@ -78,15 +78,10 @@ impl Supervisor {
         self.started += 1;
         let tally = self.dir.path().join(format!("tally-{}", self.started));
         let mut command = Command::new(std::env::current_exe()?);
-        let name = match role {
-            Role::Writer => "writer",
-            Role::Lease => "lease",
-            Role::Tap => "tap",
-        };
         command
             .args([
                 "--role",
-                name,
+                role.name(),
                 "--seed",
                 &self.rng.random::<u32>().to_string(),
                 "--dir",
@@ -167,9 +162,7 @@ impl Supervisor {
             std::thread::sleep(Duration::from_millis(20));
             after = Residue::of(pid)?;
         }
-        self.report
-            .residues
-            .push((format!("{who:?}").to_lowercase(), before, after));
+        self.report.residues.push((who.name(), before, after));
         Ok(())
     }
 
@@ -265,8 +258,4 @@ impl Drop for Supervisor {
             let _ = victim.child.wait();
         }
     }
-}
-
-fn count_fds(pid: u32) -> std::io::Result<usize> {
-    Ok(std::fs::read_dir(format!("/proc/{pid}/fd"))?.count())
 }
