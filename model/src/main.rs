@@ -1,13 +1,16 @@
 //! `hanja-model`: the command line of the model tools.
 #![forbid(unsafe_code)]
 
+mod command_cost;
 mod command_eval;
+mod command_half;
+mod command_prune;
 mod command_synth;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
-/// Makes data sets for the hanja numeral model and scores models.
+/// Makes data sets for the hanja numeral model, scores models and makes them smaller.
 #[derive(Parser)]
 #[command(name = "hanja-model", version)]
 struct Cli {
@@ -21,12 +24,18 @@ enum Command {
     Synth(command_synth::SynthArgs),
     /// Scores a model or detections against a YOLO data set, as COCO does
     Eval(command_eval::EvalArgs),
+    /// Makes the smallest weights of an ONNX model 0
+    Prune(command_prune::PruneArgs),
+    /// Converts an ONNX model to fp16, with f32 inputs and outputs
+    Half(command_half::HalfArgs),
 }
 
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Synth(args) => command_synth::run(args),
         Command::Eval(args) => command_eval::run(&args),
+        Command::Prune(args) => command_prune::run(&args),
+        Command::Half(args) => command_half::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,0 +1,395 @@
+//! `GraphProto` as a list of its parts, in the order of the file.
+
+use super::OnnxError;
+use super::tensor::{Element, Tensor};
+use super::wire::{Field, Message, Value, damaged, owned};
+
+const NODE: u32 = 1;
+const INITIALIZER: u32 = 5;
+const INPUT: u32 = 11;
+const OUTPUT: u32 = 12;
+const VALUE_INFO: u32 = 13;
+
+/// A part of the graph.
+#[derive(Clone, Debug)]
+pub enum Part {
+    /// An operation.
+    Node(Node),
+    /// A node that only holds a tensor.
+    Constant(Constant),
+    /// A named tensor.
+    Initializer(Tensor),
+    /// An input of the graph.
+    Input(ValueInfo),
+    /// An output of the graph.
+    Output(ValueInfo),
+    /// The type of a value in between.
+    Value(ValueInfo),
+    /// Anything else, unread.
+    Other(Field<'static>),
+}
+
+/// The graph.
+#[derive(Clone, Debug)]
+pub struct Graph {
+    /// In the order of the file; among nodes that is the order in which they run.
+    pub parts: Vec<Part>,
+}
+
+impl Graph {
+    pub(super) fn parse(bytes: &[u8]) -> Result<Self, OnnxError> {
+        let part = |field: Field<'_>| {
+            let Value::Bytes(bytes) = &field.value else {
+                let fields = vec![field];
+                return Ok(Message { fields }
+                    .into_owned()
+                    .fields
+                    .into_iter()
+                    .map(Part::Other)
+                    .collect());
+            };
+            let part = match field.number {
+                NODE => Node::parse(bytes)?,
+                INITIALIZER => Part::Initializer(Tensor::parse(bytes, "without name")?),
+                INPUT => Part::Input(ValueInfo::parse(bytes)?),
+                OUTPUT => Part::Output(ValueInfo::parse(bytes)?),
+                VALUE_INFO => Part::Value(ValueInfo::parse(bytes)?),
+                number => Part::Other(Field {
+                    number,
+                    value: owned(bytes.to_vec()),
+                }),
+            };
+            Ok(vec![part])
+        };
+        let parts: Result<Vec<Vec<Part>>, OnnxError> = Message::parse(bytes)?
+            .fields
+            .into_iter()
+            .map(part)
+            .collect();
+        Ok(Self {
+            parts: parts?.into_iter().flatten().collect(),
+        })
+    }
+
+    pub(super) fn to_bytes(&self) -> Vec<u8> {
+        let field = |part: &Part| {
+            let (number, bytes) = match part {
+                Part::Node(node) => (NODE, node.message.to_bytes()),
+                Part::Constant(constant) => (NODE, constant.to_bytes()),
+                Part::Initializer(tensor) => (INITIALIZER, tensor.to_bytes()),
+                Part::Input(info) => (INPUT, info.message.to_bytes()),
+                Part::Output(info) => (OUTPUT, info.message.to_bytes()),
+                Part::Value(info) => (VALUE_INFO, info.message.to_bytes()),
+                Part::Other(field) => return field.clone(),
+            };
+            Field {
+                number,
+                value: owned(bytes),
+            }
+        };
+        Message {
+            fields: self.parts.iter().map(field).collect(),
+        }
+        .to_bytes()
+    }
+
+    /// The operations, without constants, in the order in which they run.
+    pub fn nodes(&self) -> impl Iterator<Item = &Node> {
+        self.parts.iter().filter_map(|part| match part {
+            Part::Node(node) => Some(node),
+            _ => None,
+        })
+    }
+
+    /// Initializers and constants with the names by which nodes use them.
+    pub fn tensors(&self) -> impl Iterator<Item = (&str, &Tensor)> {
+        self.parts.iter().filter_map(|part| match part {
+            Part::Initializer(tensor) => Some((tensor.name(), tensor)),
+            Part::Constant(constant) => Some((constant.output(), &constant.tensor)),
+            _ => None,
+        })
+    }
+
+    /// The same, to be changed.
+    pub fn tensors_mut(&mut self) -> impl Iterator<Item = &mut Tensor> {
+        self.parts.iter_mut().filter_map(|part| match part {
+            Part::Initializer(tensor) => Some(tensor),
+            Part::Constant(constant) => Some(&mut constant.tensor),
+            _ => None,
+        })
+    }
+}
+
+/// `NodeProto`.
+#[derive(Clone, Debug)]
+pub struct Node {
+    message: Message<'static>,
+    operator: String,
+    inputs: Vec<String>,
+    outputs: Vec<String>,
+}
+
+impl Node {
+    const INPUT: u32 = 1;
+    const OUTPUT: u32 = 2;
+    const NAME: u32 = 3;
+    const OPERATOR: u32 = 4;
+    const ATTRIBUTE: u32 = 5;
+    const DOMAIN: u32 = 7;
+
+    /// A node, or a constant.
+    fn parse(bytes: &[u8]) -> Result<Part, OnnxError> {
+        let message = Message::parse(bytes)?.into_owned();
+        let node = Self {
+            operator: message.text(Self::OPERATOR)?.to_owned(),
+            inputs: message.texts(Self::INPUT)?,
+            outputs: message.texts(Self::OUTPUT)?,
+            message,
+        };
+        if node.standard_operator() == Some("Constant") {
+            if let Some(constant) = Constant::of(&node)? {
+                return Ok(Part::Constant(constant));
+            }
+        }
+        Ok(Part::Node(node))
+    }
+
+    /// A `Cast` of `input` to `to`, called as its output is.
+    #[must_use]
+    pub fn cast(input: &str, output: &str, to: Element) -> Self {
+        const TYPE_INT: u64 = 2;
+        let mut attribute = Message::default();
+        attribute.push(Attribute::NAME, owned("to"));
+        attribute.push(Attribute::INTEGER, Value::Varint(to.number()));
+        attribute.push(Attribute::TYPE, Value::Varint(TYPE_INT));
+        let mut message = Message::default();
+        message.push(Self::INPUT, owned(input));
+        message.push(Self::OUTPUT, owned(output));
+        message.push(Self::NAME, owned(output));
+        message.push(Self::OPERATOR, owned("Cast"));
+        message.push(Self::ATTRIBUTE, owned(attribute.to_bytes()));
+        Self {
+            message,
+            operator: "Cast".into(),
+            inputs: vec![input.to_owned()],
+            outputs: vec![output.to_owned()],
+        }
+    }
+
+    /// Its operator if that is one of ONNX itself, not of a domain of its own.
+    #[must_use]
+    pub fn standard_operator(&self) -> Option<&str> {
+        let standard = matches!(
+            self.message.bytes(Self::DOMAIN),
+            None | Some(b"" | b"ai.onnx")
+        );
+        standard.then_some(self.operator.as_str())
+    }
+
+    /// How messages call it: operator and name, or its first output.
+    #[must_use]
+    pub fn title(&self) -> String {
+        let own = self.message.text(Self::NAME).unwrap_or_default();
+        let first = self.outputs.first().map_or("", String::as_str);
+        let name = if own.is_empty() { first } else { own };
+        format!("{} {name}", self.operator)
+    }
+
+    /// The names of its inputs; an empty one is an optional input that is not given.
+    #[must_use]
+    pub fn inputs(&self) -> &[String] {
+        &self.inputs
+    }
+
+    /// The names of its outputs.
+    #[must_use]
+    pub fn outputs(&self) -> &[String] {
+        &self.outputs
+    }
+
+    /// Connects an input to another value.
+    pub fn set_input(&mut self, index: usize, name: &str) {
+        rename(&mut self.message, Self::INPUT, index, name);
+        name.clone_into(&mut self.inputs[index]);
+    }
+
+    /// Gives an output another name.
+    pub fn set_output(&mut self, index: usize, name: &str) {
+        rename(&mut self.message, Self::OUTPUT, index, name);
+        name.clone_into(&mut self.outputs[index]);
+    }
+
+    /// An integer attribute.
+    ///
+    /// # Errors
+    /// [`OnnxError::Damaged`] if an attribute cannot be read.
+    pub fn integer(&self, name: &str) -> Result<Option<u64>, OnnxError> {
+        let found = Attribute::of(&self.message)?
+            .into_iter()
+            .find(|a| a.name == name);
+        Ok(found.and_then(|a| a.message.integer(Attribute::INTEGER)))
+    }
+
+    /// Whether it carries graphs of its own, as control flow does.
+    ///
+    /// # Errors
+    /// [`OnnxError::Damaged`] if an attribute cannot be read.
+    pub fn has_subgraph(&self) -> Result<bool, OnnxError> {
+        let of_graphs = |a: &Attribute<'_>| {
+            a.message.bytes(Attribute::GRAPH).is_some()
+                || a.message.bytes(Attribute::GRAPHS).is_some()
+        };
+        Ok(Attribute::of(&self.message)?.iter().any(of_graphs))
+    }
+}
+
+fn rename(message: &mut Message<'static>, number: u32, index: usize, name: &str) {
+    let mut of_number = message.fields.iter_mut().filter(|f| f.number == number);
+    if let Some(field) = of_number.nth(index) {
+        field.value = owned(name);
+    }
+}
+
+/// `AttributeProto`.
+struct Attribute<'a> {
+    name: String,
+    message: Message<'a>,
+}
+
+impl<'a> Attribute<'a> {
+    const NAME: u32 = 1;
+    const INTEGER: u32 = 3;
+    const TENSOR: u32 = 5;
+    const GRAPH: u32 = 6;
+    const GRAPHS: u32 = 11;
+    const TYPE: u32 = 20;
+
+    fn of(node: &'a Message<'_>) -> Result<Vec<Self>, OnnxError> {
+        let attribute = |value: &'a Value<'_>| {
+            let Value::Bytes(bytes) = value else {
+                return Err(damaged("an attribute is no message"));
+            };
+            let message = Message::parse(bytes)?;
+            let name = message.text(Self::NAME)?.to_owned();
+            Ok(Self { name, message })
+        };
+        node.all(Node::ATTRIBUTE).map(attribute).collect()
+    }
+}
+
+/// A `Constant` node whose value is a tensor.
+#[derive(Clone, Debug)]
+pub struct Constant {
+    node: Node,
+    /// Which of the attributes holds it.
+    index: usize,
+    /// The value.
+    pub tensor: Tensor,
+}
+
+impl Constant {
+    fn of(node: &Node) -> Result<Option<Self>, OnnxError> {
+        let attributes = Attribute::of(&node.message)?;
+        let is_value = |a: &Attribute<'_>| a.name == "value";
+        let Some(index) = attributes.iter().position(is_value) else {
+            return Ok(None);
+        };
+        let Some(bytes) = attributes[index].message.bytes(Attribute::TENSOR) else {
+            return Ok(None);
+        };
+        let holder = node.outputs.first().map_or("", String::as_str);
+        let tensor = Tensor::parse(bytes, holder)?;
+        Ok(Some(Self {
+            node: node.clone(),
+            index,
+            tensor,
+        }))
+    }
+
+    /// The name by which nodes use it.
+    #[must_use]
+    pub fn output(&self) -> &str {
+        self.node.outputs.first().map_or("", String::as_str)
+    }
+
+    fn to_bytes(&self) -> Vec<u8> {
+        let mut message = self.node.message.clone();
+        let mut attributes = message
+            .fields
+            .iter_mut()
+            .filter(|f| f.number == Node::ATTRIBUTE);
+        if let Some(Field { value, .. }) = attributes.nth(self.index) {
+            let with_tensor = |bytes: &[u8]| {
+                let mut attribute = Message::parse(bytes).ok()?;
+                attribute.set(Attribute::TENSOR, owned(self.tensor.to_bytes()));
+                Some(attribute.to_bytes())
+            };
+            if let Value::Bytes(bytes) = value {
+                // It was parsed before: it is a message.
+                if let Some(changed) = with_tensor(bytes) {
+                    *value = owned(changed);
+                }
+            }
+        }
+        message.to_bytes()
+    }
+}
+
+/// `ValueInfoProto`: the name and type of a value.
+#[derive(Clone, Debug)]
+pub struct ValueInfo {
+    message: Message<'static>,
+    name: String,
+}
+
+impl ValueInfo {
+    const NAME: u32 = 1;
+    const TYPE: u32 = 2;
+    const TENSOR_TYPE: u32 = 1;
+    const ELEMENT: u32 = 1;
+
+    fn parse(bytes: &[u8]) -> Result<Self, OnnxError> {
+        let message = Message::parse(bytes)?.into_owned();
+        let name = message.text(Self::NAME)?.to_owned();
+        let info = Self { message, name };
+        info.element()?; // so that a damaged type is found here
+        Ok(info)
+    }
+
+    /// The value's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its element type; `None` if it is no tensor or says nothing.
+    ///
+    /// # Errors
+    /// [`OnnxError::Damaged`] if the type cannot be read.
+    pub fn element(&self) -> Result<Option<Element>, OnnxError> {
+        let Some(of_value) = self.message.bytes(Self::TYPE) else {
+            return Ok(None);
+        };
+        let of_value = Message::parse(of_value)?;
+        let Some(of_tensor) = of_value.bytes(Self::TENSOR_TYPE) else {
+            return Ok(None);
+        };
+        let number = Message::parse(of_tensor)?.integer(Self::ELEMENT);
+        Ok(number.map(Element::from_number))
+    }
+
+    /// Changes the element type of a tensor.
+    ///
+    /// # Errors
+    /// [`OnnxError::Damaged`] if the type cannot be read.
+    pub fn set_element(&mut self, element: Element) -> Result<(), OnnxError> {
+        let bytes = self.message.bytes(Self::TYPE).unwrap_or_default();
+        let mut of_value = Message::parse(bytes)?.into_owned();
+        let bytes = of_value.bytes(Self::TENSOR_TYPE).unwrap_or_default();
+        let mut of_tensor = Message::parse(bytes)?.into_owned();
+        of_tensor.set(Self::ELEMENT, Value::Varint(element.number()));
+        of_value.set(Self::TENSOR_TYPE, owned(of_tensor.to_bytes()));
+        self.message.set(Self::TYPE, owned(of_value.to_bytes()));
+        Ok(())
+    }
+}

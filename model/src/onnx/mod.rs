@@ -1,0 +1,167 @@
+//! ONNX files, to be edited: `prune` and `half` change weights and a few nodes and leave all else as it is.
+//!
+//! | module | idea |
+//! |---|---|
+//! | `wire` | any message as a list of fields; what is not touched is written back byte for byte |
+//! | `tensor` | weights: their shape and their numbers, however they are stored |
+//! | `graph` | the graph as a list of parts in the order of the file |
+//!
+//! Why by hand and not with a crate: `docs/decisions/0008-onnx-by-hand.md`. The field numbers are those of `onnx.proto`,
+//! which never change.
+
+mod graph;
+mod tensor;
+pub mod wire;
+
+pub use graph::{Constant, Graph, Node, Part, ValueInfo};
+pub use tensor::{Element, Tensor};
+
+use std::path::{Path, PathBuf};
+use wire::{Message, damaged, owned};
+
+/// `ModelProto.graph`.
+const GRAPH: u32 = 7;
+
+/// `ModelProto.opset_import`: domain 1, version 2.
+const OPSET_IMPORT: u32 = 8;
+
+/// Largest file that is read, bytes: protocol buffers end at 2 GiB.
+const MOST_BYTES: u64 = 1 << 31;
+
+/// What is wrong with a model. Which file it was is the caller's to say.
+#[derive(Debug, thiserror::Error)]
+pub enum OnnxError {
+    /// The file cannot be read or written.
+    #[error("cannot {action} {}", path.display())]
+    File {
+        /// `read` or `write`.
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The bytes are no ONNX model.
+    #[error("it is not an ONNX model, or a damaged one: {reason}; export it again")]
+    Damaged {
+        /// What was found.
+        reason: String,
+    },
+    /// A tensor contradicts itself.
+    #[error("tensor {name}: {reason}; export the model again")]
+    Tensor {
+        /// The tensor.
+        name: String,
+        /// What was found.
+        reason: String,
+    },
+    /// A tensor that lies in another file.
+    #[error(
+        "tensor {name} lies in another file (external data); \
+         write the model as one file first, in Python: onnx.save(onnx.load('in.onnx'), 'out.onnx')"
+    )]
+    External {
+        /// The tensor.
+        name: String,
+    },
+}
+
+/// Reads a regular file of bounded length.
+///
+/// # Errors
+/// [`OnnxError::File`].
+pub fn read_file(path: &Path) -> Result<Vec<u8>, OnnxError> {
+    let failed = |source| OnnxError::File {
+        action: "read",
+        path: path.to_owned(),
+        source,
+    };
+    let meta = std::fs::metadata(path).map_err(failed)?;
+    // A pipe or a device might never end.
+    if !meta.is_file() {
+        return Err(failed(std::io::Error::other("it is not a file")));
+    }
+    if meta.len() > MOST_BYTES {
+        return Err(failed(std::io::Error::other("it is larger than 2 GiB")));
+    }
+    std::fs::read(path).map_err(failed)
+}
+
+/// A model file, taken apart as far as its graph.
+#[derive(Clone, Debug)]
+pub struct Model {
+    /// The graph's field holds nothing while `graph` has it.
+    message: Message<'static>,
+    /// Nodes, weights, inputs and outputs.
+    pub graph: Graph,
+}
+
+impl Model {
+    /// Takes the bytes of a file apart.
+    ///
+    /// # Errors
+    /// [`OnnxError::Damaged`], [`OnnxError::Tensor`], [`OnnxError::External`].
+    pub fn parse(bytes: &[u8]) -> Result<Self, OnnxError> {
+        let mut message = Message::parse(bytes)?;
+        if message.all(GRAPH).count() > 1 {
+            return Err(damaged("it has more than one graph"));
+        }
+        let Some(graph) = message.bytes(GRAPH) else {
+            return Err(damaged("it has no graph"));
+        };
+        let graph = Graph::parse(graph)?;
+        message.set(GRAPH, owned([]));
+        Ok(Self {
+            message: message.into_owned(),
+            graph,
+        })
+    }
+
+    /// The version of ONNX's own operators that the model asks for; 1 if it does not say.
+    ///
+    /// # Errors
+    /// [`OnnxError::Damaged`] if that cannot be read.
+    pub fn opset(&self) -> Result<u64, OnnxError> {
+        let mut version = 1;
+        for value in self.message.all(OPSET_IMPORT) {
+            let wire::Value::Bytes(bytes) = value else {
+                return Err(damaged("an operator set is no message"));
+            };
+            let import = Message::parse(bytes)?;
+            if matches!(import.bytes(1), None | Some(b"" | b"ai.onnx")) {
+                version = import.integer(2).unwrap_or(1);
+            }
+        }
+        Ok(version)
+    }
+
+    /// The file's bytes.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut message = self.message.clone();
+        message.set(GRAPH, owned(self.graph.to_bytes()));
+        message.to_bytes()
+    }
+
+    /// Writes the file as a whole or not at all; it may be the one that was read.
+    ///
+    /// # Errors
+    /// [`OnnxError::File`].
+    pub fn write(&self, path: &Path) -> Result<Vec<u8>, OnnxError> {
+        let bytes = self.to_bytes();
+        let mut part = path.as_os_str().to_owned();
+        part.push(".part");
+        let part = PathBuf::from(part);
+        let written = std::fs::write(&part, &bytes).and_then(|()| std::fs::rename(&part, path));
+        written.map_err(|source| {
+            // What cannot be written can perhaps not be removed either; the first error is the one to tell.
+            let _ = std::fs::remove_file(&part);
+            OnnxError::File {
+                action: "write",
+                path: path.to_owned(),
+                source,
+            }
+        })?;
+        Ok(bytes)
+    }
+}

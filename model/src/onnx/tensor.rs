@@ -1,0 +1,237 @@
+//! `TensorProto`: a constant of the model, most of them weights.
+//!
+//! Its numbers stand in one of several fields: `raw_data` (what PyTorch writes), or lists by type (`float_data`;
+//! `int32_data` for fp16). Whatever it was, it stays so: only the values that change are changed.
+
+use super::OnnxError;
+use super::wire::{Message, Value, damaged, owned, put_varint};
+use half::f16;
+use std::borrow::Cow;
+
+const DIMS: u32 = 1;
+const DATA_TYPE: u32 = 2;
+const SEGMENT: u32 = 3;
+const FLOAT_DATA: u32 = 4;
+const INT32_DATA: u32 = 5;
+const NAME: u32 = 8;
+const RAW_DATA: u32 = 9;
+const DATA_LOCATION: u32 = 14;
+
+/// `TensorProto.DataType`, as far as it matters here; also the element types of inputs and outputs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Element {
+    /// FLOAT, 1.
+    F32,
+    /// FLOAT16, 10.
+    F16,
+    /// Any other, by its number.
+    Other(u64),
+}
+
+impl Element {
+    pub(super) fn from_number(number: u64) -> Self {
+        match number {
+            1 => Self::F32,
+            10 => Self::F16,
+            other => Self::Other(other),
+        }
+    }
+
+    /// Its number in `onnx.proto`.
+    #[must_use]
+    pub fn number(self) -> u64 {
+        match self {
+            Self::F32 => 1,
+            Self::F16 => 10,
+            Self::Other(number) => number,
+        }
+    }
+
+    /// Bytes of a value; `None` for types that are never read here.
+    fn bytes(self) -> Option<usize> {
+        match self {
+            Self::F32 => Some(4),
+            Self::F16 => Some(2),
+            Self::Other(_) => None,
+        }
+    }
+}
+
+/// A constant tensor. Floats (f32, f16) are checked when it is parsed: shape and data agree.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tensor {
+    message: Message<'static>,
+    name: String,
+    dims: Vec<usize>,
+    element: Element,
+}
+
+impl Tensor {
+    /// Takes the bytes of a tensor apart. `holder` names it in errors if it has no name of its own.
+    pub(super) fn parse(bytes: &[u8], holder: &str) -> Result<Self, OnnxError> {
+        let message = Message::parse(bytes)?.into_owned();
+        let own = message.text(NAME)?;
+        let name = if own.is_empty() { holder } else { own }.to_owned();
+        if message.integer(DATA_LOCATION).unwrap_or(0) != 0 {
+            return Err(OnnxError::External { name });
+        }
+        let element = Element::from_number(message.integer(DATA_TYPE).unwrap_or(0));
+        let dims = message.integers(DIMS)?;
+        let dims: Option<Vec<usize>> = dims.iter().map(|d| usize::try_from(*d).ok()).collect();
+        let bad = |reason: String| OnnxError::Tensor {
+            name: name.clone(),
+            reason,
+        };
+        let count = dims.as_deref().and_then(|dims| {
+            dims.iter()
+                .try_fold(1usize, |count, d| count.checked_mul(*d))
+        });
+        let (Some(dims), Some(count)) = (dims, count) else {
+            return Err(bad("its shape is too large for any memory".into()));
+        };
+        let tensor = Self {
+            message,
+            name: name.clone(),
+            dims,
+            element,
+        };
+        if let Some(size) = element.bytes() {
+            if tensor.message.bytes(SEGMENT).is_some() {
+                return Err(bad("it is cut into segments, which no exporter does".into()));
+            }
+            let stored = tensor.stored()?.len();
+            if Some(stored) != count.checked_mul(size) {
+                let shape = &tensor.dims;
+                return Err(bad(format!(
+                    "its shape {shape:?} needs {count} values of {size} bytes, but there are {stored} bytes"
+                )));
+            }
+        }
+        Ok(tensor)
+    }
+
+    pub(super) fn to_bytes(&self) -> Vec<u8> {
+        self.message.to_bytes()
+    }
+
+    /// Its name; that of the node's output for a constant without.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its shape.
+    #[must_use]
+    pub fn dims(&self) -> &[usize] {
+        &self.dims
+    }
+
+    /// Its type.
+    #[must_use]
+    pub fn element(&self) -> Element {
+        self.element
+    }
+
+    /// Whether it is f32 or f16.
+    #[must_use]
+    pub fn is_float(&self) -> bool {
+        self.element.bytes().is_some()
+    }
+
+    /// Its values as f32; nothing for types other than f32 and f16.
+    ///
+    /// # Errors
+    /// None after a successful parse.
+    pub fn values(&self) -> Result<Vec<f32>, OnnxError> {
+        let bytes = self.stored()?;
+        let wide = |c: &[u8; 4]| f32::from_le_bytes(*c);
+        let narrow = |c: &[u8; 2]| f16::from_le_bytes(*c).to_f32();
+        Ok(match self.element {
+            Element::F32 => bytes.as_chunks().0.iter().map(wide).collect(),
+            Element::F16 => bytes.as_chunks().0.iter().map(narrow).collect(),
+            Element::Other(_) => Vec::new(),
+        })
+    }
+
+    /// Makes the values at these indices 0, leaving every other bit as it is.
+    ///
+    /// # Errors
+    /// None after a successful parse, with indices below the number of values.
+    pub fn zero(&mut self, indices: &[usize]) -> Result<(), OnnxError> {
+        let Some(size) = self.element.bytes() else {
+            return Ok(());
+        };
+        let mut bytes = self.stored()?.into_owned();
+        for index in indices {
+            bytes[index * size..][..size].fill(0);
+        }
+        if self.message.bytes(RAW_DATA).is_some() {
+            self.message.set(RAW_DATA, owned(bytes));
+        } else if self.element == Element::F32 {
+            self.message.set(FLOAT_DATA, owned(bytes));
+        } else {
+            let mut packed = Vec::new();
+            for bits in bytes.as_chunks().0 {
+                put_varint(&mut packed, u64::from(u16::from_le_bytes(*bits)));
+            }
+            self.message.set(INT32_DATA, owned(packed));
+        }
+        Ok(())
+    }
+
+    /// Makes an f32 tensor an f16 tensor, rounding to the nearest. Finite values beyond ±65504 become that; returns
+    /// how many.
+    ///
+    /// # Errors
+    /// None after a successful parse.
+    pub fn make_half(&mut self) -> Result<usize, OnnxError> {
+        if self.element != Element::F32 {
+            return Ok(0);
+        }
+        let (mut bytes, mut clamped) = (Vec::new(), 0);
+        for value in self.values()? {
+            let mut rounded = f16::from_f32(value);
+            if rounded.is_infinite() && value.is_finite() {
+                rounded = f16::MAX.copysign(rounded);
+                clamped += 1;
+            }
+            bytes.extend(rounded.to_le_bytes());
+        }
+        self.message.remove(FLOAT_DATA);
+        self.message.set(RAW_DATA, owned(bytes));
+        self.message
+            .set(DATA_TYPE, Value::Varint(Element::F16.number()));
+        self.element = Element::F16;
+        Ok(clamped)
+    }
+
+    /// The values as little-endian bytes, wherever they stand; empty for types that are not read.
+    fn stored(&self) -> Result<Cow<'_, [u8]>, OnnxError> {
+        if let Some(raw) = self.message.bytes(RAW_DATA) {
+            return Ok(Cow::Borrowed(raw));
+        }
+        let mut out = Vec::new();
+        match self.element {
+            Element::F32 => {
+                for value in self.message.all(FLOAT_DATA) {
+                    match value {
+                        Value::Bytes(packed) => out.extend(packed.iter()),
+                        Value::Fixed32(one) => out.extend(one),
+                        _ => return Err(damaged("a float is not stored as one")),
+                    }
+                }
+            }
+            Element::F16 => {
+                for bits in self.message.integers(INT32_DATA)? {
+                    let bits = u16::try_from(bits).map_err(|_| OnnxError::Tensor {
+                        name: self.name.clone(),
+                        reason: format!("{bits} is no fp16 value"),
+                    })?;
+                    out.extend(bits.to_le_bytes());
+                }
+            }
+            Element::Other(_) => {}
+        }
+        Ok(Cow::Owned(out))
+    }
+}
