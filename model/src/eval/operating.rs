@@ -8,6 +8,31 @@ use std::collections::BTreeMap;
 /// Upper ends of the size bands, as shares of the picture's longer side.
 pub const SIZE_BANDS: [f64; 5] = [0.04, 0.08, 0.16, 0.32, 1.0];
 
+/// Counts of one class at the operating threshold.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ClassCount {
+    /// Detections of the class that match a label.
+    pub right: usize,
+    /// Detections of the class that match none.
+    pub wrong: usize,
+    /// Labels of the class.
+    pub labels: usize,
+}
+
+impl ClassCount {
+    /// Share of the detections that are right; 1 when there are none.
+    #[must_use]
+    pub fn precision(&self) -> f64 {
+        ratio(self.right, self.right + self.wrong)
+    }
+
+    /// Share of the labels that are found; 1 when there are none.
+    #[must_use]
+    pub fn recall(&self) -> f64 {
+        ratio(self.right, self.labels)
+    }
+}
+
 /// Counts at the operating threshold, with IoU .50.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Operating {
@@ -19,6 +44,8 @@ pub struct Operating {
     pub labels: usize,
     /// Pictures in the data.
     pub frames: usize,
+    /// The same by class.
+    pub by_class: [ClassCount; CLASSES],
     /// (labels, found) for each of [`SIZE_BANDS`].
     pub by_size: [(usize, usize); SIZE_BANDS.len()],
     /// How often a label of the first class was given as the second, when nothing right was found.
@@ -79,8 +106,14 @@ fn count(frame: &Frame, sum: &mut Operating) {
     for class in 0..CLASSES {
         for (i, label) in match_class(frame, class, 0.5) {
             match label {
-                Some(label) => label_found[label] = true,
-                None => unmatched.push(i),
+                Some(label) => {
+                    label_found[label] = true;
+                    sum.by_class[class].right += 1;
+                }
+                None => {
+                    unmatched.push(i);
+                    sum.by_class[class].wrong += 1;
+                }
             }
         }
     }
@@ -91,6 +124,7 @@ fn count(frame: &Frame, sum: &mut Operating) {
             .iter()
             .position(|b| share <= *b)
             .unwrap_or(SIZE_BANDS.len() - 1);
+        sum.by_class[label.class].labels += 1;
         sum.by_size[band].0 += 1;
         sum.by_size[band].1 += usize::from(found);
         if !found {
@@ -134,6 +168,18 @@ mod tests {
         let got = operate(&frames, 0.25);
         assert_eq!((got.right, got.wrong, got.labels, got.frames), (1, 2, 2, 2));
         assert_eq!(got.confusions, BTreeMap::from([((2, 1), 1)]));
+        let class = |right, wrong, labels| ClassCount {
+            right,
+            wrong,
+            labels,
+        };
+        assert_eq!(got.by_class[2], class(0, 0, 1));
+        assert_eq!(got.by_class[4], class(1, 0, 1));
+        assert_eq!(got.by_class[1], class(0, 1, 0));
+        assert_eq!(
+            (got.by_class[1].precision(), got.by_class[1].recall()),
+            (0.0, 1.0)
+        );
         assert_eq!(got.by_size[2], (1, 0));
         assert_eq!(got.by_size[3], (1, 1));
         assert!((got.false_positives_per_frame() - 1.0).abs() < 1e-12);

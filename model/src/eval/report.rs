@@ -28,26 +28,26 @@ impl EvalReport {
     pub fn text(&self) -> String {
         let (map50, map) = self.means();
         let o = &self.operating;
-        let mut out = String::from("class  labels    AP50  AP50-95\n");
+        let mut out = String::from("class  labels    AP50  AP50-95  precision  recall\n");
         // Writing to a String cannot fail.
-        for (label, s) in LABELS
-            .iter()
-            .zip(&self.classes)
-            .filter(|(_, s)| s.labels > 0)
-        {
-            let (ap50, ap) = (100.0 * s.ap50(), 100.0 * s.ap50_95());
-            let _ = writeln!(out, "{label}    {:>7}  {ap50:>6.2}   {ap:>6.2}", s.labels);
+        let mut row = |label: &str, labels: usize, shares: [f64; 4]| {
+            let [ap50, ap, precision, recall] = shares.map(|share| 100.0 * share);
+            let _ = writeln!(
+                out,
+                "{label}{labels:>7}  {ap50:>6.2}   {ap:>6.2}     {precision:>6.2}  {recall:>6.2}"
+            );
+        };
+        let classes = LABELS.iter().zip(&self.classes).zip(&o.by_class);
+        for ((label, s), c) in classes.filter(|((_, s), _)| s.labels > 0) {
+            // The numerals are two columns wide.
+            let shares = [s.ap50(), s.ap50_95(), c.precision(), c.recall()];
+            row(&format!("{label}    "), s.labels, shares);
         }
+        row("all   ", o.labels, [map50, map, o.precision(), o.recall()]);
         let _ = writeln!(
             out,
-            "all   {:>7}  {:>6.2}   {:>6.2}\n\nat threshold {}: precision {:.2} %, recall {:.2} %, \
-             {:.4} false positives a frame ({} frames)",
-            o.labels,
-            100.0 * map50,
-            100.0 * map,
+            "\nprecision and recall at threshold {}: {:.4} false positives a frame ({} frames)",
             self.threshold,
-            100.0 * o.precision(),
-            100.0 * o.recall(),
             o.false_positives_per_frame(),
             o.frames,
         );
@@ -87,8 +87,10 @@ impl EvalReport {
             .zip(&self.classes)
             .enumerate()
             .map(|(class, (label, s))| {
+                let c = &o.by_class[class];
                 serde_json::json!({"class": class, "label": label, "labels": s.labels,
-                    "ap50": s.ap50(), "ap50_95": s.ap50_95()})
+                    "ap50": s.ap50(), "ap50_95": s.ap50_95(), "precision": c.precision(),
+                    "recall": c.recall(), "false_positives": c.wrong})
             })
             .collect();
         let sizes: Vec<_> = SIZE_BANDS
