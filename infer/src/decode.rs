@@ -105,6 +105,54 @@ mod tests {
         assert!(decode_rows(&[[1.0, 1.0, -4.0, 6.0, 0.9, 0.9, 0.8]], 0.4).is_empty());
     }
 
+    /// Row by row as one would write it down, with no thought of speed or bounds.
+    fn reference(rows: &[[f32; 7]], conf: f32) -> Vec<Candidate> {
+        let mut found = Vec::new();
+        for (row, &[cx, cy, w, h, objectness, first, second]) in rows.iter().enumerate() {
+            let class = u16::from(second > first);
+            let score = objectness * first.max(second);
+            if score >= conf {
+                let (x1, y1, x2, y2) = (cx - w / 2.0, cy - h / 2.0, cx + w / 2.0, cy + h / 2.0);
+                let row = row as u32;
+                found.push(Candidate {
+                    x1,
+                    y1,
+                    x2,
+                    y2,
+                    score,
+                    class,
+                    row,
+                });
+            }
+        }
+        found.sort_by(|a, b| b.score.total_cmp(&a.score)); // stable: rows of equal score in order
+        found
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn agrees_with_the_plain_way(
+            // Few different scores, so that there are ties.
+            rows in proptest::collection::vec(
+                ((0f32..640.0, 0f32..480.0, 0.5f32..200.0, 0.5f32..200.0), 0u8..9, 0u8..9, 0u8..9), 0..80),
+            conf in 0.01f32..0.9,
+        ) {
+            let share = |v: u8| f32::from(v) / 8.0;
+            let rows: Vec<[f32; 7]> = rows
+                .iter()
+                .map(|&((cx, cy, w, h), o, a, b)| [cx, cy, w, h, share(o), share(a), share(b)])
+                .collect();
+            let (got, want) = (decode_rows(&rows, conf), reference(&rows, conf));
+            proptest::prop_assert_eq!(got.len(), want.len());
+            for (got, want) in got.iter().zip(&want) {
+                let same = (got.row, got.class, got.score) == (want.row, want.class, want.score);
+                proptest::prop_assert!(same, "{:?} and {:?}", got, want);
+                let corners = [(got.x1, want.x1), (got.y1, want.y1), (got.x2, want.x2), (got.y2, want.y2)];
+                proptest::prop_assert!(corners.iter().all(|(a, b)| (a - b).abs() < 1e-3), "{:?} and {:?}", got, want);
+            }
+        }
+    }
+
     #[test]
     fn the_best_thousand_stay() {
         let rows: Vec<[f32; 7]> = (0..3000)

@@ -195,7 +195,12 @@ fn cases() -> Vec<(&'static str, Vec<Frame>, f64, f64)> {
         ("seed 1", frames(1, 40), 0.580_486_038_7, 0.359_016_899_4),
         ("seed 2", frames(2, 40), 0.473_592_860_4, 0.305_405_280_6),
         ("seed 3", frames(3, 40), 0.529_656_031_4, 0.340_900_809_9),
-        ("a class without labels", no_fours, 0.512_679_005_9, 0.327_677_031_6),
+        (
+            "a class without labels",
+            no_fours,
+            0.512_679_005_9,
+            0.327_677_031_6,
+        ),
         ("crowded", crowd(5), 0.622_493_269_3, 0.381_500_344_3),
     ]
 }
@@ -214,7 +219,10 @@ fn scores_agree_with_pycocotools() {
         let means = |of: &serde_json::Value| (number(of, "map50"), number(of, "map50_95"));
         let (want50, want) = theirs.as_ref().map_or((recorded50, recorded), means);
         let recorded_is_right = (want50 - recorded50).abs() + (want - recorded).abs() < 1e-6;
-        assert!(recorded_is_right, "{name}: pycocotools gives {want50:.10}, {want:.10}");
+        assert!(
+            recorded_is_right,
+            "{name}: pycocotools gives {want50:.10}, {want:.10}"
+        );
         same(number(&ours, "map50"), want50, "mAP50");
         same(number(&ours, "map50_95"), want, "mAP50-95");
         let Some(theirs) = theirs else {

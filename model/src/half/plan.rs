@@ -101,10 +101,10 @@ fn all_known(node: &Node, operands: Floats, floats: &HashSet<String>) -> bool {
 fn f32_values(graph: &Graph, nodes: &[&Node]) -> Result<HashSet<String>, OnnxError> {
     let mut floats = HashSet::new();
     for part in &graph.parts {
-        if let Part::Input(info) | Part::Output(info) | Part::Value(info) = part {
-            if info.element()? == Some(Element::F32) {
-                floats.insert(info.name().to_owned());
-            }
+        if let Part::Input(info) | Part::Output(info) | Part::Value(info) = part
+            && info.element()? == Some(Element::F32)
+        {
+            floats.insert(info.name().to_owned());
         }
     }
     for (name, tensor) in graph.tensors() {

@@ -146,10 +146,10 @@ impl Node {
             outputs: message.texts(Self::OUTPUT)?,
             message,
         };
-        if node.standard_operator() == Some("Constant") {
-            if let Some(constant) = Constant::of(&node)? {
-                return Ok(Part::Constant(constant));
-            }
+        if node.standard_operator() == Some("Constant")
+            && let Some(constant) = Constant::of(&node)?
+        {
+            return Ok(Part::Constant(constant));
         }
         Ok(Part::Node(node))
     }

@@ -350,6 +350,7 @@ fn crop(field: &[u8], width: usize, height: usize) -> Option<(Vec<u8>, usize, us
 
 #[cfg(test)]
 mod tests {
+    use super::super::canvas::Canvas;
     use super::*;
     use rand_pcg::{Pcg64Mcg, rand_core::SeedableRng};
 
@@ -433,5 +434,49 @@ mod tests {
             (rect.left - 8.7).abs() < 0.4 && (rect.right - 51.7).abs() < 0.4,
             "{rect:?}"
         );
+    }
+
+    proptest::proptest! {
+        /// What a label says against the pixels that the ink changed.
+        #[test]
+        fn the_box_is_that_of_the_pixels(
+            class in 0usize..10, seed: u64, size in 12.0..120.0f32, turn in -0.6..0.6f32,
+            x in -20.0..180.0f32, y in -20.0..140.0f32, pen in 1.2..9.0f32,
+        ) {
+            let mut rng = Pcg64Mcg::seed_from_u64(seed);
+            let strokes = hanja_pen::numeral(class, hanja_pen::Style::Regular, &mut rng);
+            let glyph = Glyph::from_strokes(&strokes).unwrap();
+            let map = Homography::translation(x, y)
+                .after(Homography::rotation(turn))
+                .after(Homography::scale_slant(size, size, 0.1));
+            let placed = glyph.place(&map, Inking::Written(Pen::new(pen)), &mut rng);
+            let mut canvas = Canvas::new(160, 120, [1.0; 3]);
+            let boxed = placed.and_then(|placed| {
+                canvas.ink(&placed.mask, placed.left, placed.top, [0.0; 3], 1.0);
+                placed.ink_box(160, 120)
+            });
+            let darkest = canvas.pixels.iter().map(|p| 1.0 - p[0]).fold(0.15, f32::max);
+            let inked: Vec<(f32, f32)> = (0..160 * 120)
+                .filter(|i| 1.0 - canvas.pixels[*i][0] > 0.3 * darkest)
+                .map(|i| ((i % 160) as f32, (i / 160) as f32))
+                .collect();
+            let Some((rect, _)) = boxed else {
+                proptest::prop_assert!(darkest < 0.4, "ink without a box");
+                return Ok(());
+            };
+            // The ink ends where the box ends, on all four sides, within one pixel.
+            let edge = |of: fn(&(f32, f32)) -> f32, pick: fn(f32, f32) -> f32| {
+                inked.iter().map(of).reduce(pick)
+            };
+            for (label, pixel) in [
+                (rect.left, edge(|p| p.0, f32::min)),
+                (rect.top, edge(|p| p.1, f32::min)),
+                (rect.right, edge(|p| p.0 + 1.0, f32::max)),
+                (rect.bottom, edge(|p| p.1 + 1.0, f32::max)),
+            ] {
+                let near = pixel.is_some_and(|pixel| (label - pixel).abs() <= 1.0);
+                proptest::prop_assert!(near, "{rect:?}: {label} and {pixel:?}");
+            }
+        }
     }
 }
