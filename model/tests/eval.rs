@@ -91,7 +91,9 @@ fn a_model_that_is_not_there_is_named() {
         .unwrap();
     let text = String::from_utf8_lossy(&run.stderr);
     assert!(
-        run.status.code() == Some(1) && text.contains("/no/such/model.onnx"),
+        run.status.code() == Some(1)
+            && text.contains("/no/such/model.onnx")
+            && text.matches("No such file").count() == 1,
         "{text}"
     );
 }
