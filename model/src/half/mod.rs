@@ -4,7 +4,7 @@
 //!
 //! | stays f32 | why |
 //! |---|---|
-//! | everything after the last convolution or matrix product | there the maps become boxes in pixels: fp16 has steps of 0.25 above 256 and of 0.5 above 512, which is much for a stroke three pixels high; it is a hundredth of the work |
+//! | everything after the last convolution or matrix product | there the maps become boxes in pixels, and fp16 counts in steps of 0.25 above 256, of 0.5 above 512, of 1 above 1024, where 一 is three pixels high. With an input of 320 no loss was measured; with whole pages there would be, and f32 costs nothing there |
 //! | `Resize`'s and `Upsample`'s scales and region | `onnx.proto` allows only f32 for scales |
 //! | shapes, indices, `Cast`, `Range`, `Shape`, constants that only they use | no weights; integers remain integers, and an explicit `Cast` keeps its target |
 //! | operators not on the list in `operators.rs` | sums, exponentials, normalisations leave fp16's range (65504) or precision; operators of other domains may not exist in fp16 |
