@@ -3,8 +3,11 @@
 use crate::backend::Predictions;
 use crate::nms::{self, Candidate};
 
-/// Candidates that go into suppression. A cluttered or hostile picture has more: the best are taken.
-pub(crate) const MOST_CANDIDATES: usize = 1000;
+/// Candidates that go into suppression. A character gives about ten, so this is enough for [`MAX_DETECTIONS`] of them;
+/// a cluttered or hostile picture has more: the best are taken.
+///
+/// [`MAX_DETECTIONS`]: hanja_common::record::MAX_DETECTIONS
+pub(crate) const MOST_CANDIDATES: usize = 4096;
 
 /// Fills `out`, best first; returns how many were above the threshold in all.
 ///
@@ -154,12 +157,17 @@ mod tests {
     }
 
     #[test]
-    fn the_best_thousand_stay() {
-        let rows: Vec<[f32; 7]> = (0..3000)
-            .map(|i| [i as f32, 0.0, 1.0, 1.0, 1.0, 0.5 + i as f32 / 10_000.0, 0.0])
+    fn the_best_stay() {
+        let count = MOST_CANDIDATES + 1000;
+        let rows: Vec<[f32; 7]> = (0..count)
+            .map(|i| [i as f32, 0.0, 1.0, 1.0, 1.0, 0.5 + i as f32 / 20_000.0, 0.0])
             .collect();
         let found = decode_rows(&rows, 0.1);
         assert_eq!(found.len(), MOST_CANDIDATES);
-        assert_eq!((found[0].row, found[999].row), (2999, 2000));
+        let (best, last) = (found[0].row, found[MOST_CANDIDATES - 1].row);
+        assert_eq!(
+            (best as usize, last as usize),
+            (count - 1, count - MOST_CANDIDATES)
+        );
     }
 }
