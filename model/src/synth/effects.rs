@@ -7,23 +7,58 @@ use rand::{Rng, RngExt};
 use rand_pcg::Pcg32;
 use rand_pcg::rand_core::SeedableRng;
 
-/// Light, lens and sensor, in the order in which they act.
-pub(crate) fn expose(canvas: &mut Canvas, photographed: bool, smallest: f32, rng: &mut impl Rng) {
+/// Light, lens and sensor, in the order in which they act. Returns how far edges were spread.
+pub(crate) fn expose(
+    canvas: &mut Canvas,
+    photographed: bool,
+    smallest: f32,
+    rng: &mut impl Rng,
+) -> Spread {
     light(canvas, photographed, rng);
     // Blur is bounded by the smallest glyph: what nobody can read must not be labelled.
     let limit = (smallest / 22.0).clamp(0.25, 2.2);
-    lens(canvas, photographed, limit, rng);
+    let mut spread = lens(canvas, photographed, limit, rng);
     if rng.random_bool(0.12) && smallest > 16.0 {
-        low_resolution(
-            canvas,
-            rng.random_range(1.2..(smallest / 11.0).clamp(1.3, 2.2)),
-        );
+        let factor = rng.random_range(1.2..(smallest / 11.0).clamp(1.3, 2.2));
+        low_resolution(canvas, factor);
+        // Interpolating between pixels of this size is a triangle of twice its width.
+        spread.add(factor * factor / 6.0, factor * factor / 6.0);
     }
     tone(canvas, photographed, rng);
     if rng.random_bool(0.25) {
         sharpen(canvas, rng.random_range(0.2..0.9));
     }
     noise(canvas, rng);
+    spread
+}
+
+/// By how much blur has spread an edge: variances in pixels along both axes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Spread {
+    x: f32,
+    y: f32,
+}
+
+impl Spread {
+    /// A sharp picture: an edge is spread by the area of the pixel it falls on, no more.
+    pub(crate) const SHARP: Self = Self {
+        x: 1.0 / 12.0,
+        y: 1.0 / 12.0,
+    };
+
+    /// Standard deviations from the middle of an edge to where a tenth of the ink is left.
+    const TENTH: f32 = 1.28;
+
+    const fn add(&mut self, x: f32, y: f32) {
+        self.x += x;
+        self.y += y;
+    }
+
+    /// How far from the middle of a left or right, and of an upper or lower edge, ink can still be
+    /// seen, in pixels.
+    pub(crate) fn reach(self) -> (f32, f32) {
+        (Self::TENTH * self.x.sqrt(), Self::TENTH * self.y.sqrt())
+    }
 }
 
 /// A slope of brightness, a soft patch of light, and perhaps a shadow with an edge.
@@ -88,16 +123,22 @@ impl Shadow {
 }
 
 /// Defocus, and sometimes a moving hand.
-fn lens(canvas: &mut Canvas, photographed: bool, limit: f32, rng: &mut impl Rng) {
+fn lens(canvas: &mut Canvas, photographed: bool, limit: f32, rng: &mut impl Rng) -> Spread {
+    let mut spread = Spread::SHARP;
     let base = if photographed { 1.3f32 } else { 0.75 };
     let sigma = rng.random_range(0.0..base).min(limit);
     if sigma > 0.3 {
         gaussian(canvas, sigma);
+        spread.add(sigma * sigma, sigma * sigma);
     }
     if photographed && rng.random_bool(0.1) {
         let length = rng.random_range(1.0..2.0 + 2.0 * limit);
-        motion(canvas, length, rng.random_range(0.0..3.2));
+        let angle = rng.random_range(0.0..3.2f32);
+        motion(canvas, length, angle);
+        let (along, (s, c)) = (length * length / 12.0, angle.sin_cos());
+        spread.add(along * c * c, along * s * s);
     }
+    spread
 }
 
 fn gaussian(canvas: &mut Canvas, sigma: f32) {

@@ -5,7 +5,7 @@ use super::canvas::Colour;
 use super::geometry::Homography;
 use super::glyph::{Glyph, Inking};
 use super::ground::Material;
-use super::layout::Slot;
+use super::layout::{Slot, log_uniform};
 use super::library::Library;
 use hanja_pen::{Pen, Style, numeral};
 use rand::{Rng, RngExt};
@@ -31,7 +31,7 @@ impl Hand {
             Material::BlackBoard => (chalk(rng), rng.random_range(0.6..1.0)),
             Material::WhiteBoard => (marker(rng), rng.random_range(0.7..1.0)),
             _ if kind < 0.5 => (ball(rng), rng.random_range(0.65..1.0)),
-            _ if kind < 0.72 => (pencil(rng), rng.random_range(0.4..0.95)),
+            _ if kind < 0.72 => (pencil(rng), rng.random_range(0.3..0.95)),
             _ if kind < 0.9 => (marker(rng), rng.random_range(0.75..1.0)),
             _ => (brush(rng), rng.random_range(0.85..1.0)),
         };
@@ -48,7 +48,11 @@ impl Hand {
             threshold: rng.random_range(0.4..0.68),
             as_scanned: if pen.roughness > 0.15 { 0.2 } else { 0.45 },
             slant: rng.random_range(-0.16..0.16),
-            aspect: rng.random_range(0.82..1.22),
+            aspect: if rng.random_bool(0.2) {
+                log_uniform(0.6, 1.7, rng)
+            } else {
+                rng.random_range(0.82..1.22)
+            },
         }
     }
 
@@ -112,7 +116,7 @@ impl Hand {
 
 fn ball(rng: &mut impl Rng) -> Pen {
     Pen {
-        width: rng.random_range(0.04..0.09),
+        width: rng.random_range(0.025..0.09),
         taper: rng.random_range(0.0..0.5),
         contrast: rng.random_range(0.0..0.8),
         roughness: 0.0,
@@ -126,7 +130,7 @@ fn ball(rng: &mut impl Rng) -> Pen {
 
 fn pencil(rng: &mut impl Rng) -> Pen {
     Pen {
-        width: rng.random_range(0.045..0.1),
+        width: rng.random_range(0.03..0.1),
         taper: rng.random_range(0.0..0.5),
         contrast: rng.random_range(0.2..0.9),
         roughness: rng.random_range(0.2..0.7),

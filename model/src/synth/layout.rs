@@ -131,7 +131,7 @@ impl Arrangement {
     pub(crate) fn draw(frame: &Frame, rng: &mut impl Rng) -> Self {
         let w = frame.width;
         match rng.random_range(0.0..1.0f32) {
-            p if p < 0.52 => {
+            p if p < 0.48 => {
                 // Cells across the frame: few large ones up to a page of small ones.
                 let across = if rng.random_bool(0.8) {
                     rng.random_range(2.6..7.5)
@@ -152,7 +152,7 @@ impl Arrangement {
                     block,
                 }
             }
-            p if p < 0.74 => {
+            p if p < 0.68 => {
                 let pitch = w * log_uniform(0.085, 0.28, rng);
                 let advance = pitch * rng.random_range(0.9..2.0f32);
                 let origin = (rng.random_range(0.0..advance), rng.random_range(0.0..pitch));
@@ -239,12 +239,13 @@ pub(crate) fn cells(
 
 fn scatter(frame: &Frame, area: Rect, rng: &mut impl Rng) -> Vec<Slot> {
     let count = match rng.random_range(0..10) {
-        0..=2 => 1,
-        3..=5 => rng.random_range(2..5),
+        0..=3 => 1,
+        4..=6 => rng.random_range(2..5),
         _ => rng.random_range(5..16),
     };
     let largest = [0.8, 0.8, 0.45, 0.35, 0.28][count.min(4)];
-    let typical = log_uniform(0.06, largest, rng);
+    let smallest = if count == 1 { 0.1 } else { 0.06 };
+    let typical = log_uniform(smallest, largest, rng);
     let mut slots = Vec::new();
     for _ in 0..count * 2 {
         let size = (typical * log_uniform(0.7, 1.4, rng)).clamp(0.05, 0.82) * frame.width;

@@ -2,6 +2,7 @@
 //! the ink in the final pixels.
 
 use super::canvas::{Canvas, luma};
+use super::effects::Spread;
 use super::geometry::{Homography, Rect};
 use super::glyph::Placed;
 use super::ground::{self, Material};
@@ -30,6 +31,8 @@ const VISIBLE_STRICT: f32 = 0.9;
 const TRACE: f32 = 0.1;
 /// Smallest longer side of a labelled glyph, in pixels and as a share of the picture's side.
 const SMALLEST: (f32, f32) = (11.0, 0.036);
+/// Share of glyphs whose shape is bent into another hand's.
+const WARPED: f64 = 0.5;
 /// More glyphs than this are not placed in one picture.
 const MOST: usize = 32;
 
@@ -98,11 +101,8 @@ fn written_page(
         .iter()
         .map(|r| r.width().max(r.height()))
         .fold(60.0, f32::min);
-    effects::expose(&mut page.canvas, page.frame.photographed, smallest, rng);
-    Picture {
-        canvas: page.canvas,
-        labels: page.labels,
-    }
+    let spread = effects::expose(&mut page.canvas, page.frame.photographed, smallest, rng);
+    page.finish(spread)
 }
 
 /// A picture that is being written on.
@@ -177,28 +177,21 @@ impl Page<'_> {
     /// Writes one glyph in `slot`, if there is room and it can be read there.
     fn put(&mut self, slot: &Slot, habit: &Habit, line: f32, rng: &mut impl Rng) {
         let class = (!rng.random_bool(habit.other_share)).then(|| rng.random_range(0..CLASSES));
-        let (own, borrowed);
-        let glyph = match class {
-            Some(class) => {
-                let Some(found) = numeral_glyph(self.library, class, rng) else {
-                    return;
-                };
-                own = found;
-                &own
-            }
-            None => {
-                let Some(found) = other_glyph(self.library, habit.others, rng) else {
-                    return;
-                };
-                borrowed = found;
-                borrowed
-            }
+        let found = match class {
+            Some(class) => numeral_glyph(self.library, class, rng),
+            None => other_glyph(self.library, habit.others, rng).cloned(),
         };
+        let Some(mut glyph) = found else {
+            return;
+        };
+        if rng.random_bool(WARPED) {
+            glyph = glyph.warped(rng);
+        }
         let map = self.frame.map.after(habit.hand.at(slot, rng));
         let size = map.scale_at(0.0, 0.0);
         let inking = habit
             .hand
-            .inking(glyph, line * size / slot.size.max(1.0), size, rng);
+            .inking(&glyph, line * size / slot.size.max(1.0), size, rng);
         let Some(placed) = glyph.place(&map, inking, rng) else {
             return;
         };
@@ -240,6 +233,30 @@ impl Page<'_> {
         self.taken.push(rect);
         if let (Some(class), true) = (class, readable) {
             self.labels.push((class, rect));
+        }
+    }
+
+    /// The labels enclose all ink that can be seen, the soft edge included.
+    fn finish(self, spread: Spread) -> Picture {
+        let (x, y) = spread.reach();
+        let whole = Rect {
+            left: 0.0,
+            top: 0.0,
+            right: self.canvas.width as f32,
+            bottom: self.canvas.height as f32,
+        };
+        let seen = |r: Rect| {
+            let soft = Rect {
+                left: r.left - x,
+                top: r.top - y,
+                right: r.right + x,
+                bottom: r.bottom + y,
+            };
+            soft.intersection(&whole)
+        };
+        Picture {
+            labels: self.labels.iter().map(|&(c, r)| (c, seen(r))).collect(),
+            canvas: self.canvas,
         }
     }
 
@@ -369,10 +386,7 @@ pub(crate) fn draw_classic(
             page.put(&slot, &habit, line, rng);
         }
     }
-    Picture {
-        canvas: page.canvas,
-        labels: page.labels,
-    }
+    page.finish(Spread::SHARP)
 }
 
 #[cfg(test)]
