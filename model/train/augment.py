@@ -13,6 +13,15 @@ MIN_SIDE = 2.0
 """Boxes whose longer side is below this many pixels are no use as targets."""
 
 
+ZOOM = (0.6, 2.5)
+"""Smallest and largest enlargement of a picture on its own; in a mosaic MOSAIC_ZOOM of it."""
+
+FINAL_ZOOM = (0.7, 2.0)
+"""The same at the end of training."""
+
+MOSAIC_ZOOM = 0.85
+
+
 def place(canvas, image, boxes, region, scale, offset):
     """Draw `image`, scaled by (sx, sy) and shifted by `offset` (x, y), into the `region` of `canvas`.
 
@@ -86,11 +95,11 @@ def random_offset(rng, room):
     return rng.uniform(min(room, 0), max(room, 0))
 
 
-def single(sample, size, rng, low=0.8, high=2.2):
+def single(sample, size, rng, zoom):
     """One image at a random scale and place: (u8 [size, size, 3], boxes)."""
     image, boxes = sample
     canvas = blank(size, rng)
-    sx, sy = random_scale(rng, low, high)
+    sx, sy = random_scale(rng, *zoom)
     offset = (
         random_offset(rng, size - image.shape[1] * sx),
         random_offset(rng, size - image.shape[0] * sy),
@@ -98,14 +107,14 @@ def single(sample, size, rng, low=0.8, high=2.2):
     return canvas, place(canvas, image, boxes, (0, 0, size, size), (sx, sy), offset)
 
 
-def mosaic(samples, size, rng, low=0.7, high=1.9):
+def mosaic(samples, size, rng, zoom):
     """Four images around a random centre: (u8 [size, size, 3], boxes). Shows small characters and many grounds."""
     canvas = blank(size, rng)
     cx, cy = (int(v) for v in rng.uniform(0.3 * size, 0.7 * size, 2))
     regions = ((0, 0, cx, cy), (cx, 0, size, cy), (0, cy, cx, size), (cx, cy, size, size))
     kept = []
     for (image, boxes), region in zip(samples, regions):
-        sx, sy = random_scale(rng, low, high)
+        sx, sy = random_scale(rng, MOSAIC_ZOOM * zoom[0], MOSAIC_ZOOM * zoom[1])
         offset = (
             region[0] + random_offset(rng, region[2] - region[0] - image.shape[1] * sx),
             region[1] + random_offset(rng, region[3] - region[1] - image.shape[0] * sy),
@@ -144,7 +153,7 @@ def grain(image, rng):
     return image
 
 
-def augment(samples, size, rng, is_mosaic):
+def augment(samples, size, rng, zoom, is_mosaic):
     """A training picture from one sample, or from four: (u8 [size, size, 3], boxes [n, 5])."""
-    image, boxes = mosaic(samples, size, rng) if is_mosaic else single(samples[0], size, rng)
+    image, boxes = mosaic(samples, size, rng, zoom) if is_mosaic else single(samples[0], size, rng, zoom)
     return grain(light(image, rng), rng), boxes

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from .augment import augment
+from .augment import FINAL_ZOOM, ZOOM, augment
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
 PAD = 114
@@ -85,16 +85,16 @@ def _load(job):
 
 
 class Cache:
-    """All pictures of a data set as one u8 array [count, size, size, 3], and their boxes in pixels."""
+    """All pictures of data sets as one u8 array [count, size, size, 3], and their boxes in pixels."""
 
-    def __init__(self, folder, size, cache_dir):
-        paths = list_images(folder)
+    def __init__(self, folders, size, cache_dir):
+        paths = [path for folder in folders for path in list_images(folder)]
         key = hashlib.sha256()
         for path in paths:
             stat = path.stat()
             key.update(f"{path}|{stat.st_size}|{stat.st_mtime_ns}|{size}\n".encode())
         self.key = key.hexdigest()[:16]
-        base = Path(cache_dir) / f"{Path(folder).name}-{size}-{self.key}"
+        base = Path(cache_dir) / f"{size}-{self.key}"
         self.pixels_path, self.boxes_path = base.with_suffix(".npy"), base.with_suffix(".npz")
         if not self.boxes_path.exists():
             self._decode(paths, size)
@@ -129,22 +129,28 @@ class Cache:
 class Batches:
     """Makes batch `step`: pictures in an order shuffled anew each epoch, augmented.
 
-    The share of mosaics falls from `mosaic` to half of it and is 0 in the last `plain_share` of `steps`, so that
-    the network ends on pictures as they will be. Boxes are drawn `margin` pixels wider on every side.
+    The share of mosaics falls from `mosaic` to half of it. The last `plain_share` of `steps` has none, and pictures of
+    `final_size` instead of `size`, so that the network ends on pictures as they will be. Boxes are drawn `margin`
+    pixels wider on every side.
     """
 
     plain_share = 0.15
 
-    def __init__(self, cache, batch, steps, seed, mosaic=0.6, margin=0.0):
-        self.cache, self.batch, self.steps, self.seed = cache, batch, steps, seed
-        self.mosaic, self.margin = mosaic, margin
+    def __init__(self, cache, args):
+        self.cache, self.batch, self.steps, self.seed = cache, args.batch, args.steps, args.seed
+        self.size, self.final_size = args.size, args.final_size or args.size
+        self.mosaic, self.margin = args.mosaic, args.label_margin
         self.epoch, self.order = -1, None
+
+    def is_final(self, step):
+        """Whether batch `step` is one of the last, plain ones."""
+        return step >= (1 - self.plain_share) * self.steps
 
     def mosaic_probability(self, step):
         """Chance that a picture of batch `step` is a mosaic."""
-        progress = step / max(1, self.steps)
-        if progress >= 1 - self.plain_share:
+        if self.is_final(step):
             return 0.0
+        progress = step / max(1, self.steps)
         return self.mosaic * (1 - 0.5 * progress / (1 - self.plain_share))
 
     def index(self, position):
@@ -158,7 +164,7 @@ class Batches:
     def make(self, step):
         """(u8 [batch, size, size, 3], labels f32 [n, 6]: image, class, centre x, centre y, width, height in pixels)."""
         rng = np.random.default_rng((self.seed, 2, step))
-        size = self.cache.pixels.shape[1]
+        size, zoom = (self.final_size, FINAL_ZOOM) if self.is_final(step) else (self.size, ZOOM)
         images = np.empty((self.batch, size, size, 3), np.uint8)
         labels = []
         for slot in range(self.batch):
@@ -166,7 +172,7 @@ class Batches:
             is_mosaic = rng.random() < self.mosaic_probability(step)
             if is_mosaic:
                 picks += list(rng.integers(len(self.cache), size=3))
-            images[slot], boxes = augment([self.cache.sample(i) for i in picks], size, rng, is_mosaic)
+            images[slot], boxes = augment([self.cache.sample(i) for i in picks], size, rng, zoom, is_mosaic)
             rows = np.empty((len(boxes), 6), np.float32)
             rows[:, 0], rows[:, 1] = slot, boxes[:, 0]
             rows[:, 2:4] = (boxes[:, 1:3] + boxes[:, 3:]) / 2

@@ -28,7 +28,7 @@ def nms(prediction, confidence, iou_limit=0.45, most=300, multi_label=True):
         strong = scores[rows, classes] > confidence
         rows, classes = rows[strong], classes[strong]
     scores = scores[rows, classes]
-    order = scores.argsort(kind="stable")[::-1][:1000]
+    order = scores.argsort(kind="stable")[::-1][:4096]
     rows, classes, scores = rows[order], classes[order], scores[order]
     centre, half = prediction[rows, :2], prediction[rows, 2:4] / 2
     boxes = np.concatenate((centre - half, centre + half), 1)

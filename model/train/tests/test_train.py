@@ -5,6 +5,7 @@ Run from model/: ``python3 -m unittest discover -s train/tests -t .``
 import tempfile
 import unittest
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from train.augment import augment, place
 from train.data import Batches, Cache, letterbox, pixel_boxes, read_labels
 from train.evaluate import rectangle
 from train.loss import Loss, ciou, match
+from train.mine import is_fooled
 from train.metrics import match_detections, mean_average_precision, nms
 from train.model import STRIDES, Yolo, fold_batch_norm
 
@@ -25,6 +27,11 @@ def small_model(seed=0):
     model = Yolo(width=0.125).train()
     model(torch.rand(4, 3, 64, 64))
     return model.eval()
+
+
+def options():
+    """What `Batches` reads of the command line."""
+    return SimpleNamespace(batch=3, steps=10, seed=7, size=64, final_size=96, mosaic=0.6, label_margin=0.0)
 
 
 class Matching(unittest.TestCase):
@@ -172,8 +179,8 @@ class Pictures(unittest.TestCase):
         image = np.random.default_rng(1).integers(0, 255, (64, 64, 3), dtype=np.uint8)
         samples = [(image, np.array([[0, 10, 10, 30, 30]], np.float32))] * 4
         for is_mosaic in (False, True):
-            first = augment(samples, 64, np.random.default_rng(5), is_mosaic)
-            again = augment(samples, 64, np.random.default_rng(5), is_mosaic)
+            first = augment(samples, 64, np.random.default_rng(5), (0.8, 2), is_mosaic)
+            again = augment(samples, 64, np.random.default_rng(5), (0.8, 2), is_mosaic)
             np.testing.assert_array_equal(first[0], again[0])
             np.testing.assert_array_equal(first[1], again[1])
             self.assertTrue(((first[1][:, 1:] >= 0) & (first[1][:, 1:] <= 64)).all())
@@ -193,19 +200,20 @@ class DataSet(unittest.TestCase):
         self.root = root
 
     def test_batches_are_a_function_of_the_step(self):
-        cache = Cache(self.root, 64, self.root / "cache")
-        again = Cache(self.root, 64, self.root / "cache")
+        cache = Cache([self.root], 64, self.root / "cache")
+        again = Cache([self.root], 64, self.root / "cache")
         self.assertEqual(len(cache), 5)
-        first, second = Batches(cache, 3, 10, 7), Batches(again, 3, 10, 7)
+        first, second = Batches(cache, options()), Batches(again, options())
         expected = [first.make(step) for step in range(4)]
         images, labels = second.make(3)
         np.testing.assert_array_equal(images, expected[3][0])
         np.testing.assert_array_equal(labels, expected[3][1])
         self.assertEqual(first.mosaic_probability(9), 0)
         self.assertEqual(first.sizes(4).shape[1], 2)
+        self.assertEqual((images.shape[1], first.make(9)[0].shape[1]), (64, 96))
 
     def test_an_epoch_shows_every_picture_once(self):
-        batches = Batches(Cache(self.root, 64, self.root / "cache"), 3, 10, 7)
+        batches = Batches(Cache([self.root], 64, self.root / "cache"), options())
         self.assertEqual(sorted(batches.index(p) for p in range(5, 10)), [0, 1, 2, 3, 4])
 
     def test_bad_labels_name_the_file(self):
@@ -262,6 +270,17 @@ class Scoring(unittest.TestCase):
         found = nms(prediction, 0.25)
         self.assertEqual(found[:, 5].tolist(), [0, 1])
         np.testing.assert_allclose(found[0, :4], [6, 6, 14, 14])
+
+
+class Mining(unittest.TestCase):
+    def test_what_fools_a_model(self):
+        labels = np.array([[3, 10, 10, 30, 30]], np.float32)
+        right = {"class": 3, "score": 0.9, "box": [11, 10, 30, 31]}
+        self.assertFalse(is_fooled([right], labels, 0.25))
+        self.assertTrue(is_fooled([right], labels[:0], 0.25))
+        self.assertTrue(is_fooled([right, {**right, "class": 4}], labels, 0.25))
+        self.assertTrue(is_fooled([{**right, "box": [25, 25, 50, 50]}], labels, 0.25))
+        self.assertFalse(is_fooled([{**right, "class": 4, "score": 0.2}], labels, 0.25))
 
 
 if __name__ == "__main__":
