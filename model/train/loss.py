@@ -2,7 +2,7 @@
 
 A label is given to every anchor of similar shape, in its own cell and in the two neighbouring cells whose
 centres are nearest. Those answers are scored by CIoU and class cross-entropy; every cell is scored for
-objectness, whose target rises with the IoU reached, so that the score also tells how good a box is.
+objectness, whose target is the IoU reached, so that the score tells how good a box is.
 """
 import math
 
@@ -20,10 +20,6 @@ OBJECTNESS_GAIN = 0.5
 CLASS_GAIN = 0.2
 """Relative weights. YOLOv5's defaults scaled to ten classes and 320 pixels would be 0.05, 0.25 and 0.0625; the
 class weight is raised because numerals differ by single strokes, the objectness because false alarms hurt."""
-
-OBJECTNESS_BY_OVERLAP = 0.5
-"""How far the objectness of a cell with an object falls with its box's overlap: 1 teaches the overlap itself, 0 that
-the object is there. In between, scores still rank boxes, and a box two pixels off a thin 一 is not a doubtful 一."""
 
 LABEL_SMOOTHING = 0.02
 
@@ -110,7 +106,7 @@ class Loss:
                 quality = ciou(torch.cat((xy, wh), 1), boxes)
                 box = box + (1 - quality).mean()
                 # A cell claimed by several labels aims at the best of them, whatever their order.
-                reached = 1 - OBJECTNESS_BY_OVERLAP * (1 - quality.detach().clamp(0))
+                reached = quality.detach().clamp(0)
                 order = reached.argsort()
                 target[tuple(index[order] for index in where)] = reached[order]
                 wanted = torch.full_like(answer[:, 5:], self.negative)

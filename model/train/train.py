@@ -103,7 +103,7 @@ class Trainer:
                 option = key.replace("_", "-")
                 raise SystemExit(f"{path} was trained with --{option} {before}; give the same, or start in another folder")
         self.model.load_state_dict(state["model"])
-        self.loss = Loss(self.model.detect.anchors, len(NAMES), args.box_gain)
+        self.loss = Loss(self.model.detect.anchors, len(NAMES), self.args.box_gain)
         self.average.model.load_state_dict(state["ema"])
         self.optimizer.load_state_dict(state["optimizer"])
         torch.set_rng_state(state["torch_rng"])

@@ -16,9 +16,10 @@ from train.augment import augment, place
 from train.data import Batches, Cache, letterbox, pixel_boxes, read_labels
 from train.evaluate import rectangle
 from train.loss import Loss, ciou, match
-from train.mine import is_fooled
 from train.metrics import match_detections, mean_average_precision, nms
+from train.mine import is_fooled
 from train.model import STRIDES, Yolo, fold_batch_norm
+from train.train import Trainer, parse
 
 
 def small_model(seed=0):
@@ -270,6 +271,45 @@ class Scoring(unittest.TestCase):
         found = nms(prediction, 0.25)
         self.assertEqual(found[:, 5].tolist(), [0, 1])
         np.testing.assert_allclose(found[0, :4], [6, 6, 14, 14])
+
+
+class Resuming(unittest.TestCase):
+    def test_a_run_cut_off_goes_on_as_if_it_had_not_been(self):
+        with tempfile.TemporaryDirectory() as folder:
+            root = Path(folder)
+            (root / "images").mkdir()
+            (root / "labels").mkdir()
+            for i in range(4):
+                Image.new("RGB", (64, 64), (60 * i, 100, 100)).save(root / "images" / f"{i}.png")
+                (root / "labels" / f"{i}.txt").write_text(f"{i} 0.5 0.5 0.4 0.3\n")
+            options = ["--data", folder, "--run", folder, "--width", "0.125", "--size", "64", "--batch", "2"]
+            args = parse([*options, "--steps", "4", "--final-size", "96"])
+            cache = Cache(args.data, 64, root / "cache")
+            sizes = np.tile([[20, 20], [30, 10], [26, 19]], (4, 1)) + np.arange(12)[:, None]
+
+            def trainer():
+                torch.manual_seed(0)
+                return Trainer(args, cache, anchors.fit(sizes, 1))
+
+            def advance(trainer, last):
+                for step in range(trainer.step, last):
+                    trainer.train_step(*trainer.batches.make(step))
+
+            whole, cut = trainer(), trainer()
+            advance(whole, 4)
+            advance(cut, 2)
+            cut.save(root / "last.pt")
+            resumed = trainer()
+            resumed.load(root / "last.pt")
+            self.assertEqual(resumed.step, 2)
+            advance(resumed, 4)
+            for ours, theirs in ((whole.model, resumed.model), (whole.average.model, resumed.average.model)):
+                expected = ours.state_dict()
+                for name, value in theirs.state_dict().items():
+                    torch.testing.assert_close(value, expected[name], rtol=0, atol=0, msg=name)
+            args.seed = 9
+            with self.assertRaisesRegex(SystemExit, "--seed 1"):
+                trainer().load(root / "last.pt")
 
 
 class Mining(unittest.TestCase):
