@@ -12,14 +12,11 @@ KEEP_VISIBLE = 0.85
 MIN_SIDE = 2.0
 """Boxes whose longer side is below this many pixels are no use as targets."""
 
-
-ZOOM = (0.6, 2.5)
-"""Smallest and largest enlargement of a picture on its own; in a mosaic MOSAIC_ZOOM of it."""
-
-FINAL_ZOOM = (0.7, 2.0)
-"""The same at the end of training."""
+FINAL_ZOOM = (0.65, 2.5)
+"""Smallest and largest enlargement of a picture at the end of training; before, `fit --zoom` says."""
 
 MOSAIC_ZOOM = 0.85
+"""Pictures in a mosaic are so much smaller."""
 
 
 def place(canvas, image, boxes, region, scale, offset):

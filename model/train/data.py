@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from .augment import FINAL_ZOOM, ZOOM, augment
+from .augment import FINAL_ZOOM, augment
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
 PAD = 114
@@ -139,7 +139,7 @@ class Batches:
     def __init__(self, cache, args):
         self.cache, self.batch, self.steps, self.seed = cache, args.batch, args.steps, args.seed
         self.size, self.final_size = args.size, args.final_size or args.size
-        self.mosaic, self.margin = args.mosaic, args.label_margin
+        self.zoom, self.mosaic, self.margin = args.zoom, args.mosaic, args.label_margin
         self.epoch, self.order = -1, None
 
     def is_final(self, step):
@@ -164,7 +164,7 @@ class Batches:
     def make(self, step):
         """(u8 [batch, size, size, 3], labels f32 [n, 6]: image, class, centre x, centre y, width, height in pixels)."""
         rng = np.random.default_rng((self.seed, 2, step))
-        size, zoom = (self.final_size, FINAL_ZOOM) if self.is_final(step) else (self.size, ZOOM)
+        size, zoom = (self.final_size, FINAL_ZOOM) if self.is_final(step) else (self.size, self.zoom)
         images = np.empty((self.batch, size, size, 3), np.uint8)
         labels = []
         for slot in range(self.batch):

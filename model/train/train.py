@@ -65,9 +65,9 @@ class Trainer:
         self.spent = 0.0
         self.step = 0
         self.model = Yolo(len(NAMES), args.width, args.depth).to(memory_format=torch.channels_last)
-        self.model.detect.anchors.copy_(torch.from_numpy(fitted))
         if args.init:
             self.model.load_state_dict(torch.load(args.init, map_location="cpu")["ema"])
+        self.model.detect.anchors.copy_(torch.from_numpy(fitted))
         self.average = Average(self.model)
         self.optimizer = make_optimizer(self.model, args.lr, args.weight_decay)
         self.loss = Loss(self.model.detect.anchors, len(NAMES), args.box_gain)
@@ -211,7 +211,7 @@ def parse(argv):
     parser.add_argument("--val", help="validation set, of the same form")
     parser.add_argument("--run", required=True, help="folder of the run; an existing last.pt in it is resumed")
     parser.add_argument("--cache", help="folder for decoded pictures (default: RUN/cache)")
-    parser.add_argument("--init", help="checkpoint whose averaged weights and anchors to start from")
+    parser.add_argument("--init", help="checkpoint whose averaged weights to start from")
     length = parser.add_mutually_exclusive_group()
     length.add_argument("--steps", type=int, default=5700)
     length.add_argument("--time-budget", type=float, metavar="MINUTES", help="choose --steps to fit, by measuring")
@@ -229,6 +229,9 @@ def parse(argv):
     parser.add_argument("--warmup", type=int, default=150, help="steps")
     parser.add_argument("--box-gain", type=float, default=BOX_GAIN, help="weight of the box loss")
     parser.add_argument("--mosaic", type=float, default=0.6, help="share of mosaics at the start")
+    parser.add_argument(
+        "--zoom", type=float, nargs=2, default=(0.6, 2.5), metavar=("LOW", "HIGH"), help="enlargement of the pictures"
+    )
     parser.add_argument("--label-margin", type=float, default=0.0, help="pixels to grow labels by, on every side")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=2)

@@ -32,7 +32,7 @@ def small_model(seed=0):
 
 def options():
     """What `Batches` reads of the command line."""
-    return SimpleNamespace(batch=3, steps=10, seed=7, size=64, final_size=96, mosaic=0.6, label_margin=0.0)
+    return SimpleNamespace(batch=3, steps=10, seed=7, size=64, final_size=96, zoom=(0.6, 2.5), mosaic=0.6, label_margin=0.0)
 
 
 class Matching(unittest.TestCase):
