@@ -152,7 +152,7 @@ fn models_that_are_none() {
     refused(
         &place,
         &["run", "--source=synth:", "--http=off", &flag],
-        &["cannot read the model"],
+        &["cannot read the model", "hanja-pico, hanja-n"],
     );
 }
 

@@ -188,6 +188,22 @@ fn the_doctor_speaks_both_ways() {
 }
 
 #[test]
+fn the_models_inside_are_measured_by_name() {
+    let out = Place::new().output(&["bench", "model", "--rounds=1", "--sizes=64,96", "--json"]);
+    assert!(out.status.success(), "{}", text(&out));
+    let report: serde_json::Value = serde_json::from_slice(&out.stdout).unwrap();
+    let rows = report["rows"].as_array().unwrap();
+    let names: Vec<_> = rows.iter().map(|r| r["model"].as_str().unwrap()).collect();
+    assert_eq!(names[..2], ["embedded hanja-pico"; 2]);
+    assert_eq!(names[2..], ["embedded hanja-n"; 2]);
+    assert_eq!(rows[1]["input"], serde_json::json!([96, 96]));
+    for row in rows {
+        assert!(row["ms"].as_f64().unwrap() > 0.0, "{row}");
+    }
+    assert_eq!(rows[0]["ratio"], 1.0);
+}
+
+#[test]
 fn every_command_has_help() {
     for command in [
         "run", "capture", "infer", "render", "tap", "detect", "doctor", "bench",

@@ -80,8 +80,8 @@ pub(crate) struct CaptureArgs {
 
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct InferArgs {
-    /// YOLOv5 ONNX file [default: the one inside the executable]
-    #[arg(long, value_name = "FILE")]
+    /// YOLOv5 ONNX file, or one inside the executable: hanja-pico or hanja-n [default: hanja-pico]
+    #[arg(long, value_name = "NAME|FILE")]
     pub(crate) model: Option<PathBuf>,
     /// What computes: auto, tensorrt, onnxruntime or rten
     #[arg(long, value_name = "NAME")]
@@ -197,6 +197,8 @@ pub(crate) struct DoctorArgs {
 pub(crate) enum BenchWhat {
     /// The whole pipeline with the web view open, against the bare model on the same cores
     Pipeline,
+    /// Models alone, at several input sizes
+    Model,
     /// The shared-memory ring between two processes: hand-over, wake-up, copies, what taps cost the writer
     Ring,
 }
@@ -211,6 +213,17 @@ pub(crate) struct BenchArgs {
     /// Rounds; the two sides are interleaved, medians are reported
     #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=100))]
     pub(crate) rounds: u32,
+    /// For 'model': files or names of built-in models, with commas [default: --model, or all built-in ones]
+    #[arg(long, value_name = "NAME|FILE", value_delimiter = ',')]
+    pub(crate) models: Vec<PathBuf>,
+    /// For 'model': long sides of the input in pixels, with commas
+    #[arg(
+        long,
+        value_name = "PIXELS",
+        value_delimiter = ',',
+        default_value = "320,416,512,640"
+    )]
+    pub(crate) sizes: Vec<u32>,
     /// How the benchmark starts its other process
     #[arg(long, hide = true)]
     pub(crate) other: Option<String>,

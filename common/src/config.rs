@@ -37,7 +37,7 @@ impl Default for CaptureConfig {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct InferConfig {
-    /// ONNX file; none: the model inside the executable.
+    /// ONNX file, or the name of a model inside the executable; none: the narrow one of those, `hanja-pico`.
     pub model: Option<PathBuf>,
     /// `auto`, `tensorrt`, `onnxruntime` or `rten`.
     pub backend: String,

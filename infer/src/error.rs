@@ -1,5 +1,6 @@
 //! What can go wrong on the way from a file to a working model.
 
+use crate::model::BUILT_IN;
 use crate::preprocess::PreprocessError;
 use std::path::PathBuf;
 
@@ -7,7 +8,11 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 pub enum InferError {
     /// The file cannot be read.
-    #[error("cannot read the model {}: {source}", path.display())]
+    #[error(
+        "cannot read the model {}: {source}; --model takes an ONNX file or one of {}",
+        path.display(),
+        BUILT_IN.join(", ")
+    )]
     Read {
         /// The file.
         path: PathBuf,

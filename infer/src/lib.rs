@@ -27,5 +27,6 @@ pub mod stills;
 
 pub use detector::{Detector, Found, ModelInfo, Steps};
 pub use error::InferError;
+pub use model::BUILT_IN;
 pub use preprocess::PreprocessError;
 pub use stage::run;

@@ -5,8 +5,21 @@ use std::borrow::Cow;
 use std::io;
 use std::path::Path;
 
-/// The weights inside the executable, so that one file runs.
-pub(crate) static EMBEDDED: &[u8] = include_bytes!("../../model/weights/hanja-pico.onnx");
+/// The models inside the executable, so that one file runs: name and ONNX. The first is the default.
+pub(crate) const EMBEDDED: [(&str, &[u8]); 2] = [
+    (
+        "hanja-pico",
+        include_bytes!("../../model/weights/hanja-pico.onnx"),
+    ),
+    (
+        "hanja-n",
+        include_bytes!("../../model/weights/hanja-n.onnx"),
+    ),
+];
+
+/// Names of the models inside the executable, the default first; each can stand for a file in
+/// [`InferConfig::model`](hanja_common::config::InferConfig::model).
+pub const BUILT_IN: [&str; EMBEDDED.len()] = [EMBEDDED[0].0, EMBEDDED[1].0];
 
 /// Largest file read, bytes; the largest YOLOv5 (x6 in fp32) has 0.6 GB.
 const MOST_BYTES: u64 = 1 << 30;
@@ -22,11 +35,14 @@ pub(crate) struct ModelFile {
 }
 
 impl ModelFile {
-    /// Reads `path`; `None`: the embedded model.
+    /// Takes the embedded model of that name, else reads the file; `None`: the first embedded model. A file that has
+    /// such a name is `./hanja-n`.
     pub(crate) fn open(path: Option<&Path>) -> Result<Self, InferError> {
-        let (name, bytes) = match path {
-            None => ("embedded hanja-pico".to_owned(), Cow::Borrowed(EMBEDDED)),
-            Some(path) => {
+        let wanted = path.unwrap_or(Path::new(BUILT_IN[0]));
+        let embedded = EMBEDDED.iter().find(|(name, _)| Path::new(name) == wanted);
+        let (name, bytes) = match (embedded, wanted) {
+            (Some((name, bytes)), _) => (format!("embedded {name}"), Cow::Borrowed(*bytes)),
+            (None, path) => {
                 let read = read(path).map_err(|source| InferError::Read {
                     path: path.to_owned(),
                     source,
@@ -109,9 +125,15 @@ mod tests {
     }
 
     #[test]
-    fn the_embedded_model_is_one() {
-        let model = ModelFile::open(None).unwrap();
-        assert_eq!(model.bytes.len(), EMBEDDED.len());
-        assert_ne!(model.id, 0);
+    fn the_embedded_models_are_found_by_name() {
+        let default = ModelFile::open(None).unwrap();
+        assert_eq!(default.name, "embedded hanja-pico");
+        for (name, bytes) in EMBEDDED {
+            let model = ModelFile::open(Some(Path::new(name))).unwrap();
+            assert_eq!(model.bytes, bytes);
+            assert_eq!(model.id == default.id, name == "hanja-pico");
+        }
+        let file = ModelFile::open(Some(Path::new("./hanja-n"))).unwrap_err();
+        assert!(file.to_string().contains("./hanja-n"), "{file}");
     }
 }

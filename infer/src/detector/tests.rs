@@ -107,6 +107,7 @@ fn empty_paper_is_empty() {
 
 #[test]
 fn what_is_no_model_is_said() {
+    let (_, pico) = EMBEDDED[0];
     for (bytes, why) in [
         (&b""[..], "it is empty"),
         (b"PK\x03\x04 something else", "PyTorch checkpoint"),
@@ -116,7 +117,7 @@ fn what_is_no_model_is_said() {
         ),
         (b"ftrt\0\0\0\0", "TensorRT engine"),
         (b"no model at all", "not a usable ONNX model"),
-        (&EMBEDDED[..EMBEDDED.len() / 2], "not a usable ONNX model"),
+        (&pico[..pico.len() / 2], "not a usable ONNX model"),
     ] {
         let error = load_error(bytes);
         assert!(
