@@ -16,7 +16,7 @@ pub use boxes::{Detection, Frame, Label, PixelBox};
 pub use dataset::{read_dataset, read_detections};
 pub use detect::{CURVE_THRESHOLD, frames_from_model};
 pub use matching::{IOU_THRESHOLDS, MAX_DETECTIONS, match_class};
-pub use operating::{ClassCount, Operating, SIZE_BANDS, operate};
+pub use operating::{Counts, Operating, SIZE_BANDS, operate};
 pub use report::EvalReport;
 
 use std::path::{Path, PathBuf};

@@ -8,18 +8,18 @@ use std::collections::BTreeMap;
 /// Upper ends of the size bands, as shares of the picture's longer side.
 pub const SIZE_BANDS: [f64; 5] = [0.04, 0.08, 0.16, 0.32, 1.0];
 
-/// Counts of one class at the operating threshold.
+/// Counts at the operating threshold, of one class or of all.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ClassCount {
-    /// Detections of the class that match a label.
+pub struct Counts {
+    /// Detections that match a label.
     pub right: usize,
-    /// Detections of the class that match none.
+    /// Detections that match none.
     pub wrong: usize,
-    /// Labels of the class.
+    /// Labels.
     pub labels: usize,
 }
 
-impl ClassCount {
+impl Counts {
     /// Share of the detections that are right; 1 when there are none.
     #[must_use]
     pub fn precision(&self) -> f64 {
@@ -36,16 +36,10 @@ impl ClassCount {
 /// Counts at the operating threshold, with IoU .50.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Operating {
-    /// Detections that match a label.
-    pub right: usize,
-    /// Detections that match none.
-    pub wrong: usize,
-    /// Labels in the data.
-    pub labels: usize,
     /// Pictures in the data.
     pub frames: usize,
-    /// The same by class.
-    pub by_class: [ClassCount; CLASSES],
+    /// Counts by class.
+    pub by_class: [Counts; CLASSES],
     /// (labels, found) for each of [`SIZE_BANDS`].
     pub by_size: [(usize, usize); SIZE_BANDS.len()],
     /// How often a label of the first class was given as the second, when nothing right was found.
@@ -55,22 +49,21 @@ pub struct Operating {
 }
 
 impl Operating {
-    /// Share of detections that are right; 1 when there are none.
+    /// Counts of all classes together.
     #[must_use]
-    pub fn precision(&self) -> f64 {
-        ratio(self.right, self.right + self.wrong)
-    }
-
-    /// Share of labels that are found; 1 when there are none.
-    #[must_use]
-    pub fn recall(&self) -> f64 {
-        ratio(self.right, self.labels)
+    pub fn all(&self) -> Counts {
+        let add = |sum: Counts, class: &Counts| Counts {
+            right: sum.right + class.right,
+            wrong: sum.wrong + class.wrong,
+            labels: sum.labels + class.labels,
+        };
+        self.by_class.iter().fold(Counts::default(), add)
     }
 
     /// Wrong detections a picture.
     #[must_use]
     pub fn false_positives_per_frame(&self) -> f64 {
-        self.wrong as f64 / self.frames.max(1) as f64
+        self.all().wrong as f64 / self.frames.max(1) as f64
     }
 }
 
@@ -136,11 +129,7 @@ fn count(frame: &Frame, sum: &mut Operating) {
             }
         }
     }
-    let right = label_found.iter().filter(|f| **f).count();
-    let missed = frame.labels.len() - right;
-    sum.labels += frame.labels.len();
-    sum.right += right;
-    sum.wrong += unmatched.len();
+    let missed = label_found.iter().filter(|found| !**found).count();
     if missed + unmatched.len() > 0 {
         sum.worst
             .push((frame.name.clone(), missed, unmatched.len()));
@@ -166,9 +155,10 @@ mod tests {
             frame(&[], &[(0, 0.7, square(0.0, 0.0, 10.0))]),
         ];
         let got = operate(&frames, 0.25);
-        assert_eq!((got.right, got.wrong, got.labels, got.frames), (1, 2, 2, 2));
+        let all = got.all();
+        assert_eq!((all.right, all.wrong, all.labels, got.frames), (1, 2, 2, 2));
         assert_eq!(got.confusions, BTreeMap::from([((2, 1), 1)]));
-        let class = |right, wrong, labels| ClassCount {
+        let class = |right, wrong, labels| Counts {
             right,
             wrong,
             labels,
@@ -183,15 +173,15 @@ mod tests {
         assert_eq!(got.by_size[2], (1, 0));
         assert_eq!(got.by_size[3], (1, 1));
         assert!((got.false_positives_per_frame() - 1.0).abs() < 1e-12);
-        assert!((got.recall() - 0.5).abs() < 1e-12);
+        assert!((all.recall() - 0.5).abs() < 1e-12);
         assert_eq!(got.worst.len(), 2);
-        assert_eq!(operate(&frames, 0.05).wrong, 3);
+        assert_eq!(operate(&frames, 0.05).all().wrong, 3);
     }
 
     #[test]
     fn no_labels_and_no_detections_are_no_mistake() {
         let got = operate(&[frame(&[], &[])], 0.25);
-        assert_eq!((got.precision(), got.recall()), (1.0, 1.0));
+        assert_eq!((got.all().precision(), got.all().recall()), (1.0, 1.0));
         assert!(got.worst.is_empty());
     }
 }

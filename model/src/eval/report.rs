@@ -43,7 +43,9 @@ impl EvalReport {
             let shares = [s.ap50(), s.ap50_95(), c.precision(), c.recall()];
             row(&format!("{label}    "), s.labels, shares);
         }
-        row("all   ", o.labels, [map50, map, o.precision(), o.recall()]);
+        let all = o.all();
+        let shares = [map50, map, all.precision(), all.recall()];
+        row("all   ", all.labels, shares);
         let _ = writeln!(
             out,
             "\nprecision and recall at threshold {}: {:.4} false positives a frame ({} frames)",
@@ -51,7 +53,7 @@ impl EvalReport {
             o.false_positives_per_frame(),
             o.frames,
         );
-        if o.labels > 0 {
+        if all.labels > 0 {
             out.push_str("recall by size (longer side, share of the frame):");
             for (end, (labels, found)) in SIZE_BANDS.iter().zip(o.by_size).filter(|(_, c)| c.0 > 0)
             {
@@ -82,6 +84,7 @@ impl EvalReport {
     pub fn json(&self) -> serde_json::Value {
         let (map50, map) = self.means();
         let o = &self.operating;
+        let all = o.all();
         let classes: Vec<_> = LABELS
             .iter()
             .zip(&self.classes)
@@ -109,8 +112,8 @@ impl EvalReport {
             .collect();
         serde_json::json!({
             "map50": map50, "map50_95": map, "classes": classes, "threshold": self.threshold,
-            "precision": o.precision(), "recall": o.recall(), "frames": o.frames,
-            "labels": o.labels, "false_positives": o.wrong,
+            "precision": all.precision(), "recall": all.recall(), "frames": o.frames,
+            "labels": all.labels, "false_positives": all.wrong,
             "false_positives_per_frame": o.false_positives_per_frame(),
             "recall_by_size": sizes, "confusions": confusions, "worst": o.worst,
         })
