@@ -3,8 +3,10 @@
 // The helpers of a test are tests too.
 #![allow(clippy::unwrap_used)]
 
+mod support;
+
 use std::path::Path;
-use std::process::Command;
+use support::run;
 
 /// A data set of two pictures in `folder`, and its perfect detections.
 fn small_set(folder: &Path) -> String {
@@ -24,16 +26,8 @@ fn small_set(folder: &Path) -> String {
 fn run_eval(folder: &Path, detections: &str, more: &[&str]) -> (Option<i32>, String, String) {
     let file = folder.join("detections.json");
     std::fs::write(&file, detections).unwrap();
-    let run = Command::new(env!("CARGO_BIN_EXE_hanja-model"))
-        .args(["eval", "--data"])
-        .arg(folder)
-        .arg("--detections")
-        .arg(&file)
-        .args(more)
-        .output()
-        .unwrap();
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    (run.status.code(), text(run.stdout), text(run.stderr))
+    let (folder, file) = (folder.to_str().unwrap(), file.to_str().unwrap());
+    run(&[&["eval", "--data", folder, "--detections", file], more].concat())
 }
 
 #[test]
@@ -84,14 +78,10 @@ fn mistakes_get_one_clear_line() {
 fn a_model_that_is_not_there_is_named() {
     let folder = tempfile::tempdir().unwrap();
     small_set(folder.path());
-    let run = Command::new(env!("CARGO_BIN_EXE_hanja-model"))
-        .args(["eval", "--model", "/no/such/model.onnx", "--data"])
-        .arg(folder.path())
-        .output()
-        .unwrap();
-    let text = String::from_utf8_lossy(&run.stderr);
+    let data = folder.path().to_str().unwrap();
+    let (code, _, text) = run(&["eval", "--model", "/no/such/model.onnx", "--data", data]);
     assert!(
-        run.status.code() == Some(1)
+        code == Some(1)
             && text.contains("/no/such/model.onnx")
             && text.matches("No such file").count() == 1,
         "{text}"

@@ -10,7 +10,7 @@ use hanja_model::onnx::{Element, Model};
 use hanja_model::prune::{Method, prune};
 use proptest::prelude::*;
 use rten_onnx::onnx::{DataLocation, TensorProto};
-use support::{bytes, constant, graph, node, shipped, small, spread, tensor};
+use support::{bytes, constant, graph, listed, listed_half, node, shipped, small, spread, tensor};
 
 #[test]
 fn an_untouched_file_comes_back_byte_for_byte() {
@@ -57,21 +57,8 @@ fn what_is_not_known_is_kept() {
 #[test]
 fn floats_are_found_wherever_they_stand() {
     let values = spread(8);
-    let halves = values
-        .iter()
-        .map(|v| i32::from(half::f16::from_f32(*v).to_bits()))
-        .collect();
-    let listed = TensorProto {
-        raw_data: None,
-        float_data: values.clone(),
-        ..tensor("listed", &[2, 4], &[])
-    };
-    let narrow = TensorProto {
-        raw_data: None,
-        int32_data: halves,
-        data_type: Some(rten_onnx::onnx::DataType::FLOAT16),
-        ..tensor("narrow", &[2, 4], &[])
-    };
+    let listed = listed("listed", &[2, 4], &values);
+    let narrow = listed_half("narrow", &[2, 4], &values);
     let held = constant("held", tensor("", &[2, 4], &values));
     let uses = node("Sum", &["in", "raw", "listed", "narrow", "held"], &["out"]);
     let all = vec![tensor("raw", &[2, 4], &values), listed, narrow];

@@ -8,7 +8,8 @@ use hanja_model::onnx::Model;
 use hanja_model::prune::{Method, prune};
 use rten_onnx::onnx::{DataType, TensorProto};
 use support::{
-    bytes, constant, graph, integer, node, parse, raw_values, run, shipped, small, spread, tensor,
+    bytes, constant, graph, integer, listed, listed_half, node, parse, raw_values, run, shipped,
+    small, spread, tensor,
 };
 
 fn pruned(file: &[u8], method: Method) -> (Vec<u8>, hanja_model::prune::PruneReport) {
@@ -121,25 +122,11 @@ fn two_of_four_along_the_input_channels() {
 
 #[test]
 fn f16_lists_and_constants_are_pruned_too() {
-    let bits = |values: &[f32]| {
-        values
-            .iter()
-            .map(|v| half::f16::from_f32(*v).to_bits())
-            .collect::<Vec<_>>()
-    };
     let values = spread(20);
-    let listed = TensorProto {
-        raw_data: None,
-        float_data: values.clone(),
-        ..tensor("listed", &[4, 5], &[])
-    };
-    let narrow = TensorProto {
-        raw_data: None,
-        int32_data: bits(&values).into_iter().map(i32::from).collect(),
-        data_type: Some(DataType::FLOAT16),
-        ..tensor("narrow", &[4, 5], &[])
-    };
-    let raw16: Vec<u8> = bits(&values).iter().flat_map(|b| b.to_le_bytes()).collect();
+    let listed = listed("listed", &[4, 5], &values);
+    let narrow = listed_half("narrow", &[4, 5], &values);
+    let bytes_of = |v: &f32| half::f16::from_f32(*v).to_le_bytes();
+    let raw16: Vec<u8> = values.iter().flat_map(bytes_of).collect();
     let raw = TensorProto {
         raw_data: Some(raw16.into()),
         data_type: Some(DataType::FLOAT16),

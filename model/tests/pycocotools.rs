@@ -3,6 +3,8 @@
 // The helpers of a test are tests too.
 #![allow(clippy::unwrap_used)]
 
+mod support;
+
 use hanja_model::eval::{Detection, Frame, Label, PixelBox};
 use rand::RngExt;
 use rand_pcg::Pcg64Mcg;
@@ -116,19 +118,18 @@ fn write(folder: &Path, frames: &[Frame]) -> std::path::PathBuf {
 }
 
 fn eval(folder: &Path, detections: &Path) -> serde_json::Value {
-    let run = Command::new(env!("CARGO_BIN_EXE_hanja-model"))
-        .args(["eval", "--json", "--data"])
-        .arg(folder)
-        .arg("--detections")
-        .arg(detections)
-        .output()
-        .unwrap();
-    assert!(
-        run.status.success(),
-        "{}",
-        String::from_utf8_lossy(&run.stderr)
-    );
-    serde_json::from_slice(&run.stdout).unwrap()
+    let (folder, detections) = (folder.to_str().unwrap(), detections.to_str().unwrap());
+    let arguments = [
+        "eval",
+        "--json",
+        "--data",
+        folder,
+        "--detections",
+        detections,
+    ];
+    let (code, out, err) = support::run(&arguments);
+    assert_eq!(code, Some(0), "{err}");
+    serde_json::from_str(&out).unwrap()
 }
 
 /// The same by pycocotools; `None` where no Python with it is installed, which ci/eval.sh forbids.

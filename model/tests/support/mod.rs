@@ -28,6 +28,26 @@ pub(crate) fn tensor(name: &str, dims: &[i64], values: &[f32]) -> TensorProto {
     }
 }
 
+/// An f32 tensor with its values in `float_data`.
+pub(crate) fn listed(name: &str, dims: &[i64], values: &[f32]) -> TensorProto {
+    TensorProto {
+        raw_data: None,
+        float_data: values.to_vec(),
+        ..tensor(name, dims, &[])
+    }
+}
+
+/// An f16 tensor with its values in `int32_data`.
+pub(crate) fn listed_half(name: &str, dims: &[i64], values: &[f32]) -> TensorProto {
+    let bits = |v: &f32| i32::from(half::f16::from_f32(*v).to_bits());
+    TensorProto {
+        raw_data: None,
+        int32_data: values.iter().map(bits).collect(),
+        data_type: Some(DataType::FLOAT16),
+        ..tensor(name, dims, &[])
+    }
+}
+
 /// `count` values, all of different magnitude, the smallest nowhere in particular.
 pub(crate) fn spread(count: usize) -> Vec<f32> {
     let value = |i: usize| {
