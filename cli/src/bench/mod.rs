@@ -5,6 +5,8 @@ mod pipeline;
 mod ring;
 
 use crate::args::{BenchArgs, BenchWhat, Global};
+use serde::Serialize;
+use std::fmt::Display;
 
 pub(crate) fn bench(global: &Global, args: &BenchArgs) -> anyhow::Result<()> {
     match args.what {
@@ -12,4 +14,14 @@ pub(crate) fn bench(global: &Global, args: &BenchArgs) -> anyhow::Result<()> {
         BenchWhat::Model => model::bench(global, args),
         BenchWhat::Ring => ring::bench(args),
     }
+}
+
+/// Prints a report for people or, with `--json`, for programs.
+fn print(report: &(impl Serialize + Display), args: &BenchArgs) -> anyhow::Result<()> {
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(report)?);
+    } else {
+        print!("{report}");
+    }
+    Ok(())
 }

@@ -72,12 +72,7 @@ pub(super) fn bench(global: &Global, args: &BenchArgs) -> anyhow::Result<()> {
         rounds: args.rounds,
         rows: pairs.iter().map(row).collect(),
     };
-    if args.json {
-        println!("{}", serde_json::to_string_pretty(&report)?);
-    } else {
-        print!("{report}");
-    }
-    Ok(())
+    super::print(&report, args)
 }
 
 fn load(config: &InferConfig, args: &BenchArgs) -> anyhow::Result<Vec<Pair>> {

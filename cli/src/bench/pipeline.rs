@@ -7,6 +7,7 @@ use anyhow::Context;
 use hanja_bench::stats;
 use hanja_infer::Detector;
 use serde::Serialize;
+use std::fmt;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
@@ -67,18 +68,20 @@ pub(super) fn bench(global: &Global, args: &BenchArgs) -> anyhow::Result<()> {
         ratio: median(|r| r.pipeline_fps / r.bare_fps),
         rounds,
     };
-    if args.json {
-        println!("{}", serde_json::to_string_pretty(&report)?);
-    } else {
-        println!(
+    super::print(&report, args)
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
             "bare model {:.1} fps, whole pipeline with the web view open {:.1} fps, ratio {:.3} (medians of {} rounds)",
-            report.bare_fps,
-            report.pipeline_fps,
-            report.ratio,
-            report.rounds.len()
-        );
+            self.bare_fps,
+            self.pipeline_fps,
+            self.ratio,
+            self.rounds.len()
+        )
     }
-    Ok(())
 }
 
 fn bare(detector: &mut Detector) -> anyhow::Result<f64> {

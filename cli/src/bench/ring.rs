@@ -7,10 +7,5 @@ pub(super) fn bench(args: &BenchArgs) -> anyhow::Result<()> {
         return hanja_bench::pair::serve(task);
     }
     let report = hanja_bench::run(&["bench", "ring", "--other"], args.rounds as usize)?;
-    if args.json {
-        println!("{}", serde_json::to_string_pretty(&report)?);
-        return Ok(());
-    }
-    print!("{report}");
-    Ok(())
+    super::print(&report, args)
 }
