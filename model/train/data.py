@@ -32,12 +32,17 @@ def list_images(folder):
     return found
 
 
-def read_labels(image_path):
-    """Labels beside a picture: f32 [n, 5] of class, centre x, centre y, width, height in 0..1; none if no file."""
+def label_path(image_path):
+    """Where the labels of a picture stand: in `labels/` beside the nearest `images/` above it."""
     parts = list(image_path.parts)
     index = len(parts) - 1 - parts[::-1].index("images")
     parts[index] = "labels"
-    path = Path(*parts).with_suffix(".txt")
+    return Path(*parts).with_suffix(".txt")
+
+
+def read_labels(image_path):
+    """Labels beside a picture: f32 [n, 5] of class, centre x, centre y, width, height in 0..1; none if no file."""
+    path = label_path(image_path)
     if not path.exists() or not path.stat().st_size:
         return np.zeros((0, 5), np.float32)
     rows = np.loadtxt(path, dtype=np.float32, ndmin=2)
@@ -138,7 +143,7 @@ class Batches:
 
     def __init__(self, cache, args):
         self.cache, self.batch, self.steps, self.seed = cache, args.batch, args.steps, args.seed
-        self.size, self.final_size = args.size, args.final_size or args.size
+        self.size, self.final_size = args.size, args.final_size
         self.zoom, self.mosaic, self.margin = args.zoom, args.mosaic, args.label_margin
         self.epoch, self.order = -1, None
 

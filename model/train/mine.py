@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .data import pixel_boxes, read_labels
+from .data import label_path, pixel_boxes, read_labels
 from .metrics import box_iou
 
 RIGHT_OVERLAP = 0.5
@@ -48,7 +48,7 @@ def main(argv=None):
             if is_fooled(record["detections"], labels, args.conf):
                 fooled += 1
                 shutil.copy(image, out / "images")
-                text = image.parent.parent / "labels" / f"{image.stem}.txt"
+                text = label_path(image)
                 if text.exists():
                     shutil.copy(text, out / "labels")
     print(f"{fooled} of {seen} pictures copied to {out}")

@@ -191,8 +191,8 @@ def run(trainer, out):
             ms_per_image = 1e3 * (time.monotonic() - window_at) / (len(window) * args.batch)
             result = None
             if validate and args.val:
-                result = score(trainer.average.model, args.val, args.final_size or args.size, limit=args.val_limit)
-                print(line("validation", args.final_size or args.size, result), flush=True)
+                result = score(trainer.average.model, args.val, args.final_size, limit=args.val_limit)
+                print(line("validation", args.final_size, result), flush=True)
             report(trainer, log, window, ms_per_image, lr, result)
             window, window_at = [], time.monotonic()
         if time.monotonic() - saved_at > args.save_minutes * 60 or validate:
@@ -239,7 +239,9 @@ def parse(argv):
     parser.add_argument("--log-every", type=int, default=50, help="steps")
     parser.add_argument("--validations", type=int, default=9, help="how often to score the validation set")
     parser.add_argument("--val-limit", type=int, default=300, help="pictures of the validation set to score")
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    args.final_size = args.final_size or args.size
+    return args
 
 
 def main(argv=None):
