@@ -36,6 +36,13 @@ pub(crate) struct EvalArgs {
     /// Writes the precision-recall curves as SVG
     #[arg(long)]
     curves: Option<PathBuf>,
+    /// Writes the worst mistakes as one picture of crops (wrong red, missed blue), and prints what
+    /// each is
+    #[arg(long)]
+    failures: Option<PathBuf>,
+    /// How many mistakes --failures shows
+    #[arg(long, default_value_t = 20, requires = "failures")]
+    failures_most: usize,
 }
 
 pub(crate) fn run(args: &EvalArgs) -> anyhow::Result<()> {
@@ -49,6 +56,16 @@ pub(crate) fn run(args: &EvalArgs) -> anyhow::Result<()> {
     if let Some(file) = &args.curves {
         std::fs::write(file, report.svg())
             .with_context(|| format!("cannot write {}", file.display()))?;
+    }
+    if let Some(file) = &args.failures {
+        let worst = eval::failures(&frames, threshold, args.failures_most);
+        let sheet = eval::sheet(&worst, &args.data)?;
+        sheet
+            .save(file)
+            .with_context(|| format!("cannot write {}", file.display()))?;
+        for (place, failure) in (1..).zip(&worst) {
+            eprintln!("{place:>3}. {failure}");
+        }
     }
     if args.json {
         println!("{}", report.json());

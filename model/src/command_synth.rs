@@ -8,7 +8,7 @@ use std::time::Instant;
 
 #[derive(Args)]
 pub(crate) struct SynthArgs {
-    /// Folder to create, with images/, labels/ and data.yaml
+    /// Folder to create, with images/, labels/, others/ (boxes of other characters) and data.yaml
     #[arg(long)]
     out: PathBuf,
     /// Number of pictures

@@ -55,6 +55,26 @@ fn the_command_scores_what_detect_printed() {
 }
 
 #[test]
+fn failures_are_listed_and_drawn() {
+    let folder = tempfile::tempdir().unwrap();
+    let printed = small_set(folder.path()).replace("\"class\":3", "\"class\":8");
+    let sheet = folder.path().join("failures.png");
+    let arguments = ["--failures", sheet.to_str().unwrap()];
+    let (code, _, err) = run_eval(folder.path(), &printed, &arguments);
+    assert_eq!(code, Some(0), "{err}");
+    for line in [
+        "1. missed 四 0.00 a.png [40, 40, 60, 60]",
+        "2. wrong 九 0.90 a.png [40, 40, 60, 60]",
+    ] {
+        assert!(err.contains(line), "{err}");
+    }
+    let drawn = image::open(&sheet).unwrap().into_rgb8();
+    let has = |x: u32, colour| drawn.get_pixel(x, 80).0 == colour;
+    assert!((0..160).any(|x| has(x, [30, 80, 230])), "no blue box");
+    assert!((160..320).any(|x| has(x, [220, 30, 30])), "no red box");
+}
+
+#[test]
 fn mistakes_get_one_clear_line() {
     let folder = tempfile::tempdir().unwrap();
     let printed = small_set(folder.path());

@@ -71,7 +71,7 @@ fn a_seed_decides_every_byte_whatever_the_threads() {
         files(&out)
     };
     let first = make("a", "5", "1");
-    assert_eq!(first.len(), 25);
+    assert_eq!(first.len(), 37);
     assert!(
         first == make("b", "5", "4"),
         "the number of threads changed the data set"
@@ -193,6 +193,66 @@ fn dark_box(grey: &image::GrayImage, around: &[f32; 4]) -> [f32; 4] {
         }
     }
     found
+}
+
+#[test]
+fn other_characters_are_boxed_apart_from_the_labels() {
+    let folder = tempfile::tempdir().unwrap();
+    let characters = folder.path().join("characters");
+    std::fs::create_dir(&characters).unwrap();
+    // A thick ring is written as it is, and as wide as it is high.
+    let ring = |x: u32, y: u32| {
+        let from_centre = (x as f32 - 31.5).hypot(y as f32 - 31.5);
+        image::Luma([if (14.0..24.0).contains(&from_centre) {
+            0
+        } else {
+            255
+        }])
+    };
+    let picture = image::GrayImage::from_fn(64, 64, ring);
+    picture.save(characters.join("ring.png")).unwrap();
+    let out = folder.path().join("set");
+    let characters = characters.to_str().unwrap();
+    let made = [
+        "--count",
+        "40",
+        "--size",
+        "192",
+        "--negatives",
+        "1",
+        "--distractors",
+        characters,
+    ];
+    assert!(synth(&out, &made).status.success());
+    let all = files(&out);
+    let mut aspects = Vec::new();
+    for (name, bytes) in &all {
+        if name.starts_with("labels") {
+            assert!(bytes.is_empty(), "{name:?} has a label");
+        } else if name.starts_with("others") {
+            for line in std::str::from_utf8(bytes).unwrap().lines() {
+                let n: Vec<f32> = line.split(' ').map(|w| w.parse().unwrap()).collect();
+                assert_eq!(n.len(), 4, "{line}");
+                assert!(
+                    n[0] - n[2] / 2.0 > -1e-4 && n[0] + n[2] / 2.0 < 1.0001,
+                    "{line}"
+                );
+                assert!(
+                    n[1] - n[3] / 2.0 > -1e-4 && n[1] + n[3] / 2.0 < 1.0001,
+                    "{line}"
+                );
+                aspects.push(n[2] / n[3]);
+            }
+        }
+    }
+    assert!(
+        aspects.len() > 20,
+        "only {} other characters",
+        aspects.len()
+    );
+    aspects.sort_by(f32::total_cmp);
+    let median = aspects[aspects.len() / 2];
+    assert!((0.8..1.25).contains(&median), "{median}");
 }
 
 #[test]

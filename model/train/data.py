@@ -22,6 +22,9 @@ SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
 PAD = 114
 """Grey of letterbox borders, as YOLOv5 pads."""
 
+OTHER = -1
+"""Class of a character that is none of ours: nothing to find, but something to tell apart."""
+
 
 def list_images(folder):
     """Pictures of a YOLO data set folder (`images/` in it), sorted by name."""
@@ -32,23 +35,34 @@ def list_images(folder):
     return found
 
 
-def label_path(image_path):
-    """Where the labels of a picture stand: in `labels/` beside the nearest `images/` above it."""
+def label_path(image_path, folder="labels"):
+    """Where the labels of a picture stand: in `folder` beside the nearest `images/` above it."""
     parts = list(image_path.parts)
     index = len(parts) - 1 - parts[::-1].index("images")
-    parts[index] = "labels"
+    parts[index] = folder
     return Path(*parts).with_suffix(".txt")
+
+
+def _read_rows(path, columns, wanted):
+    """f32 [n, columns] of a text file, of which the last four are boxes; none if there is no such file."""
+    if not path.exists() or not path.stat().st_size:
+        return np.zeros((0, columns), np.float32)
+    rows = np.loadtxt(path, dtype=np.float32, ndmin=2)
+    if rows.size and (rows.shape[1] != columns or (rows[:, -4:] < 0).any() or (rows[:, -4:] > 1).any()):
+        raise ValueError(f"{path}: each line must be {wanted} in 0..1")
+    return rows.reshape(-1, columns)
 
 
 def read_labels(image_path):
     """Labels beside a picture: f32 [n, 5] of class, centre x, centre y, width, height in 0..1; none if no file."""
-    path = label_path(image_path)
-    if not path.exists() or not path.stat().st_size:
-        return np.zeros((0, 5), np.float32)
-    rows = np.loadtxt(path, dtype=np.float32, ndmin=2)
-    if rows.size and (rows.shape[1] != 5 or (rows[:, 1:] < 0).any() or (rows[:, 1:] > 1).any()):
-        raise ValueError(f"{path}: each line must be a class and four numbers in 0..1")
-    return rows.reshape(-1, 5)
+    return _read_rows(label_path(image_path), 5, "a class and four numbers")
+
+
+def read_targets(image_path):
+    """What to train on: the labels, and as class OTHER the boxes of other characters from `others/`, if any."""
+    boxes = _read_rows(label_path(image_path, "others"), 4, "four numbers")
+    others = np.concatenate((np.full((len(boxes), 1), OTHER, np.float32), boxes), 1)
+    return np.concatenate((read_labels(image_path), others))
 
 
 def read_image(path):
@@ -86,7 +100,7 @@ def _load(job):
     path, size = job
     image = read_image(path)
     square, scale, offset = letterbox(image, size, size)
-    return square, pixel_boxes(read_labels(path), (image.shape[1], image.shape[0]), scale, offset)
+    return square, pixel_boxes(read_targets(path), (image.shape[1], image.shape[0]), scale, offset)
 
 
 class Cache:
@@ -96,8 +110,10 @@ class Cache:
         paths = [path for folder in folders for path in list_images(folder)]
         key = hashlib.sha256()
         for path in paths:
-            stat = path.stat()
-            key.update(f"{path}|{stat.st_size}|{stat.st_mtime_ns}|{size}\n".encode())
+            for file in (path, label_path(path), label_path(path, "others")):
+                if file.exists():
+                    stat = file.stat()
+                    key.update(f"{file}|{stat.st_size}|{stat.st_mtime_ns}|{size}\n".encode())
         self.key = key.hexdigest()[:16]
         base = Path(cache_dir) / f"{size}-{self.key}"
         self.pixels_path, self.boxes_path = base.with_suffix(".npy"), base.with_suffix(".npz")
@@ -188,7 +204,8 @@ class Batches:
     def sizes(self, count=60):
         """Widths and heights in pixels [n, 2] of the labels of `count` batches spread over the run, as trained on."""
         steps = np.linspace(0, self.steps - 1, count).astype(int)
-        return np.concatenate([self.make(step)[1][:, 4:] for step in steps])
+        labels = np.concatenate([self.make(step)[1] for step in steps])
+        return labels[labels[:, 1] != OTHER, 4:]
 
 
 _batches = None

@@ -3,6 +3,9 @@
 A label is given to every anchor of similar shape, in its own cell and in the two neighbouring cells whose
 centres are nearest. Those answers are scored by CIoU and class cross-entropy; every cell is scored for
 objectness, whose target is the IoU reached, so that the score tells how good a box is.
+
+Characters of class OTHER are matched to cells as labels are, and there every class is wrong: without that, the
+classes learn from numerals alone, and 千 is as good a 十 as any. They have no box to find and no objectness.
 """
 import math
 
@@ -10,6 +13,7 @@ import torch
 from torch import nn
 
 from .anchors import RATIO
+from .data import OTHER
 from .model import STRIDES
 
 OBJECTNESS_BALANCE = (4.0, 1.0, 0.4)
@@ -87,6 +91,13 @@ class Loss:
         self.classes = classes
         self.bce = nn.BCEWithLogitsLoss()
 
+    @staticmethod
+    def quality(answer, boxes, anchors):
+        """CIoU of raw answers [n, 4...] of cells, decoded with their anchors, and boxes relative to the cells."""
+        xy = answer[:, 0:2].sigmoid() * 2 - 0.5
+        wh = (answer[:, 2:4].sigmoid() * 2) ** 2 * anchors
+        return ciou(torch.cat((xy, wh), 1), boxes)
+
     def __call__(self, maps, labels):
         """Raw maps of the network and labels [n, 6] (image, class, xywh in input pixels) to (loss, parts).
 
@@ -102,17 +113,18 @@ class Loss:
             target = torch.zeros_like(raw[..., 4])
             if len(classes):
                 answer = raw[where]
-                xy = answer[:, 0:2].sigmoid() * 2 - 0.5
-                wh = (answer[:, 2:4].sigmoid() * 2) ** 2 * self.anchors[level][where[1]]
-                quality = ciou(torch.cat((xy, wh), 1), boxes)
-                box = box + (1 - quality).mean()
-                # A cell claimed by several labels aims at the best of them, whatever their order.
-                reached = quality.detach().clamp(0)
-                order = reached.argsort()
-                target[tuple(index[order] for index in where)] = reached[order]
                 wanted = torch.full_like(answer[:, 5:], self.negative)
-                wanted[torch.arange(len(classes)), classes] = self.positive
+                ours = (classes != OTHER).nonzero()[:, 0]
+                wanted[ours, classes[ours]] = self.positive
                 cls = cls + self.bce(answer[:, 5:], wanted)
+                if len(ours):
+                    cells = tuple(index[ours] for index in where)
+                    quality = self.quality(answer[ours], boxes[ours], self.anchors[level][cells[1]])
+                    box = box + (1 - quality).mean()
+                    # A cell claimed by several labels aims at the best of them, whatever their order.
+                    reached = quality.detach().clamp(0)
+                    order = reached.argsort()
+                    target[tuple(index[order] for index in cells)] = reached[order]
             obj = obj + self.bce(raw[..., 4], target) * OBJECTNESS_BALANCE[level]
         parts = torch.stack((box * self.box_gain, obj * OBJECTNESS_GAIN, cls * CLASS_GAIN))
         return parts.sum(), parts.detach()

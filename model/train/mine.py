@@ -14,6 +14,7 @@ from .data import label_path, pixel_boxes, read_labels
 from .metrics import box_iou
 
 RIGHT_OVERLAP = 0.5
+TEXTS = ("labels", "others")
 
 
 def is_fooled(found, labels, confidence):
@@ -37,7 +38,7 @@ def main(argv=None):
     parser.add_argument("--conf", type=float, default=0.25, help="score from which a wrong detection counts")
     args = parser.parse_args(argv)
     out = Path(args.out)
-    for folder in ("images", "labels"):
+    for folder in ("images", *TEXTS):
         (out / folder).mkdir(parents=True, exist_ok=True)
     seen = fooled = 0
     with open(args.detections) as lines:
@@ -48,7 +49,8 @@ def main(argv=None):
             if is_fooled(record["detections"], labels, args.conf):
                 fooled += 1
                 shutil.copy(image, out / "images")
-                text = label_path(image)
-                if text.exists():
-                    shutil.copy(text, out / "labels")
+                for folder in TEXTS:
+                    text = label_path(image, folder)
+                    if text.exists():
+                        shutil.copy(text, out / folder)
     print(f"{fooled} of {seen} pictures copied to {out}")

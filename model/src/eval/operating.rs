@@ -83,9 +83,7 @@ pub fn operate(frames: &[Frame], threshold: f64) -> Operating {
         ..Operating::default()
     };
     for frame in frames {
-        let mut kept = frame.clone();
-        kept.detections.retain(|d| d.score >= threshold);
-        count(&kept, &mut sum);
+        count(frame, threshold, &mut sum);
     }
     sum.worst
         .sort_by_key(|(_, missed, wrong)| std::cmp::Reverse(missed + wrong));
@@ -93,22 +91,28 @@ pub fn operate(frames: &[Frame], threshold: f64) -> Operating {
     sum
 }
 
-fn count(frame: &Frame, sum: &mut Operating) {
+/// What detections of at least `threshold` do in one picture at IoU .50: which labels are found, and
+/// which detections match none, best score of each class first.
+pub(crate) fn matched(frame: &Frame, threshold: f64) -> (Vec<bool>, Vec<usize>) {
     let mut label_found = vec![false; frame.labels.len()];
-    let mut unmatched = Vec::new();
+    let mut wrong = Vec::new();
     for class in 0..CLASSES {
+        // Best first: what lies below the threshold takes no label from what lies above.
         for (i, label) in match_class(frame, class, 0.5) {
             match label {
-                Some(label) => {
-                    label_found[label] = true;
-                    sum.by_class[class].right += 1;
-                }
-                None => {
-                    unmatched.push(i);
-                    sum.by_class[class].wrong += 1;
-                }
+                _ if frame.detections[i].score < threshold => {}
+                Some(label) => label_found[label] = true,
+                None => wrong.push(i),
             }
         }
+    }
+    (label_found, wrong)
+}
+
+fn count(frame: &Frame, threshold: f64, sum: &mut Operating) {
+    let (label_found, wrong) = matched(frame, threshold);
+    for &i in &wrong {
+        sum.by_class[frame.detections[i].class].wrong += 1;
     }
     let longer = f64::from(frame.width.max(frame.height).max(1));
     for (label, &found) in frame.labels.iter().zip(&label_found) {
@@ -118,11 +122,12 @@ fn count(frame: &Frame, sum: &mut Operating) {
             .position(|b| share <= *b)
             .unwrap_or(SIZE_BANDS.len() - 1);
         sum.by_class[label.class].labels += 1;
+        sum.by_class[label.class].right += usize::from(found);
         sum.by_size[band].0 += 1;
         sum.by_size[band].1 += usize::from(found);
         if !found {
             let overlaps = |i: &&usize| frame.detections[**i].area.iou(&label.area) >= 0.5;
-            if let Some(&i) = unmatched.iter().find(overlaps) {
+            if let Some(&i) = wrong.iter().find(overlaps) {
                 *sum.confusions
                     .entry((label.class, frame.detections[i].class))
                     .or_default() += 1;
@@ -130,9 +135,8 @@ fn count(frame: &Frame, sum: &mut Operating) {
         }
     }
     let missed = label_found.iter().filter(|found| !**found).count();
-    if missed + unmatched.len() > 0 {
-        sum.worst
-            .push((frame.name.clone(), missed, unmatched.len()));
+    if missed + wrong.len() > 0 {
+        sum.worst.push((frame.name.clone(), missed, wrong.len()));
     }
 }
 

@@ -208,12 +208,16 @@ pub fn run(
             .map(|()| path.clone())
             .map_err(|source| SynthError::Write { path, source })
     };
-    let (images, labels) = (folder("images")?, folder("labels")?);
+    let folders = Folders {
+        images: folder("images")?,
+        labels: folder("labels")?,
+        others: folder("others")?,
+    };
     let done = AtomicUsize::new(0);
     let counts: Vec<[usize; hanja_pen::CLASSES]> = (0..options.count)
         .into_par_iter()
         .map(|index| {
-            let counts = make(options, &library, &images, &labels, index)?;
+            let counts = make(options, &library, &folders, index)?;
             progress(done.fetch_add(1, Ordering::Relaxed) + 1);
             Ok(counts)
         })
@@ -256,12 +260,20 @@ fn check(options: &SynthOptions) -> Result<(), SynthError> {
     Ok(())
 }
 
+/// Where the files of a data set go.
+struct Folders {
+    images: PathBuf,
+    labels: PathBuf,
+    /// Boxes of characters that are no numeral. They stand apart from the labels, which other tools
+    /// read too; ours trains the classes on them, so that a look-alike is told by its shape.
+    others: PathBuf,
+}
+
 /// Draws and writes one picture; returns its labels by class.
 fn make(
     options: &SynthOptions,
     library: &Library,
-    images: &Path,
-    labels: &Path,
+    folders: &Folders,
     index: usize,
 ) -> Result<[usize; hanja_pen::CLASSES], SynthError> {
     // Golden-ratio steps keep the streams of neighbouring pictures and seeds apart.
@@ -285,11 +297,15 @@ fn make(
     let save = |path: PathBuf, bytes: &[u8]| {
         std::fs::write(&path, bytes).map_err(|source| SynthError::Write { path, source })
     };
+    let Folders {
+        images,
+        labels,
+        others,
+    } = folders;
+    let text = format!("{index:06}.txt");
     save(images.join(format!("{index:06}.{extension}")), &bytes)?;
-    save(
-        labels.join(format!("{index:06}.txt")),
-        write::label_text(&picture).as_bytes(),
-    )?;
+    save(labels.join(&text), write::label_text(&picture).as_bytes())?;
+    save(others.join(&text), write::others_text(&picture).as_bytes())?;
     let mut counts = [0; hanja_pen::CLASSES];
     for (class, _) in &picture.labels {
         counts[*class] += 1;

@@ -21,6 +21,8 @@ pub(crate) type Label = (usize, Rect);
 pub(crate) struct Picture {
     pub(crate) canvas: Canvas,
     pub(crate) labels: Vec<Label>,
+    /// Boxes of characters that are no numeral.
+    pub(crate) others: Vec<Rect>,
 }
 
 /// A glyph of which less is seen is not drawn at all, unless only a trace of it is: half a 王 is
@@ -64,6 +66,7 @@ fn everyday_photo(library: &Library, mut canvas: Canvas, rng: &mut impl Rng) -> 
     Picture {
         canvas,
         labels: Vec::new(),
+        others: Vec::new(),
     }
 }
 
@@ -90,6 +93,7 @@ fn written_page(
         material,
         library,
         labels: Vec::new(),
+        others: Vec::new(),
         taken: Vec::new(),
     };
     // Some pages are empty.
@@ -112,6 +116,7 @@ struct Page<'a> {
     material: Material,
     library: &'a Library,
     labels: Vec<Label>,
+    others: Vec<Rect>,
     /// Boxes of all ink so far.
     taken: Vec<Rect>,
 }
@@ -231,8 +236,10 @@ impl Page<'_> {
             hand.opacity,
         );
         self.taken.push(rect);
-        if let (Some(class), true) = (class, readable) {
-            self.labels.push((class, rect));
+        match class {
+            Some(class) if readable => self.labels.push((class, rect)),
+            None if readable && large_enough => self.others.push(rect),
+            _ => {}
         }
     }
 
@@ -256,6 +263,7 @@ impl Page<'_> {
         };
         Picture {
             labels: self.labels.iter().map(|&(c, r)| (c, seen(r))).collect(),
+            others: self.others.into_iter().map(seen).collect(),
             canvas: self.canvas,
         }
     }
@@ -329,12 +337,12 @@ fn letterbox(picture: Picture, size: usize) -> Picture {
         right: r.right + dx,
         bottom: r.bottom + dy,
     };
-    let labels = picture
-        .labels
-        .into_iter()
-        .map(|(class, rect)| (class, moved(rect)))
-        .collect();
-    Picture { canvas, labels }
+    let labels = picture.labels.into_iter();
+    Picture {
+        canvas,
+        labels: labels.map(|(class, rect)| (class, moved(rect))).collect(),
+        others: picture.others.into_iter().map(moved).collect(),
+    }
 }
 
 /// The original's recipe: white ground, one to three numerals anywhere at any size, shading.
@@ -366,6 +374,7 @@ pub(crate) fn draw_classic(
         material: Material::Paper,
         library,
         labels: Vec::new(),
+        others: Vec::new(),
         taken: Vec::new(),
     };
     if !negative {
@@ -465,16 +474,15 @@ mod tests {
         let picture = Picture {
             canvas: Canvas::new(40, 30, [1.0; 3]),
             labels: vec![(4, rect)],
+            others: vec![rect],
         };
         let boxed = letterbox(picture, 40);
-        assert_eq!(
-            boxed.labels[0].1,
-            Rect {
-                top: 7.0,
-                bottom: 17.0,
-                ..rect
-            }
-        );
+        let lower = Rect {
+            top: 7.0,
+            bottom: 17.0,
+            ..rect
+        };
+        assert_eq!((boxed.labels[0].1, boxed.others[0]), (lower, lower));
         assert_eq!(boxed.canvas.pixels[5 * 40], [1.0; 3]);
         assert_ne!(boxed.canvas.pixels[4 * 40], [1.0; 3]);
     }

@@ -1,6 +1,7 @@
 //! Files: pictures, YOLO label lines and the `data.yaml` that training tools read.
 
-use super::scene::Picture;
+use super::geometry::Rect;
+use super::scene::{Label, Picture};
 use super::{Format, SynthError};
 use hanja_pen::LABELS;
 use image::ImageEncoder;
@@ -52,16 +53,21 @@ fn jpeg(rgb: &[u8], width: u32, height: u32, quality: u8) -> Result<Vec<u8>, Str
 
 /// The label file's text: `class cx cy w h` a line, as shares of the picture.
 pub(crate) fn label_text(picture: &Picture) -> String {
-    let (w, h) = (picture.canvas.width as f32, picture.canvas.height as f32);
-    let line = |(class, r): &(usize, super::geometry::Rect)| {
-        let (cx, cy) = ((r.left + r.right) / 2.0 / w, (r.top + r.bottom) / 2.0 / h);
-        format!(
-            "{class} {cx:.6} {cy:.6} {:.6} {:.6}\n",
-            r.width() / w,
-            r.height() / h
-        )
-    };
+    let line = |(class, r): &Label| format!("{class} {}\n", shares(picture, r));
     picture.labels.iter().map(line).collect()
+}
+
+/// The text of the file of other characters: `cx cy w h` a line, as shares of the picture.
+pub(crate) fn others_text(picture: &Picture) -> String {
+    let line = |r: &Rect| format!("{}\n", shares(picture, r));
+    picture.others.iter().map(line).collect()
+}
+
+fn shares(picture: &Picture, r: &Rect) -> String {
+    let (w, h) = (picture.canvas.width as f32, picture.canvas.height as f32);
+    let (cx, cy) = ((r.left + r.right) / 2.0 / w, (r.top + r.bottom) / 2.0 / h);
+    let (width, height) = (r.width() / w, r.height() / h);
+    format!("{cx:.6} {cy:.6} {width:.6} {height:.6}")
 }
 
 /// Writes `data.yaml` for a data set whose pictures all lie in `images/`.

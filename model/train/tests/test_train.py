@@ -13,7 +13,7 @@ from PIL import Image
 
 from train import anchors
 from train.augment import augment, place
-from train.data import Batches, Cache, letterbox, pixel_boxes, read_labels
+from train.data import OTHER, Batches, Cache, letterbox, pixel_boxes, read_labels, read_targets
 from train.evaluate import rectangle
 from train.loss import Loss, ciou, match
 from train.metrics import match_detections, mean_average_precision, nms
@@ -89,6 +89,26 @@ class LossValue(unittest.TestCase):
         total, _ = loss(model(images), torch.zeros(0, 6))
         total.backward()
         self.assertTrue(torch.isfinite(total))
+
+
+    def test_other_characters_teach_the_classes_and_nothing_else(self):
+        torch.manual_seed(0)
+        raw = [torch.randn(1, 3, 64 // stride, 64 // stride, 15, requires_grad=True) for stride in STRIDES]
+        loss = Loss(Yolo(width=0.125).detect.anchors, 10)
+        none = torch.zeros(0, 6)
+        other = torch.tensor([[0.0, OTHER, 30, 30, 20, 24]])
+        _, without = loss(raw, none)
+        total, parts = loss(raw, other)
+        self.assertEqual(parts[:2].tolist(), without[:2].tolist())
+        self.assertEqual(float(without[2]), 0)
+        total.backward()
+        pushed = torch.cat([level.grad[..., 5:].reshape(-1, 10) for level in raw])
+        pushed = pushed[pushed.abs().sum(1) > 0]
+        # Down, unless a class is below the smoothed target already.
+        self.assertGreater(len(pushed), 0)
+        self.assertGreater(float(pushed.sum()), 0)
+        ours, _ = loss(raw, torch.cat((other, torch.tensor([[0.0, 4, 12, 12, 16, 16]]))))
+        self.assertTrue(torch.isfinite(ours))
 
 
 class Decoding(unittest.TestCase):
@@ -216,6 +236,24 @@ class DataSet(unittest.TestCase):
     def test_an_epoch_shows_every_picture_once(self):
         batches = Batches(Cache([self.root], 64, self.root / "cache"), options())
         self.assertEqual(sorted(batches.index(p) for p in range(5, 10)), [0, 1, 2, 3, 4])
+
+    def test_other_characters_are_targets_but_no_labels(self):
+        (self.root / "others").mkdir()
+        (self.root / "others" / "0.txt").write_text("0.25 0.25 0.1 0.1\n")
+        path = self.root / "images" / "0.png"
+        self.assertEqual(read_labels(path)[:, 0].tolist(), [9])
+        self.assertEqual(read_targets(path)[:, 0].tolist(), [9, OTHER])
+        np.testing.assert_allclose(read_targets(path)[1, 1:], [0.25, 0.25, 0.1, 0.1])
+        cache = Cache([self.root], 64, self.root / "cache")
+        self.assertEqual(cache.sample(0)[1][:, 0].tolist(), [9, OTHER])
+        # Changed labels make another cache.
+        (self.root / "others" / "0.txt").write_text("")
+        self.assertEqual(Cache([self.root], 64, self.root / "cache").sample(0)[1][:, 0].tolist(), [9])
+        # Anchors answer for numerals only.
+        (self.root / "others" / "1.txt").write_text("0.5 0.5 0.3 0.3\n")
+        (self.root / "labels" / "0.txt").write_text("")
+        others_only = Batches(Cache([self.root], 64, self.root / "cache"), options())
+        self.assertEqual(len(others_only.sizes(4)), 0)
 
     def test_bad_labels_name_the_file(self):
         path = self.root / "labels" / "2.txt"
