@@ -199,7 +199,7 @@ def run(trainer, out):
             trainer.save(out / "last.pt")
             saved_at = time.monotonic()
     trainer.save(out / "last.pt")
-    plot(out / "log.csv", out / "log.png")
+    plot([out / "log.csv"], out / "log.png")
 
 
 def parse(argv):
