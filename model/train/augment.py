@@ -18,6 +18,9 @@ FINAL_ZOOM = (0.65, 2.5)
 MOSAIC_ZOOM = 0.85
 """Pictures in a mosaic are so much smaller."""
 
+FITTING = 0.85
+"""Share of the canvas that the largest character may take."""
+
 
 def place(canvas, image, boxes, region, scale, offset):
     """Draw `image`, scaled by (sx, sy) and shifted by `offset` (x, y), into the `region` of `canvas`.
@@ -92,11 +95,20 @@ def random_offset(rng, room):
     return rng.uniform(min(room, 0), max(room, 0))
 
 
+def fitting_zoom(zoom, boxes, room):
+    """`zoom` (lowest, highest), lowered so that the largest of `boxes` [n, 5] fits into `room` pixels.
+
+    Else large characters would nearly always be cut, and painted over, and the network would never see any.
+    """
+    largest = (boxes[:, 3:] - boxes[:, 1:3]).max(initial=1)
+    return min(zoom[0], room / largest), min(zoom[1], room / largest)
+
+
 def single(sample, size, rng, zoom):
     """One image at a random scale and place: (u8 [size, size, 3], boxes)."""
     image, boxes = sample
     canvas = blank(size, rng)
-    sx, sy = random_scale(rng, *zoom)
+    sx, sy = random_scale(rng, *fitting_zoom(zoom, boxes, FITTING * size))
     offset = (
         random_offset(rng, size - image.shape[1] * sx),
         random_offset(rng, size - image.shape[0] * sy),
@@ -111,7 +123,8 @@ def mosaic(samples, size, rng, zoom):
     regions = ((0, 0, cx, cy), (cx, 0, size, cy), (0, cy, cx, size), (cx, cy, size, size))
     kept = []
     for (image, boxes), region in zip(samples, regions):
-        sx, sy = random_scale(rng, MOSAIC_ZOOM * zoom[0], MOSAIC_ZOOM * zoom[1])
+        room = FITTING * max(region[2] - region[0], region[3] - region[1])
+        sx, sy = random_scale(rng, *fitting_zoom((MOSAIC_ZOOM * zoom[0], MOSAIC_ZOOM * zoom[1]), boxes, room))
         offset = (
             region[0] + random_offset(rng, region[2] - region[0] - image.shape[1] * sx),
             region[1] + random_offset(rng, region[3] - region[1] - image.shape[0] * sy),

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from train import anchors
-from train.augment import augment, place
+from train.augment import augment, fitting_zoom, place
 from train.data import OTHER, Batches, Cache, letterbox, pixel_boxes, read_labels, read_targets
 from train.evaluate import rectangle
 from train.loss import Loss, ciou, match
@@ -195,6 +195,13 @@ class Pictures(unittest.TestCase):
             else:
                 self.assertEqual(len(ink), 0, "a character cut away must leave no ink behind")
         self.assertGreater(seen, 10)
+
+    def test_large_characters_are_not_zoomed_out_of_the_picture(self):
+        boxes = np.array([[0, 10, 10, 260, 60], [0, 300, 300, 310, 310]], np.float32)
+        self.assertEqual(fitting_zoom((0.6, 2.5), boxes[1:], 350), (0.6, 2.5))
+        self.assertEqual(fitting_zoom((0.6, 2.5), boxes, 350), (0.6, 350 / 250))
+        self.assertEqual(fitting_zoom((0.6, 2.5), boxes, 100), (100 / 250, 100 / 250))
+        self.assertEqual(fitting_zoom((0.6, 2.5), boxes[:0], 350), (0.6, 2.5))
 
     def test_augmentation_depends_on_the_generator_only(self):
         image = np.random.default_rng(1).integers(0, 255, (64, 64, 3), dtype=np.uint8)
