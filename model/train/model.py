@@ -135,7 +135,7 @@ class Detect(nn.Module):
 class Yolo(nn.Module):
     """The whole network. Input [batch, 3, height, width], RGB in 0..1, height and width multiples of 32."""
 
-    def __init__(self, classes=10, width=0.1875, depth=0.33):
+    def __init__(self, classes=10, width=0.125, depth=0.33):
         super().__init__()
         self.config = {"classes": classes, "width": width, "depth": depth}
         c64, c128, c256, c512, c1024 = (scaled_width(c, width) for c in (64, 128, 256, 512, 1024))

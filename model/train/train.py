@@ -222,7 +222,7 @@ def parse(argv):
     parser.add_argument(
         "--bf16", action="store_true", help="compute in bfloat16: 1.5 times faster with torch 2 and AVX512-BF16"
     )
-    parser.add_argument("--width", type=float, default=0.1875)
+    parser.add_argument("--width", type=float, default=0.125, help="YOLOv5n is 0.25")
     parser.add_argument("--depth", type=float, default=0.33)
     parser.add_argument("--lr", type=float, default=3e-3)
     parser.add_argument("--weight-decay", type=float, default=0.02)
