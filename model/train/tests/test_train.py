@@ -13,6 +13,7 @@ from PIL import Image
 
 from train import anchors
 from train.augment import augment, fitting_zoom, place
+from train.average import mix
 from train.data import OTHER, Batches, Cache, letterbox, pixel_boxes, read_labels, read_targets
 from train.evaluate import rectangle
 from train.loss import Loss, ciou, match
@@ -157,6 +158,20 @@ class Decoding(unittest.TestCase):
             after = fold_batch_norm(model)(image)
         torch.testing.assert_close(before, after, rtol=1e-4, atol=1e-4)
         self.assertFalse([m for m in model.modules() if isinstance(m, torch.nn.BatchNorm2d)])
+
+
+class Averaging(unittest.TestCase):
+    def test_ends_are_the_checkpoints_and_the_middle_runs(self):
+        first, second = small_model(0), small_model(1)
+        second.detect.anchors *= 4
+        ends = [mix(first.state_dict(), second.state_dict(), share) for share in (0.0, 1.0)]
+        for mixed, model in zip(ends, (first, second)):
+            for name, value in model.state_dict().items():
+                torch.testing.assert_close(mixed[name], value, msg=name)
+        middle = mix(first.state_dict(), second.state_dict(), 0.5)
+        torch.testing.assert_close(middle["detect.anchors"], 2 * first.detect.anchors)
+        first.load_state_dict(middle)
+        self.assertTrue(torch.isfinite(first(torch.rand(1, 3, 64, 64))).all())
 
 
 class Pictures(unittest.TestCase):
