@@ -86,7 +86,7 @@ pub(crate) struct InferArgs {
     /// What computes: auto, tensorrt, onnxruntime or rten
     #[arg(long, value_name = "NAME")]
     pub(crate) backend: Option<String>,
-    /// Least score of a detection [default: 0.4]
+    /// Least score of a detection [default: 0.5]
     #[arg(long, value_name = "0..1")]
     pub(crate) conf: Option<f32>,
     /// Overlap above which the weaker of two boxes of a class goes [default: 0.45]

@@ -56,7 +56,7 @@ impl Default for InferConfig {
         Self {
             model: None,
             backend: "auto".into(),
-            conf: 0.4,
+            conf: 0.5,
             iou: 0.45,
             size: 416,
             threads: None,

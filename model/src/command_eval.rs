@@ -50,7 +50,7 @@ pub(crate) fn run(args: &EvalArgs) -> anyhow::Result<()> {
         Some(file) => eval::frames_from_file(&args.data, file)?,
         None => run_model(args)?,
     };
-    // The threshold as it was typed: 0.4, not the nearest f32.
+    // The threshold as it was typed: 0.1, not the nearest f32.
     let threshold = (f64::from(args.conf) * 1e6).round() / 1e6;
     let report = eval::evaluate(&frames, threshold);
     if let Some(file) = &args.curves {

@@ -14,7 +14,7 @@ from .data import letterbox, list_images, pixel_boxes, read_image, read_labels
 from .metrics import match_detections, mean_average_precision, nms
 from .model import load_model
 
-WORKING_CONFIDENCE = 0.4
+WORKING_CONFIDENCE = 0.5
 """Score from which a detection counts as shown, for precision, recall and false alarms."""
 
 
