@@ -49,13 +49,20 @@ impl std::fmt::Display for Failure {
 }
 
 /// The `most` worst mistakes: what was invented with the highest scores and what was missed by the
-/// widest margins.
+/// widest margins, in turn, so that one kind does not hide the other.
 #[must_use]
 pub fn failures(frames: &[Frame], threshold: f64, most: usize) -> Vec<Failure> {
-    let mut all: Vec<Failure> = frames.iter().flat_map(|f| of_frame(f, threshold)).collect();
-    all.sort_by(|a, b| b.badness().total_cmp(&a.badness()));
-    all.truncate(most);
-    all
+    let all = frames.iter().flat_map(|f| of_frame(f, threshold));
+    let (mut missed, mut wrong): (Vec<Failure>, Vec<Failure>) = all.partition(|f| f.missed);
+    for kind in [&mut missed, &mut wrong] {
+        kind.sort_by(|a, b| b.badness().total_cmp(&a.badness()));
+    }
+    let (mut missed, mut wrong) = (missed.into_iter(), wrong.into_iter());
+    let turns = std::iter::from_fn(|| {
+        let turn: Vec<Failure> = missed.next().into_iter().chain(wrong.next()).collect();
+        (!turn.is_empty()).then_some(turn)
+    });
+    turns.flatten().take(most).collect()
 }
 
 fn of_frame(frame: &Frame, threshold: f64) -> Vec<Failure> {
@@ -184,7 +191,10 @@ mod tests {
         let found = failures(&frames, 0.4, 10);
         let told: Vec<_> = found.iter().map(|f| (f.missed, f.class, f.score)).collect();
         assert_eq!(told, [(true, 5, 0.0), (false, 1, 0.7), (true, 2, 0.35)]);
-        assert_eq!(failures(&frames, 0.4, 1).len(), 1);
+        let two = failures(&frames, 0.25, 2);
+        let told: Vec<_> = two.iter().map(|f| (f.missed, f.class)).collect();
+        assert_eq!(told, [(true, 5), (false, 1)]);
+        assert_eq!(failures(&frames, 0.25, 9).len(), 3);
     }
 
     #[test]
