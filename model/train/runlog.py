@@ -5,14 +5,19 @@ import csv
 FIELDS = ("step", "images", "minutes", "lr", "loss", "box", "objectness", "class", "ms_per_image", "map50", "map50_95")
 
 
+def read(csv_path):
+    """Rows of a log.csv as dictionaries of strings."""
+    with open(csv_path, newline="") as file:
+        return list(csv.DictReader(file))
+
+
 class Log:
     """The run's log.csv, appended to; rows past the resumed step are dropped so that it never doubles back."""
 
     def __init__(self, path, step):
         rows = []
         if path.exists():
-            with open(path, newline="") as file:
-                rows = [row for row in csv.DictReader(file) if int(row["step"]) <= step]
+            rows = [row for row in read(path) if int(row["step"]) <= step]
         self.file = open(path, "w", newline="")
         self.writer = csv.DictWriter(self.file, FIELDS)
         self.writer.writeheader()
@@ -23,12 +28,6 @@ class Log:
         """Append one row (a dictionary with FIELDS as keys) and let readers see it."""
         self.writer.writerow(row)
         self.file.flush()
-
-
-def read(csv_path):
-    """Rows of a log.csv as dictionaries of strings."""
-    with open(csv_path, newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def plot(csv_paths, png_path):

@@ -236,10 +236,11 @@ impl Page<'_> {
             hand.opacity,
         );
         self.taken.push(rect);
-        match class {
-            Some(class) if readable => self.labels.push((class, rect)),
-            None if readable && large_enough => self.others.push(rect),
-            _ => {}
+        if visible >= needed && large_enough {
+            match class {
+                Some(class) => self.labels.push((class, rect)),
+                None => self.others.push(rect),
+            }
         }
     }
 

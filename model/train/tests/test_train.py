@@ -91,7 +91,6 @@ class LossValue(unittest.TestCase):
         total.backward()
         self.assertTrue(torch.isfinite(total))
 
-
     def test_other_characters_teach_the_classes_and_nothing_else(self):
         torch.manual_seed(0)
         raw = [torch.randn(1, 3, 64 // stride, 64 // stride, 15, requires_grad=True) for stride in STRIDES]
