@@ -10,6 +10,9 @@ from .model import ANCHORS_PER_LEVEL, STRIDES
 RATIO = 4.0
 """A box and an anchor match when width and height each differ by less than this factor."""
 
+ENOUGH = 0.98
+"""Share of the labels within reach from which anchors are kept as they are, YOLOv5's bound."""
+
 
 def worst_side(sizes, anchors):
     """[labels, anchors]: how well the worse side fits, 1 = equal, 1 / RATIO = just outside."""

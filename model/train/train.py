@@ -14,9 +14,15 @@ from torch import nn
 from . import NAMES, anchors
 from .data import Batches, Cache, prefetch
 from .evaluate import line, score
+from .exported import load_exported, unfold
+from .exported import read as read_exported
 from .loss import BOX_GAIN, Loss
 from .model import Yolo
 from .runlog import Log, plot
+
+
+UNFOLDING_BATCHES = 8
+"""Batches whose statistics stand in for those that an exported file has lost."""
 
 
 class Average:
@@ -38,6 +44,12 @@ class Average:
                 value.mul_(keep).add_(current[name], alpha=1 - keep)
             else:
                 value.copy_(current[name])
+
+
+def as_pixels(images):
+    """Pictures u8 [batch, height, width, 3] as the network wants them: f32 [batch, 3, height, width], 0..1."""
+    # Seen as [batch, 3, height, width] this is the channels-last layout already.
+    return torch.from_numpy(images).permute(0, 3, 1, 2).float().div_(255)
 
 
 def make_optimizer(model, lr, decay):
@@ -65,13 +77,22 @@ class Trainer:
         self.spent = 0.0
         self.step = 0
         self.model = Yolo(len(NAMES), args.width, args.depth).to(memory_format=torch.channels_last)
+        self.batches = Batches(cache, args)
         if args.init:
-            self.model.load_state_dict(torch.load(args.init, map_location="cpu")["ema"])
+            self.start_from(args.init)
         self.model.detect.anchors.copy_(torch.from_numpy(fitted))
         self.average = Average(self.model)
         self.optimizer = make_optimizer(self.model, args.lr, args.weight_decay)
         self.loss = Loss(self.model.detect.anchors, len(NAMES), args.box_gain)
-        self.batches = Batches(cache, args)
+
+    def start_from(self, path):
+        """Take over the weights of a checkpoint or of an exported file."""
+        if not path.endswith(".onnx"):
+            self.model.load_state_dict(torch.load(path, map_location="cpu")["ema"])
+            return
+        load_exported(self.model, path)
+        images = [self.batches.make(step)[0] for step in range(UNFOLDING_BATCHES)]
+        unfold(self.model, as_pixels(np.concatenate(images)))
 
     def seconds(self):
         """Training time so far, over all sessions of the run."""
@@ -114,8 +135,7 @@ class Trainer:
         lr = learning_rate(self.step, self.args.steps, self.args.lr, self.args.warmup)
         for group in self.optimizer.param_groups:
             group["lr"] = lr
-        # [batch, height, width, 3] seen as [batch, 3, height, width] is the channels-last layout already.
-        pixels = torch.from_numpy(images).permute(0, 3, 1, 2).float().div_(255)
+        pixels = as_pixels(images)
         with torch.autocast("cpu", torch.bfloat16, enabled=self.args.bf16):
             features = self.model.features(pixels)
         # Boxes and scores stay f32: eight bits would round a centre to a thirtieth of a cell.
@@ -211,7 +231,7 @@ def parse(argv):
     parser.add_argument("--val", help="validation set, of the same form")
     parser.add_argument("--run", required=True, help="folder of the run; an existing last.pt in it is resumed")
     parser.add_argument("--cache", help="folder for decoded pictures (default: RUN/cache)")
-    parser.add_argument("--init", help="checkpoint whose averaged weights to start from")
+    parser.add_argument("--init", help="checkpoint (its averaged weights) or exported .onnx to start from")
     length = parser.add_mutually_exclusive_group()
     length.add_argument("--steps", type=int, default=5700)
     length.add_argument("--time-budget", type=float, metavar="MINUTES", help="choose --steps to fit, by measuring")
@@ -244,6 +264,18 @@ def parse(argv):
     return args
 
 
+def starting_anchors(args, sizes):
+    """Those of --init as long as they reach the labels: its weights are factors of them. Else fitted to `sizes`."""
+    if args.init:
+        if args.init.endswith(".onnx"):
+            known = read_exported(args.init)[1]
+        else:
+            known = torch.load(args.init, map_location="cpu")["ema"]["detect.anchors"]
+        if anchors.recall(sizes, known.numpy().reshape(-1, 2)) >= anchors.ENOUGH:
+            return known.numpy()
+    return anchors.fit(sizes, args.seed)
+
+
 def main(argv=None):
     """Train, or go on with a run that was cut off."""
     args = parse(argv)
@@ -255,7 +287,7 @@ def main(argv=None):
     cache = Cache(args.data, args.stored_size, args.cache or out / "cache")
     # Anchors answer for labels as augmented, not as drawn.
     sizes = Batches(cache, args).sizes()
-    fitted = anchors.fit(sizes, args.seed)
+    fitted = starting_anchors(args, sizes)
     fit_share = anchors.recall(sizes, fitted.reshape(-1, 2))
     print(f"{len(cache)} pictures ready in {time.monotonic() - start:.0f} s", flush=True)
     print(f"label sizes, long side: {np.percentile(sizes.max(1), (5, 25, 50, 75, 95)).round()} px", flush=True)

@@ -7,13 +7,13 @@
 use super::geometry::{Homography, Rect};
 use super::thin::thin;
 use hanja_pen::{Mask, Pen, Stroke, bounds, rasterize};
-use rand::{Rng, RngExt};
+use rand::Rng;
 
 /// A shape to be written.
 #[derive(Clone, Debug)]
 pub(crate) struct Glyph {
     bitmap: Option<Bitmap>,
-    path: Vec<Stroke>,
+    pub(super) path: Vec<Stroke>,
 }
 
 /// An ink field, 0..=255, cropped to the ink with a small border.
@@ -80,37 +80,6 @@ impl Glyph {
             }),
             path,
         })
-    }
-
-    /// Another hand's way to write the same shape: its path bent by slow waves and its proportions
-    /// changed from one side to the other. The ink field, if any, stays as it was.
-    pub(crate) fn warped(mut self, rng: &mut impl Rng) -> Self {
-        // Above a fifth of the size, strokes of 三 or 四 can touch.
-        let mut wave = || {
-            let (height, length) = (
-                rng.random_range(0.0..0.05f32),
-                rng.random_range(0.5..1.3f32),
-            );
-            let phase = rng.random_range(0.0..std::f32::consts::TAU);
-            move |t: f32| height * (t * std::f32::consts::TAU / length + phase).sin()
-        };
-        let (along_x, across_x, along_y, across_y) = (wave(), wave(), wave(), wave());
-        let (lean_x, lean_y) = (
-            rng.random_range(-0.3..0.3f32),
-            rng.random_range(-0.3..0.3f32),
-        );
-        let bend = |x: f32, y: f32| {
-            (
-                x + lean_x * (x * x - 0.25) + along_x(x) + across_x(y),
-                y + lean_y * (y * y - 0.25) + along_y(y) + across_y(x),
-            )
-        };
-        let bent: Vec<Stroke> = self.path.iter().map(|s| s.mapped(bend)).collect();
-        // Centre and size are what a glyph promises.
-        if let Some(glyph) = Self::from_strokes(&bent) {
-            self.path = glyph.path;
-        }
-        self
     }
 
     pub(crate) fn has_bitmap(&self) -> bool {

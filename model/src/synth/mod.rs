@@ -15,6 +15,7 @@ mod library;
 mod lines;
 mod scene;
 mod thin;
+mod variation;
 mod write;
 
 use library::Library;

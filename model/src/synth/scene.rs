@@ -35,6 +35,8 @@ const TRACE: f32 = 0.1;
 const SMALLEST: (f32, f32) = (11.0, 0.036);
 /// Share of glyphs whose shape is bent into another hand's.
 const WARPED: f64 = 0.5;
+/// Share of glyphs with hooks at the ends of their strokes.
+const HOOKED: f64 = 0.25;
 /// More glyphs than this are not placed in one picture.
 const MOST: usize = 32;
 
@@ -191,6 +193,9 @@ impl Page<'_> {
         };
         if rng.random_bool(WARPED) {
             glyph = glyph.warped(rng);
+        }
+        if rng.random_bool(HOOKED) {
+            glyph = glyph.hooked(rng);
         }
         let map = self.frame.map.after(habit.hand.at(slot, rng));
         let size = map.scale_at(0.0, 0.0);

@@ -2,6 +2,7 @@
 
 Run from model/: ``python3 -m unittest discover -s train/tests -t .``
 """
+import os
 import tempfile
 import unittest
 from pathlib import Path
@@ -10,12 +11,15 @@ from types import SimpleNamespace
 import numpy as np
 import torch
 from PIL import Image
+from torch import nn
 
 from train import anchors
 from train.augment import augment, fitting_zoom, place
 from train.average import mix
 from train.data import OTHER, Batches, Cache, letterbox, pixel_boxes, read_labels, read_targets
 from train.evaluate import rectangle
+from train.export import export
+from train.exported import load_exported, unfold
 from train.loss import Loss, ciou, match
 from train.metrics import match_detections, mean_average_precision, nms
 from train.mine import is_fooled
@@ -157,6 +161,33 @@ class Decoding(unittest.TestCase):
             after = fold_batch_norm(model)(image)
         torch.testing.assert_close(before, after, rtol=1e-4, atol=1e-4)
         self.assertFalse([m for m in model.modules() if isinstance(m, torch.nn.BatchNorm2d)])
+
+
+class Exported(unittest.TestCase):
+    def test_an_exported_file_is_trained_on_from_where_it_was(self):
+        model = small_model()
+        for bn in (m for m in model.modules() if isinstance(m, nn.BatchNorm2d)):
+            nn.init.uniform_(bn.running_mean, -0.5, 0.5)
+            nn.init.uniform_(bn.running_var, 0.5, 2)
+            nn.init.uniform_(bn.weight, 0.5, 1.5)
+            nn.init.uniform_(bn.bias, -0.5, 0.5)
+        model.detect.anchors.mul_(0.5)
+        pixels = torch.rand(8, 3, 96, 96)
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "model.onnx")
+            export(model.eval(), path)
+            fresh = small_model(seed=1)
+            load_exported(fresh, path)
+            wide = Yolo(10, width=0.25)
+            self.assertRaisesRegex(SystemExit, "--width", load_exported, wide, path)
+        unfold(fresh, pixels)
+        with torch.no_grad():
+            expected = model.eval()(pixels)
+            torch.testing.assert_close(fresh.eval()(pixels), expected, rtol=1e-3, atol=1e-3)
+            # Statistics of the batch and those taken over must agree, or the first step would undo the weights.
+            maps, trained = fresh.detect(fresh.features(pixels)), fresh.train().detect(fresh.features(pixels))
+        for before, after in zip(maps, trained):
+            torch.testing.assert_close(before, after, rtol=1e-2, atol=1e-2)
 
 
 class Averaging(unittest.TestCase):
