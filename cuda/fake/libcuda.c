@@ -559,6 +559,7 @@ EXPORT code cuGraphDestroy(struct graph *g) {
     return leave(OK);
 }
 
+#ifndef FAKE_10_2
 static void copy_graph(struct graph *to, const struct graph *from) {
     size_t i;
     to->list.count = 0;
@@ -566,7 +567,6 @@ static void copy_graph(struct graph *to, const struct graph *from) {
         add(&to->list, &from->list.ops[i]);
 }
 
-#ifndef FAKE_10_2
 EXPORT code cuGraphInstantiateWithFlags(struct graph **out, struct graph *g, unsigned long long flags) {
     ENTER_WITH_CONTEXT("cuGraphInstantiateWithFlags");
     *out = calloc(1, sizeof **out);

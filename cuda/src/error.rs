@@ -36,11 +36,14 @@ pub enum Unavailable {
     Refused(String),
 }
 
+/// What to do about an error after which nothing works.
+const LOST: &str = "; the GPU's context is lost: start again";
+
 /// Why a call failed.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
     /// The driver returned an error.
-    #[error("{call}: {what} (CUDA error {code}){}", if is_fatal(*code) { "; the GPU's context is lost: start again" } else { "" })]
+    #[error("{call}: {what} (CUDA error {code}){}", if is_fatal(*code) { LOST } else { "" })]
     Driver {
         /// The function.
         call: &'static str,
@@ -86,8 +89,13 @@ pub enum Error {
     #[error("both buffer sets are in use: wait for a result before the next frame")]
     Busy,
     /// What the engine said when it was asked to put its work into the stream.
-    #[error("the engine: {0}")]
-    Engine(Arc<dyn std::error::Error + Send + Sync>),
+    #[error("the engine: {source}{}", if *lost { LOST } else { "" })]
+    Engine {
+        /// Its words.
+        source: Arc<dyn std::error::Error + Send + Sync>,
+        /// The GPU's context is lost.
+        lost: bool,
+    },
 }
 
 impl Error {
@@ -97,6 +105,7 @@ impl Error {
     pub fn is_fatal(&self) -> bool {
         match self {
             Self::Driver { code, .. } | Self::Kernels { code, .. } => is_fatal(*code),
+            Self::Engine { lost, .. } => *lost,
             _ => false,
         }
     }

@@ -334,34 +334,39 @@ impl FramePath {
     }
 
     /// After a failure: lets the GPU finish, or find out that it is lost, and then lets go of everything.
-    fn or_empty<T>(&mut self, result: Result<T, Error>) -> Result<T, Error> {
-        if result.is_err() {
-            self.empty();
+    fn or_empty<T>(&mut self, mut result: Result<T, Error>) -> Result<T, Error> {
+        if let Err(error) = &mut result
+            && let Err(after) = self.empty()
+        {
+            match error {
+                // Its words are kept, whatever lies behind them.
+                Error::Engine { lost, .. } => *lost |= after.is_fatal(),
+                error if after.is_fatal() && !error.is_fatal() => *error = after,
+                _ => {}
+            }
         }
         result
     }
 
-    fn empty(&mut self) {
-        for stream in [&self.prepare, &self.execute] {
-            if let Err(error) = stream.synchronize() {
-                tracing::debug!(%error, "emptying the frame path");
-            }
-        }
+    /// Gives what the streams had to say.
+    fn empty(&mut self) -> Result<(), Error> {
+        let ended = [self.prepare.synchronize(), self.execute.synchronize()];
         for set in &mut self.sets {
             set.forget();
         }
         self.busy.clear();
         self.next = 0;
+        ended.into_iter().collect()
     }
 }
 
 impl Drop for FramePath {
     fn drop(&mut self) {
         // Nothing that a frame holds may go while the GPU reads it.
-        if let Err(error) = self.device.bind_to_thread() {
+        let ended = self.device.bind_to_thread().and(self.empty());
+        if let Err(error) = ended {
             tracing::debug!(%error, "dropping the frame path");
         }
-        self.empty();
     }
 }
 
@@ -377,7 +382,10 @@ fn run<E>(
 where
     E: std::error::Error + Send + Sync + 'static,
 {
-    enqueue(*work).map_err(|e| Error::Engine(Arc::new(e)))?;
+    enqueue(*work).map_err(|e| Error::Engine {
+        source: Arc::new(e),
+        lost: false,
+    })?;
     // SAFETY: the set's own memory, of the sizes that `Set::new` made it; nobody else uses it until `done` has fired,
     // and it lives until the streams are empty.
     unsafe {
