@@ -10,6 +10,7 @@ use rand_pcg::Pcg64Mcg;
 
 fn config() -> InferConfig {
     InferConfig {
+        backend: test_backend(),
         threads: Some(1),
         ..InferConfig::default()
     }
@@ -259,6 +260,24 @@ fn backends_that_are_not_there_are_refused_by_name() {
         let error = Detector::load(&config).unwrap_err().to_string();
         assert!(error.contains(name) && error.contains(want), "{error}");
     }
-    let detector = Detector::load(&config()).unwrap();
-    assert_eq!(detector.model_info().passed_over.len(), 2);
+}
+
+#[test]
+fn the_choice_is_said_in_words() {
+    let info = |backend: &str| {
+        let config = InferConfig {
+            backend: backend.into(),
+            ..config()
+        };
+        Detector::load(&config).unwrap().model_info().clone()
+    };
+    let named = info(&test_backend());
+    assert!(named.passed_over.is_empty() && named.choice().starts_with(&test_backend()));
+    let auto = info("auto");
+    assert_eq!(auto.passed_over[0].0, "tensorrt");
+    let words = auto.choice();
+    assert!(
+        words.starts_with(auto.backend.name()) && words.contains("; not tensorrt: "),
+        "{words}"
+    );
 }
