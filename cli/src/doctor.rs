@@ -23,12 +23,7 @@ struct Report {
 
 pub(crate) fn doctor(global: &Global, args: &DoctorArgs) -> anyhow::Result<()> {
     let config = global.config()?;
-    let mut checks = vec![
-        machine(),
-        cameras(),
-        shared_memory(),
-        runtime_dir(global),
-    ];
+    let mut checks = vec![machine(), cameras(), shared_memory(), runtime_dir(global)];
     checks.extend(model(&config.infer));
     checks.extend([
         onnxruntime(),

@@ -236,10 +236,7 @@ mod tests {
         assert!(stats.metric(MetricId::Queue).is_none());
         assert_eq!((stats.frames_total, stats.newest_ns), (100, 100));
         assert_eq!(stats.what(), "a model");
-        assert_eq!(
-            stats.words_in(&sample.payload),
-            "rten; not tensorrt: 없음"
-        );
+        assert_eq!(stats.words_in(&sample.payload), "rten; not tensorrt: 없음");
         assert!(stats.rss_kib > 0 && stats.cpu_us > 0);
     }
 }

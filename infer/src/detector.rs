@@ -49,9 +49,7 @@ impl fmt::Display for ModelInfo {
         write!(
             f,
             "{} ({:016x}), {classes} classes, {w}x{h}, {}",
-            self.name,
-            self.id,
-            self.backend_words
+            self.name, self.id, self.backend_words
         )
     }
 }

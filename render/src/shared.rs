@@ -115,7 +115,8 @@ impl Numbers {
     }
 
     pub(crate) fn stage_json(&self, name: StageName) -> Option<StatsJson> {
-        self.stage(name).map(|s| StatsJson::new(s, self.words(name)))
+        self.stage(name)
+            .map(|s| StatsJson::new(s, self.words(name)))
     }
 
     pub(crate) fn words(&self, name: StageName) -> &str {

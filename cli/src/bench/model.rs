@@ -86,7 +86,9 @@ fn load(config: &InferConfig, args: &BenchArgs) -> anyhow::Result<Vec<Pair>> {
         [] => std::slice::from_ref(&config.backend),
         named => named,
     };
-    let runs = named.iter().flat_map(|m| backends.iter().map(move |b| (m, b)));
+    let runs = named
+        .iter()
+        .flat_map(|m| backends.iter().map(move |b| (m, b)));
     for (model, backend) in runs {
         for (base, &size) in args.sizes.iter().enumerate() {
             let config = InferConfig {

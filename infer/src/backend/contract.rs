@@ -122,12 +122,7 @@ mod tests {
     use super::*;
 
     fn shape(dimensions: &[usize]) -> Shape {
-        Some(
-            dimensions
-                .iter()
-                .map(|d| (*d > 0).then_some(*d))
-                .collect(),
-        )
+        Some(dimensions.iter().map(|d| (*d > 0).then_some(*d)).collect())
     }
 
     fn declared(input: &[usize], outputs: &[&[usize]]) -> Declared {

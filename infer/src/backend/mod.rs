@@ -212,9 +212,15 @@ mod tests {
             "rten" => Err(broken()),
             _ => Err(missing()),
         });
-        assert!(matches!(error, Err(InferError::NotYolo { .. })), "{error:?}");
+        assert!(
+            matches!(error, Err(InferError::NotYolo { .. })),
+            "{error:?}"
+        );
         let error = first::<()>(&CANDIDATES[1..2], |_| Err(missing()));
         let error = error.unwrap_err().to_string();
-        assert!(error.contains("backend onnxruntime is not available"), "{error}");
+        assert!(
+            error.contains("backend onnxruntime is not available"),
+            "{error}"
+        );
     }
 }

@@ -7,9 +7,9 @@ use super::contract::{Declared, Shape, output_size};
 use super::{Backend, Facts, Input, Predictions, Reason};
 use crate::error::InferError;
 use crate::model::ModelFile;
-use hanja_common::record;
 use half::f16;
 use half::slice::HalfFloatSliceExt;
+use hanja_common::record;
 pub(crate) use library::Library;
 use ort::environment::Environment;
 use ort::logging::LogLevel;
@@ -20,8 +20,7 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 /// How to get it, for errors and for `hanja doctor`.
-pub(crate) const REMEDY: &str =
-    "pip install onnxruntime, or set ORT_DYLIB_PATH to a libonnxruntime.so of version 1.17 or newer";
+pub(crate) const REMEDY: &str = "pip install onnxruntime, or set ORT_DYLIB_PATH to a libonnxruntime.so of version 1.17 or newer";
 
 pub(crate) struct OnnxRuntimeBackend {
     session: Session,

@@ -5,7 +5,10 @@ use super::{Backend, Facts, Input, Predictions};
 use crate::error::InferError;
 use crate::model::ModelFile;
 use hanja_common::record;
-use rten::{Dimension, Model, ModelOptions, NodeId, RunOptions, ThreadPool, TryFromValueError, Value, ValueOrView};
+use rten::{
+    Dimension, Model, ModelOptions, NodeId, RunOptions, ThreadPool, TryFromValueError, Value,
+    ValueOrView,
+};
 use rten_tensor::prelude::*;
 use rten_tensor::{NdTensor, NdTensorView};
 use std::borrow::Cow;
@@ -129,11 +132,12 @@ impl Backend for RtenBackend {
             )
             .map_err(|e| failed(e.to_string()))?;
         let floats = matches!(output, Value::FloatTensor(_));
-        let (rows, columns) =
-            output_size(&output.shape().to_vec(), floats).map_err(|reason| InferError::NotYolo {
+        let (rows, columns) = output_size(&output.shape().to_vec(), floats).map_err(|reason| {
+            InferError::NotYolo {
                 model: self.name.clone(),
                 reason,
-            })?;
+            }
+        })?;
         self.last = output
             .try_into()
             .map_err(|e: TryFromValueError| failed(e.to_string()))?;

@@ -233,6 +233,35 @@ fn exports_of_every_kind_load_and_run() {
     assert_eq!(detector.model_info().input, (448, 384));
 }
 
+/// Values of types that are no tensors, down to none at all.
+#[test]
+fn strange_types_are_survived() {
+    let tensor: &[u8] = &[0x0a, 2, 0x08, 1];
+    let inside = |number: u8, field: u8, inner: &[u8]| {
+        let len = inner.len() as u8;
+        [&[number << 3 | 2, len + 2, field << 3 | 2, len], inner].concat()
+    };
+    let kinds: [Option<Vec<u8>>; 10] = [
+        None,
+        Some(vec![]),
+        Some(vec![0x0a, 0]),                            // a tensor of nothing
+        Some(vec![0x0a, 2, 0x08, 0x63]),                // of an element type that is none
+        Some(vec![0x3a, 0]),                            // opaque
+        Some(vec![0x42, 2, 0x08, 1]),                   // sparse
+        Some(inside(4, 1, tensor)),                     // a sequence
+        Some(inside(4, 1, &[0x3a, 0])),                 // of opaque
+        Some(inside(9, 1, tensor)),                     // optional
+        Some(vec![0x2a, 6, 0x08, 7, 0x12, 2, 0x0a, 0]), // a map
+    ];
+    for (list, kind) in [11, 12]
+        .iter()
+        .flat_map(|l| kinds.iter().map(move |k| (l, k)))
+    {
+        let model = onnx::Model::new(onnx::F32, &[1, 3, 32, 32]).reshape("out", [1, 512, 6]);
+        load_error(&model.stranger(*list, kind.as_deref()).bytes());
+    }
+}
+
 #[test]
 fn damaged_models_are_survived() {
     let model = onnx::Model::new(onnx::F32, &[1, 3, 32, 32]).reshape("out", [1, 512, 6]);

@@ -107,7 +107,11 @@ fn libraries_of_the_wrong_version() {
     let dir = tempfile::tempdir().unwrap();
     let path = |name: &str| dir.path().join(name);
     for (index, (version, offers, why)) in [
-        ("1.10.0", true, "onnxruntime 1.10.0: 1.17 or newer is needed"),
+        (
+            "1.10.0",
+            true,
+            "onnxruntime 1.10.0: 1.17 or newer is needed",
+        ),
         ("1.16.3", true, "onnxruntime 1.16.3: 1.17"),
         ("0.99.0", true, "1.17 or newer"),
         ("banana\\n", true, "version is 'banana '"),
