@@ -5,6 +5,8 @@
 need gcc g++ clang valgrind ffmpeg jq pkg-config python3 python3-venv
 cargo build --locked -p hanja -p hanja-tap --lib --bins --examples
 
+# The same backend on every machine, whatever is installed there.
+export ORT_DYLIB_PATH=/nowhere/libonnxruntime.so
 work=$(mktemp -d)
 pipeline=
 finish() {

@@ -101,9 +101,10 @@ fn detection_record() {
         4f32.to_le_bytes(),
         0.5f32.to_le_bytes(),
     );
-    let fields: [(usize, &[u8]); 31] = [
+    let fields: [(usize, &[u8]); 32] = [
         (0, b"HJDT"),
         (4, &[1]),
+        (6, &[1]),
         (9, &[1]),
         (10, &[32]),
         (12, &[1]),
@@ -162,6 +163,7 @@ fn stage_statistics() {
     ) = (12, 13, 14);
     (s.newest_ns, s.readers) = (15, 16);
     s.set_what("三");
+    assert_eq!(s.set_words("rten; not 三"), "rten; not 三");
     s.metrics[1] = Metric {
         id: MetricId::Inference as u16,
         count: 1,
@@ -171,9 +173,10 @@ fn stage_statistics() {
         max_us: 5,
         ..Default::default()
     };
-    let fields: [(usize, &[u8]); 24] = [
+    let fields: [(usize, &[u8]); 26] = [
         (0, b"HJST"),
         (4, &[1]),
+        (6, &[1]),
         (8, &[2]),
         (10, &[1]),
         (12, &[2]),
@@ -191,6 +194,7 @@ fn stage_statistics() {
         (96, &[14]),
         (104, &[15]),
         (112, &[16]),
+        (116, &[13]),
         (160, "三".as_bytes()),
         (312, &[6]),
         (316, &[1]),

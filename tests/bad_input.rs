@@ -5,6 +5,7 @@ mod harness;
 
 use harness::*;
 use std::net::TcpListener;
+use std::path::{Path, PathBuf};
 
 fn refused(place: &Place, arguments: &[&str], words: &[&str]) {
     assert_refused(&place.output(arguments), 1, words);
@@ -163,6 +164,69 @@ fn a_backend_that_is_not_there() {
         &["run", "--source=synth:", "--http=off", "--backend=tensorrt"],
         &["backend tensorrt is not available", "--backend auto"],
     );
+}
+
+/// `--backend onnxruntime` without a library that can be used: refused by name, and `auto` goes on and says why.
+#[test]
+fn an_onnxruntime_that_cannot_be_used() {
+    let place = Place::new();
+    let [text, old] = ["text.so", "old.so"].map(|name| place.path(name));
+    std::fs::write(&text, "no library").unwrap();
+    compile_old_onnxruntime(&place, &old);
+    let page = place.path("page.png");
+    image::GrayImage::from_pixel(64, 64, image::Luma([230]))
+        .save(&page)
+        .unwrap();
+    let page = page.to_str().unwrap();
+    for (library, why) in [
+        (PathBuf::from(NO_LIBRARY), "cannot be opened"),
+        (text, "not a shared library"),
+        (old, "onnxruntime 1.14.1: 1.17 or newer is needed"),
+    ] {
+        let run = |arguments: &[&str]| {
+            let mut command = place.hanja(arguments);
+            command.env("ORT_DYLIB_PATH", &library);
+            command.output().unwrap()
+        };
+        let out = run(&["detect", "--backend=onnxruntime", page]);
+        let named = library.to_str().unwrap();
+        let words = [
+            "backend onnxruntime is not available",
+            named,
+            why,
+            "pip install onnxruntime",
+            "--backend auto",
+        ];
+        assert_refused(&out, 1, &words);
+        let out = run(&["doctor", "--json"]);
+        let report: serde_json::Value = serde_json::from_slice(&out.stdout).unwrap();
+        let found = |name: &str| {
+            let checks = report["checks"].as_array().unwrap();
+            let check = checks.iter().find(|c| c["name"] == name).unwrap();
+            check["found"].as_str().unwrap().to_owned()
+        };
+        let choice = found("backend");
+        assert!(
+            choice.starts_with("rten; not tensorrt: ") && choice.contains(why),
+            "{choice}"
+        );
+        assert!(found("onnxruntime").contains(why), "{report}");
+    }
+}
+
+/// A library that says that it is onnxruntime 1.14.1, and no more.
+fn compile_old_onnxruntime(place: &Place, to: &Path) {
+    let source = place.path("old.c");
+    let code = r#"
+        static const void *api(unsigned n) { (void)n; return 0; }
+        static const char *version(void) { return "1.14.1"; }
+        static const struct { const void *(*a)(unsigned); const char *(*v)(void); } base = { api, version };
+        const void *OrtGetApiBase(void) { return &base; }
+    "#;
+    std::fs::write(&source, code).unwrap();
+    let mut cc = std::process::Command::new("cc");
+    let status = cc.args(["-shared", "-fPIC", "-o"]).arg(to).arg(&source);
+    assert!(status.status().unwrap().success());
 }
 
 #[test]

@@ -141,7 +141,7 @@ fn the_header_agrees_with_rust() {
             "hanja_stage_stats",
             fields_of!(StageStats: magic, abi_major, abi_minor, stage, backend, pid, t_ns, started_ns, generation,
                 frames_total, fps_milli, rss_kib, cpu_us, lost_total, dropped_total, skipped_busy_total,
-                skipped_undecodable_total, skipped_no_signal_total, newest_ns, readers, reserved0, reserved, what,
+                skipped_undecodable_total, skipped_no_signal_total, newest_ns, readers, words_len, reserved, what,
                 metrics, reserved1),
         ),
         (

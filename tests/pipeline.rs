@@ -35,6 +35,11 @@ fn the_books_balance_and_the_summary_keeps_its_contract() {
         assert_eq!(s["restarts"][stage], 0);
     }
     assert_eq!(s["backend"], "rten");
+    let choice = s["backend_choice"].as_str().unwrap();
+    assert!(
+        choice.starts_with("rten; not tensorrt: ") && choice.contains("; not onnxruntime: "),
+        "{choice}"
+    );
     assert!(number(&s["end_to_end_ms"]["p50"]) > 0.0 && number(&s["detections"]) > 0.0);
     place.assert_clean();
 }

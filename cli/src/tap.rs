@@ -168,7 +168,10 @@ impl<W: Write> Writer<'_, W> {
                 Err(e) => e,
             },
             TapTopic::Stats => match StageStats::from_bytes(bytes) {
-                Ok(stats) => return self.stats(&stats).map(|()| true),
+                Ok(stats) => {
+                    let words = stats.words_in(bytes);
+                    return self.stats(&stats, &words).map(|()| true);
+                }
                 Err(e) => e,
             },
         };
@@ -194,8 +197,8 @@ impl<W: Write> Writer<'_, W> {
         }
     }
 
-    fn stats(&mut self, stats: &StageStats) -> anyhow::Result<()> {
-        let json = hanja_render::json::StatsJson::new(stats);
+    fn stats(&mut self, stats: &StageStats, words: &str) -> anyhow::Result<()> {
+        let json = hanja_render::json::StatsJson::new(stats, words);
         if self.args.json {
             self.line(&json)
         } else {

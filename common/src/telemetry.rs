@@ -48,6 +48,7 @@ pub struct Reporter {
     publisher: Publisher,
     control: Arc<ControlServer>,
     stats: StageStats,
+    words: String,
     histograms: Vec<(MetricId, Histogram<u32>)>,
     frames: u64,
     since_ns: u64,
@@ -63,7 +64,7 @@ impl Reporter {
         let geometry = Geometry {
             slots: 8,
             meta_len: 0,
-            payload_capacity: size_of::<StageStats>() as u64,
+            payload_capacity: StageStats::MAX_BYTES as u64,
         };
         let publisher = stage.publisher(Topic::Stats, geometry)?;
         let mut stats = StageStats::new(stage.name() as u16);
@@ -76,6 +77,7 @@ impl Reporter {
             publisher,
             control,
             stats,
+            words: String::new(),
             histograms: Vec::new(),
             frames: 0,
             since_ns,
@@ -121,6 +123,11 @@ impl Reporter {
         &mut self.stats
     }
 
+    /// The words behind the record, see [`StageStats::words_in`].
+    pub fn set_words(&mut self, words: &str) {
+        self.words = self.stats.set_words(words).to_owned();
+    }
+
     /// Publishes if a second has passed. Call it once a frame, and at least every 250 ms without frames.
     pub fn tick(&mut self) {
         if now_ns().saturating_sub(self.since_ns) >= SECOND {
@@ -149,7 +156,8 @@ impl Reporter {
         }
         self.log();
         let stats = self.stats;
-        if let Err(e) = self.publisher.publish(&[stats.as_bytes()], |_| ()) {
+        let parts = [stats.as_bytes(), self.words.as_bytes()];
+        if let Err(e) = self.publisher.publish(&parts, |_| ()) {
             tracing::warn!("stats not published: {e}");
         }
         self.frames = 0;
@@ -215,6 +223,7 @@ mod tests {
             reporter.frame(ms);
         }
         reporter.record(MetricId::Queue, 0, 5); // unset start: left out
+        reporter.set_words("rten; not tensorrt: 없음");
         reporter.finish();
         let mut tap = TapSubscriber::new(dir.path(), StageName::Infer, Topic::Stats);
         let mut sample = Sample::default();
@@ -227,6 +236,7 @@ mod tests {
         assert!(stats.metric(MetricId::Queue).is_none());
         assert_eq!((stats.frames_total, stats.newest_ns), (100, 100));
         assert_eq!(stats.what(), "a model");
+        assert_eq!(stats.words_in(&sample.payload), "rten; not tensorrt: 없음");
         assert!(stats.rss_kib > 0 && stats.cpu_us > 0);
     }
 }

@@ -120,7 +120,8 @@ fn stats() -> Vec<u8> {
     let mut stats = StageStats::new(2);
     stats.set_what("hanja-pico 三");
     (stats.metrics[0].id, stats.metrics[0].count) = (6, 30);
-    padded(stats.as_bytes())
+    let words = stats.set_words("rten; not tensorrt: 없음");
+    padded(&[stats.as_bytes(), words.as_bytes()].concat())
 }
 
 fn meta(format: PixelFormat, seq: u64) -> FrameMeta {

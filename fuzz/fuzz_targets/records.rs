@@ -16,7 +16,8 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
             ledger.record(&record.header);
         }
         if let Ok(stats) = StageStats::from_bytes(part) {
-            serde_json::to_string(&StatsJson::new(&stats)).expect("JSON for every record");
+            let words = stats.words_in(part);
+            serde_json::to_string(&StatsJson::new(&stats, &words)).expect("JSON for every record");
         }
         if let Ok((meta, _)) = FrameMeta::read_from_prefix(part) {
             serde_json::to_string(&FrameJson::new(&meta)).expect("JSON for every frame");

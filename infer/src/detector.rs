@@ -1,6 +1,6 @@
 //! One picture in, detections out: the code path of the stage, of `hanja detect` and of the evaluation.
 
-use crate::backend::{Backend, Input, PassedOver, RtenBackend, choose};
+use crate::backend::{self, Backend, Input, Reason};
 use crate::decode::decode;
 use crate::error::InferError;
 use crate::model::ModelFile;
@@ -24,8 +24,22 @@ pub struct ModelInfo {
     pub input: (usize, usize),
     /// What computes.
     pub backend: record::Backend,
+    /// The same in words, with a version where there is one.
+    pub backend_words: String,
     /// Better backends that were not taken, and why.
-    pub passed_over: Vec<(&'static str, &'static str)>,
+    pub passed_over: Vec<(&'static str, String)>,
+}
+
+impl ModelInfo {
+    /// The backend, and why the better ones were not taken: one line for records and logs.
+    #[must_use]
+    pub fn choice(&self) -> String {
+        let mut words = self.backend_words.clone();
+        for (name, reason) in &self.passed_over {
+            words += &format!("; not {name}: {reason}");
+        }
+        words
+    }
 }
 
 impl fmt::Display for ModelInfo {
@@ -35,9 +49,7 @@ impl fmt::Display for ModelInfo {
         write!(
             f,
             "{} ({:016x}), {classes} classes, {w}x{h}, {}",
-            self.name,
-            self.id,
-            self.backend.name()
+            self.name, self.id, self.backend_words
         )
     }
 }
@@ -84,25 +96,26 @@ pub struct Detector {
 }
 
 impl Detector {
-    /// Loads the configured model and runs it once, so that a bad one is refused here and the first picture is not
-    /// slower than the rest.
+    /// Loads the configured model into the best backend that works, and runs it once, so that a bad one is refused here
+    /// and the first picture is not slower than the rest.
     ///
     /// # Errors
     /// See [`InferError`].
     pub fn load(config: &InferConfig) -> Result<Self, InferError> {
-        let passed_over = choose(&config.backend)?;
+        let wanted = backend::wanted(&config.backend)?;
         let file = ModelFile::open(config.model.as_deref())?;
-        let (name, id) = (file.name.clone(), file.id);
-        let backend = RtenBackend::load(file, config.threads)?;
-        Self::with_backend(Box::new(backend), config, name, id, &passed_over)
+        let (mut detector, passed_over) = backend::first(wanted, |candidate| {
+            let backend = (candidate.load)(&file, config)?;
+            Self::with_backend(backend, config, &file).map_err(Reason::Model)
+        })?;
+        detector.info.passed_over = passed_over;
+        Ok(detector)
     }
 
     fn with_backend(
         backend: Box<dyn Backend>,
         config: &InferConfig,
-        name: String,
-        id: u64,
-        passed_over: &[PassedOver],
+        file: &ModelFile,
     ) -> Result<Self, InferError> {
         let facts = backend.facts();
         let target = match facts.fixed {
@@ -120,12 +133,13 @@ impl Detector {
         };
         let probe = Letterbox::new(640, 480, target);
         let info = ModelInfo {
-            name,
-            id,
+            name: file.name.clone(),
+            id: file.id,
             names: facts.names.clone().unwrap_or_default(),
             input: (probe.net_width, probe.net_height),
             backend: backend.kind(),
-            passed_over: passed_over.iter().map(|p| (p.name, p.reason)).collect(),
+            backend_words: backend.describe(),
+            passed_over: Vec::new(),
         };
         let mut detector = Self {
             backend,
@@ -293,6 +307,13 @@ impl Detector {
         }
         Ok(times)
     }
+}
+
+/// The backend under test: `HANJA_TEST_BACKEND=onnxruntime` puts another one through the tests of detector and stage,
+/// see `ci/onnxruntime.sh`.
+#[cfg(test)]
+pub(crate) fn test_backend() -> String {
+    std::env::var("HANJA_TEST_BACKEND").unwrap_or_else(|_| "rten".into())
 }
 
 #[cfg(test)]

@@ -25,6 +25,14 @@ mod preprocess;
 mod stage;
 pub mod stills;
 
+/// The onnxruntime library that would be used: its path and version; or in words why there is none, and the remedy.
+///
+/// # Errors
+/// The words.
+pub fn onnxruntime() -> Result<(std::path::PathBuf, String), String> {
+    backend::onnxruntime::installed().map(|library| (library.path, library.version))
+}
+
 pub use detector::{Detector, Found, ModelInfo, Steps};
 pub use error::InferError;
 pub use model::BUILT_IN;

@@ -27,7 +27,7 @@ pub fn run(stage: &Stage, config: &InferConfig) -> Result<(), InferError> {
     let info = detector.model_info().clone();
     tracing::info!("model {info}");
     for (backend, reason) in &info.passed_over {
-        tracing::info!("backend {backend} passed over: {reason}");
+        tracing::info!("backend {backend} not taken: {reason}");
     }
     let geometry = Geometry {
         slots: RECORDS,
@@ -37,6 +37,7 @@ pub fn run(stage: &Stage, config: &InferConfig) -> Result<(), InferError> {
     let publisher = stage.publisher(Topic::Detections, geometry)?;
     let mut reporter = Reporter::new(stage, &info.to_string())?;
     reporter.stats_mut().backend = info.backend as u16;
+    reporter.set_words(&info.choice());
     reporter.stats_mut().generation = publisher.next().generation;
     let mut record = DetectionRecord::default();
     record.header.model_id = info.id;

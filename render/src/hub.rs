@@ -161,7 +161,10 @@ impl Hub {
                 continue;
             }
             match StageStats::from_bytes(&self.sample.payload) {
-                Ok(stats) => self.shared.numbers().set_stage(*name, stats),
+                Ok(stats) => {
+                    let words = stats.words_in(&self.sample.payload);
+                    self.shared.numbers().set_stage(*name, stats, words);
+                }
                 Err(e) => tracing::debug!("statistics of {} not shown: {e}", name.name()),
             }
         }

@@ -188,6 +188,9 @@ pub struct StatsJson {
     /// Name of the backend; infer only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backend: Option<&'static str>,
+    /// The backend in words, and why better ones were not taken; infer only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backend_choice: Option<String>,
     /// Latencies over the last second.
     pub metrics: Pairs<MetricJson>,
 }
@@ -223,9 +226,9 @@ pub struct MetricJson {
 }
 
 impl StatsJson {
-    /// The record in words and milliseconds.
+    /// The record in words and milliseconds; `words`: those behind it, [`StageStats::words_in`].
     #[must_use]
-    pub fn new(s: &StageStats) -> Self {
+    pub fn new(s: &StageStats, words: &str) -> Self {
         let stage = StageName::ALL.into_iter().find(|n| *n as u16 == s.stage);
         let ms = |us: u32| f64::from(us) / 1e3;
         let metrics = s.metrics.iter().filter(|m| m.count > 0).map(|m| {
@@ -259,6 +262,7 @@ impl StatsJson {
             },
             what: s.what(),
             backend: (backend != Backend::None).then(|| backend.name()),
+            backend_choice: (!words.is_empty()).then(|| words.to_owned()),
             metrics: Pairs(metrics.collect()),
         }
     }

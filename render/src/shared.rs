@@ -95,6 +95,8 @@ pub(crate) struct Event {
 pub(crate) struct Numbers {
     /// Last second of capture, infer, render.
     pub(crate) stages: [Option<StageStats>; 3],
+    /// What each says in words behind its record.
+    pub(crate) words: [String; 3],
     /// When the last record arrived, and when its frame left the sensor.
     pub(crate) record_ns: u64,
     pub(crate) record_sensor_ns: u64,
@@ -113,11 +115,17 @@ impl Numbers {
     }
 
     pub(crate) fn stage_json(&self, name: StageName) -> Option<StatsJson> {
-        self.stage(name).map(StatsJson::new)
+        self.stage(name)
+            .map(|s| StatsJson::new(s, self.words(name)))
     }
 
-    pub(crate) fn set_stage(&mut self, name: StageName, stats: StageStats) {
+    pub(crate) fn words(&self, name: StageName) -> &str {
+        &self.words[name as usize - 1]
+    }
+
+    pub(crate) fn set_stage(&mut self, name: StageName, stats: StageStats, words: String) {
         self.stages[name as usize - 1] = Some(stats);
+        self.words[name as usize - 1] = words;
     }
 }
 

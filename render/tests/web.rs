@@ -235,7 +235,9 @@ fn events_come_in_order_and_resume() {
 #[test]
 fn numbers_metrics_and_health() {
     let rig = Rig::start(false, None);
-    rig.json("/healthz", |status, v| status == 200 && v["ok"] == true);
+    rig.json("/healthz", |status, v| {
+        status == 200 && v["ok"] == true && v["backend"] == "rten; not tensorrt: no GPU"
+    });
     let stats = rig.json("/stats.json", |_, v| {
         v["render"]["fps"].as_f64() > Some(5.0)
     });

@@ -249,6 +249,45 @@ pub unsafe extern "C" fn hanja_tap_stats(
     })
 }
 
+/// The words behind stage statistics, terminated.
+///
+/// # Safety
+/// `record` is NULL or has `length` bytes; `words` is NULL or has room for `capacity` bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn hanja_tap_words(
+    record: *const c_void,
+    length: usize,
+    words: *mut c_char,
+    capacity: usize,
+) -> c_int {
+    guard(|| {
+        // SAFETY: the caller's contract.
+        let bytes = unsafe { record_bytes(record, length) }?;
+        if words.is_null() {
+            return Err(null("words"));
+        }
+        let read =
+            StageStats::from_bytes(bytes).map_err(|e| Failure::new(Code::Record, e.to_string()))?;
+        // What replaces damaged bytes may be longer than they were.
+        let mut text = read.words_in(bytes);
+        while text.len() > StageStats::MAX_WORDS {
+            text.pop();
+        }
+        // A zero byte would end the text for C in any case.
+        let text = text.split('\0').next().unwrap_or_default();
+        if text.len() >= capacity {
+            let why = format!("the words need {} bytes", text.len() + 1);
+            return Err(Failure::new(Code::Small, why));
+        }
+        // SAFETY: not NULL, and the text with its terminator is not longer than the room.
+        unsafe {
+            words.cast::<u8>().copy_from(text.as_ptr(), text.len());
+            words.add(text.len()).write(0);
+        }
+        Ok(())
+    })
+}
+
 /// The numeral of a class, or NULL.
 #[unsafe(no_mangle)]
 pub extern "C" fn hanja_tap_label(class_number: u16) -> *const c_char {

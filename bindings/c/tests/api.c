@@ -75,6 +75,18 @@ static void wrong_records(void)
     SAYS("magic");
     CHECK(hanja_tap_stats(rubbish, sizeof rubbish, NULL) == HANJA_TAP_ARGUMENT);
     CHECK(hanja_tap_stats(rubbish, sizeof rubbish, &stats) == HANJA_TAP_RECORD);
+    char words[HANJA_MAX_WORDS];
+    CHECK(hanja_tap_words(NULL, 640, words, sizeof words) == HANJA_TAP_ARGUMENT);
+    CHECK(hanja_tap_words(rubbish, sizeof rubbish, NULL, 0) == HANJA_TAP_ARGUMENT);
+    CHECK(hanja_tap_words(rubbish, sizeof rubbish, words, sizeof words) == HANJA_TAP_RECORD);
+    memcpy(rubbish, "HJST\1", 5); /* a record of version 1.0 has no words */
+    CHECK(hanja_tap_words(rubbish, 640, words, 1) == HANJA_TAP_OK && words[0] == '\0');
+    CHECK(hanja_tap_words(rubbish, 640, words, 0) == HANJA_TAP_SMALL);
+    memset(rubbish + 116, 0xff, 4); /* a length that is not true */
+    memset(rubbish + 640, 0xff, 400);
+    CHECK(hanja_tap_words(rubbish, 643, words, sizeof words) == HANJA_TAP_OK && strlen(words) == 9);
+    CHECK(hanja_tap_words(rubbish, sizeof rubbish, words, sizeof words) == HANJA_TAP_OK);
+    CHECK(strlen(words) == HANJA_MAX_WORDS - 1);
     CHECK(strcmp(hanja_tap_label(9), "十") == 0 && hanja_tap_label(10) == NULL);
 }
 
@@ -152,10 +164,16 @@ static void records(const char *dir)
     for (int stage = HANJA_STAGE_CAPTURE; stage <= HANJA_STAGE_INFER; stage++) {
         hanja_stage_stats stats;
         tap = open_tap(dir, stage, HANJA_TOPIC_STATS, HANJA_TAP_NEWEST);
-        CHECK(hanja_tap_next(tap, 10000, &sample) == HANJA_TAP_OK && sample.payload_length == sizeof stats);
-        CHECK(hanja_tap_copy(tap, record, sizeof record, NULL) == HANJA_TAP_OK);
+        CHECK(hanja_tap_next(tap, 10000, &sample) == HANJA_TAP_OK && sample.payload_length >= sizeof stats);
+        CHECK(hanja_tap_copy(tap, record, sizeof record, &length) == HANJA_TAP_OK);
         CHECK(hanja_tap_stats(record, sizeof stats, &stats) == HANJA_TAP_OK);
         CHECK(stats.stage == stage && stats.pid > 0 && stats.what[0] != '\0');
+        CHECK(stats.words_len == length - sizeof stats && (stats.words_len > 0) == (stage == HANJA_STAGE_INFER));
+        char words[HANJA_MAX_WORDS];
+        CHECK(hanja_tap_words(record, length, words, sizeof words) == HANJA_TAP_OK);
+        CHECK(strlen(words) == stats.words_len);
+        CHECK(stage != HANJA_STAGE_INFER || strstr(words, "rten; not tensorrt: ") == words);
+        CHECK(stats.words_len == 0 || hanja_tap_words(record, length, words, stats.words_len) == HANJA_TAP_SMALL);
         hanja_tap_close(tap);
     }
 }

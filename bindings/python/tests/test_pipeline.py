@@ -94,6 +94,8 @@ class Pure(Place):
                 seen[item.stage] = item
         self.assertIn("synth", seen["capture"].what)
         self.assertEqual(seen["infer"].backend, "rten")
+        self.assertRegex(seen["infer"].backend_choice, r"^rten; not tensorrt: .+; not onnxruntime: .+$")
+        self.assertEqual(seen["capture"].backend_choice, "")
         for name in ("capture", "infer"):
             self.assertEqual(seen[name].pid, self.stage(name))
             self.assertGreater(seen[name].rss_kib, 1000)

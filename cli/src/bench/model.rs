@@ -1,4 +1,4 @@
-//! `hanja bench model`: milliseconds of models alone at several input sizes. Every round runs every pair once, so that
+//! `hanja bench model`: milliseconds of models alone, in several backends, at several input sizes. Every round runs every pair once, so that
 //! a change of the machine's mood hits all; medians over the rounds are reported.
 
 use crate::args::{BenchArgs, Global};
@@ -21,7 +21,7 @@ struct Row {
     input: (usize, usize),
     /// Median over the rounds of each round's median.
     ms: f64,
-    /// Median over the rounds of this pair's time over that of the first model at the same size.
+    /// Median over the rounds of this pair's time over that of the first model in the first backend at the same size.
     ratio: f64,
 }
 
@@ -32,7 +32,7 @@ struct Report {
     rows: Vec<Row>,
 }
 
-/// One model at one size, and its median of each round.
+/// One model in one backend at one size, and its median of each round.
 struct Pair {
     size: u32,
     /// Index of the first model's pair of the same size.
@@ -82,10 +82,18 @@ fn load(config: &InferConfig, args: &BenchArgs) -> anyhow::Result<Vec<Pair>> {
         _ => args.models.clone(),
     };
     let mut pairs = Vec::new();
-    for model in named {
+    let backends = match args.backends.as_slice() {
+        [] => std::slice::from_ref(&config.backend),
+        named => named,
+    };
+    let runs = named
+        .iter()
+        .flat_map(|m| backends.iter().map(move |b| (m, b)));
+    for (model, backend) in runs {
         for (base, &size) in args.sizes.iter().enumerate() {
             let config = InferConfig {
                 model: Some(model.clone()),
+                backend: backend.clone(),
                 size,
                 ..config.clone()
             };
@@ -120,20 +128,20 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "medians of {} rounds, {} threads; ratio to the first model at the same size",
+            "medians of {} rounds, {} threads; ratio to the first line of the same size",
             self.rounds, self.threads
         )?;
         writeln!(
             f,
-            "{:<28} {:>5} {:>9} {:>9} {:>7}",
-            "model", "size", "input", "ms", "ratio"
+            "{:<28} {:<12} {:>5} {:>9} {:>9} {:>7}",
+            "model", "backend", "size", "input", "ms", "ratio"
         )?;
         for row in &self.rows {
             let input = format!("{}x{}", row.input.0, row.input.1);
             writeln!(
                 f,
-                "{:<28} {:>5} {input:>9} {:>9.2} {:>7.3}",
-                row.model, row.size, row.ms, row.ratio
+                "{:<28} {:<12} {:>5} {input:>9} {:>9.2} {:>7.3}",
+                row.model, row.backend, row.size, row.ms, row.ratio
             )?;
         }
         Ok(())

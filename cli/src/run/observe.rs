@@ -43,6 +43,8 @@ pub(super) struct Quantiles {
 pub(super) struct Report {
     pub(super) seconds: f64,
     pub(super) backend: Backend,
+    /// In words, with the reasons.
+    pub(super) backend_choice: String,
     pub(super) model: String,
     pub(super) totals: Totals,
     pub(super) detections: u64,
@@ -55,6 +57,7 @@ pub(super) struct Report {
 struct StageView {
     tap: TapSubscriber,
     stats: Option<StageStats>,
+    words: String,
     /// Frames of earlier lives of the stage.
     earlier: u64,
     first_ns: u64,
@@ -85,6 +88,7 @@ impl Observer {
         let view = |stage| StageView {
             tap: TapSubscriber::new(dir, stage, Topic::Stats),
             stats: None,
+            words: String::new(),
             earlier: 0,
             first_ns: 0,
         };
@@ -184,6 +188,7 @@ impl Observer {
                     self.deliver.0.saturating_record_n(m.p50_us.into(), n);
                     self.deliver.1.saturating_record_n(m.p99_us.into(), n);
                 }
+                view.words = stats.words_in(&self.sample.payload);
                 view.stats = Some(stats);
             }
         }
@@ -261,6 +266,7 @@ impl Observer {
         Report {
             seconds: self.started.elapsed().as_secs_f64(),
             backend: last.map_or(Backend::None, DetectionRecord::backend),
+            backend_choice: std::mem::take(&mut self.stages[1].words),
             model: self.stages[1]
                 .stats
                 .as_ref()

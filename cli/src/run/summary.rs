@@ -13,6 +13,7 @@ use std::path::Path;
 pub(super) struct Summary {
     source: String,
     backend: &'static str,
+    backend_choice: String,
     model: String,
     seconds: f64,
     frames: Totals,
@@ -30,6 +31,7 @@ impl Summary {
         Self {
             source: config.capture.source.clone(),
             backend: report.backend.name(),
+            backend_choice: report.backend_choice.clone(),
             model: report.model.clone(),
             seconds: report.seconds,
             frames: report.totals.clone(),

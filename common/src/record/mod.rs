@@ -17,7 +17,7 @@ pub use stats::{Metric, MetricId, StageStats};
 /// Major version of every record and of the ring layout: readers refuse another one.
 pub const ABI_MAJOR: u16 = 1;
 /// Minor version: grows when a reserved word gets a meaning; readers accept any.
-pub const ABI_MINOR: u16 = 0;
+pub const ABI_MINOR: u16 = 1;
 
 #[cfg(not(target_endian = "little"))]
 compile_error!(

@@ -101,7 +101,7 @@ pub struct Metric {
     pub max_us: u32,
 }
 
-/// One second of a stage's life, 640 bytes.
+/// One second of a stage's life, 640 bytes; since version 1.1 followed by [`words_len`](Self::words_len) bytes of words.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 pub struct StageStats {
@@ -145,8 +145,8 @@ pub struct StageStats {
     pub newest_ns: u64,
     /// Processes attached to this stage's rings.
     pub readers: u32,
-    /// Zero.
-    pub reserved0: u32,
+    /// Bytes of [`words_in`](Self::words_in) behind this record, at most 384; 0 from a writer of version 1.0.
+    pub words_len: u32,
     /// Zero.
     pub reserved: [u64; 5],
     /// Source (capture), model (infer) or address (render) in words, UTF-8, zero-padded.
@@ -162,11 +162,17 @@ const _: () = {
     assert!(size_of::<Metric>() == 24);
     assert!(size_of::<StageStats>() == 640);
     assert!(offset_of!(StageStats, t_ns) == 16);
+    assert!(offset_of!(StageStats, words_len) == 116);
     assert!(offset_of!(StageStats, what) == 160);
     assert!(offset_of!(StageStats, metrics) == 288);
 };
 
 impl StageStats {
+    /// Most bytes of words behind a record.
+    pub const MAX_WORDS: usize = 384;
+    /// Most bytes of a record with its words.
+    pub const MAX_BYTES: usize = size_of::<Self>() + Self::MAX_WORDS;
+
     /// An empty record of a stage (1 capture, 2 infer, 3 render).
     #[must_use]
     pub fn new(stage: u16) -> Self {
@@ -208,12 +214,28 @@ impl StageStats {
 
     /// Sets [`what`](Self::what), cut at 128 bytes on a character boundary.
     pub fn set_what(&mut self, text: &str) {
-        let mut end = text.len().min(self.what.len());
-        while !text.is_char_boundary(end) {
-            end -= 1;
-        }
+        let text = cut(text, self.what.len());
         self.what = [0; 128];
-        self.what[..end].copy_from_slice(&text.as_bytes()[..end]);
+        self.what[..text.len()].copy_from_slice(text.as_bytes());
+    }
+
+    /// Sets [`words_len`](Self::words_len) for a text and returns what to write behind the record: the text, cut at 384
+    /// bytes on a character boundary.
+    pub fn set_words<'t>(&mut self, text: &'t str) -> &'t str {
+        let text = cut(text, Self::MAX_WORDS);
+        self.words_len = text.len() as u32;
+        text
+    }
+
+    /// The words behind this record in the `bytes` that it was read from: of infer, its backend and why better ones
+    /// were not taken. Damaged bytes are replaced, and a length that is not there is cut.
+    #[must_use]
+    pub fn words_in(&self, bytes: &[u8]) -> String {
+        let behind = bytes.get(size_of::<Self>()..).unwrap_or_default();
+        let len = (self.words_len as usize)
+            .min(Self::MAX_WORDS)
+            .min(behind.len());
+        String::from_utf8_lossy(&behind[..len]).into_owned()
     }
 
     /// [`what`](Self::what) as text, damaged bytes replaced.
@@ -232,6 +254,15 @@ impl StageStats {
     pub fn metric(&self, id: MetricId) -> Option<&Metric> {
         self.metrics.iter().find(|m| m.id == id as u16)
     }
+}
+
+/// The first `most` bytes of a text at most, cut on a character boundary.
+fn cut(text: &str, most: usize) -> &str {
+    let mut end = text.len().min(most);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
 }
 
 #[cfg(test)]
@@ -253,5 +284,27 @@ mod tests {
         assert_eq!(back.metric(MetricId::Inference).unwrap().p50_us, 9);
         assert!(back.metric(MetricId::Queue).is_none());
         assert!(StageStats::from_bytes(&s.as_bytes()[..639]).is_err());
+    }
+
+    #[test]
+    fn words_stand_behind_the_record() {
+        let mut s = StageStats::new(2);
+        assert_eq!(s.words_in(s.as_bytes()), "");
+        let text = format!("a{}", "三".repeat(200));
+        let words = s.set_words(&text);
+        assert_eq!((words.len(), s.words_len), (382, 382));
+        let bytes = [s.as_bytes(), words.as_bytes()].concat();
+        let back = StageStats::from_bytes(&bytes).unwrap();
+        assert_eq!(back.words_in(&bytes), words);
+        // A length that is not true reads nothing else.
+        assert_eq!(back.words_in(&bytes[..643]), "a\u{fffd}");
+        assert_eq!(back.words_in(&bytes[..640]), "");
+        assert_eq!(back.words_in(&[]), "");
+        let liar = StageStats {
+            words_len: u32::MAX,
+            ..back
+        };
+        let long = [s.as_bytes(), &[b'x'; 1000]].concat();
+        assert_eq!(liar.words_in(&long).len(), StageStats::MAX_WORDS);
     }
 }

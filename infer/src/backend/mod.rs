@@ -1,12 +1,17 @@
-//! What runs the model. One trait, so that the stage does not know which; chosen at run time, with the reason kept.
+//! What runs the model. One trait, so that the stage does not know which; chosen at run time, the best that works, with
+//! the reason kept for each better one that does not: a fall-back is never silent.
 
-pub(crate) mod rten;
+mod contract;
+pub(crate) mod onnxruntime;
+mod rten;
 
 use crate::error::InferError;
+use crate::model::ModelFile;
+use hanja_common::config::InferConfig;
 use hanja_common::record;
+use onnxruntime::OnnxRuntimeBackend;
+use rten::RtenBackend;
 use std::fmt;
-
-pub(crate) use rten::RtenBackend;
 
 /// The model's input: one picture, planar RGB, `3 * height * width` values of 0 to 1.
 #[derive(Clone, Copy, Debug)]
@@ -40,6 +45,11 @@ pub(crate) trait Backend: Send + fmt::Debug {
     /// Who it is, for records.
     fn kind(&self) -> record::Backend;
 
+    /// Who it is, in words: with the version, where that can differ.
+    fn describe(&self) -> String {
+        self.kind().name().into()
+    }
+
     /// What it found in the file.
     fn facts(&self) -> &Facts;
 
@@ -50,31 +60,167 @@ pub(crate) trait Backend: Send + fmt::Debug {
     fn infer(&mut self, input: Input<'_>) -> Result<Predictions<'_>, InferError>;
 }
 
-/// A backend that would have been preferred, and why it was not taken.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct PassedOver {
-    pub(crate) name: &'static str,
-    pub(crate) reason: &'static str,
+/// Why a backend does not run a model.
+#[derive(Debug)]
+pub(crate) enum Reason {
+    /// This version or machine does not have it; in words, with the remedy.
+    Missing(String),
+    /// It is there, and the model fails in it.
+    Model(InferError),
 }
 
-/// Which backends `choice` passes over. `Err`: it names one that cannot be had.
-pub(crate) fn choose(choice: &str) -> Result<Vec<PassedOver>, InferError> {
-    const MISSING: &str = "not part of this version";
-    let missing = |name| PassedOver {
-        name,
-        reason: MISSING,
-    };
-    match choice {
-        "auto" => Ok(vec![missing("tensorrt"), missing("onnxruntime")]),
-        "rten" => Ok(Vec::new()),
-        "tensorrt" | "onnxruntime" => Err(InferError::Backend {
-            name: choice.into(),
-            reason: MISSING.into(),
-        }),
-        _ => Err(InferError::Backend {
-            name: choice.into(),
-            reason: "there is no backend of that name; there are auto, tensorrt, onnxruntime, rten"
-                .into(),
-        }),
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missing(words) => f.write_str(words),
+            Self::Model(error) => error.fmt(f),
+        }
+    }
+}
+
+/// A backend that can be asked for.
+pub(crate) struct Candidate {
+    pub(crate) name: &'static str,
+    /// Loads the model into it.
+    pub(crate) load: fn(&ModelFile, &InferConfig) -> Result<Box<dyn Backend>, Reason>,
+}
+
+/// Every backend, the best first: the order of `auto`.
+pub(crate) const CANDIDATES: [Candidate; 3] = [
+    Candidate {
+        name: "tensorrt",
+        load: |_, _| Err(Reason::Missing("not part of this version".into())),
+    },
+    Candidate {
+        name: "onnxruntime",
+        load: |file, config| Ok(Box::new(OnnxRuntimeBackend::load(file, config.threads)?)),
+    },
+    Candidate {
+        name: "rten",
+        load: |file, config| match RtenBackend::load(file, config.threads) {
+            Ok(backend) => Ok(Box::new(backend)),
+            Err(error) => Err(Reason::Model(error)),
+        },
+    },
+];
+
+/// A backend that would have been preferred, and why it was not taken, in words.
+pub(crate) type PassedOver = (&'static str, String);
+
+/// Those that a configuration asks for: all of them for `auto`.
+pub(crate) fn wanted(backend: &str) -> Result<&'static [Candidate], InferError> {
+    const ALL: &[Candidate] = &CANDIDATES;
+    if backend == "auto" {
+        return Ok(ALL);
+    }
+    let one = ALL.iter().find(|c| c.name == backend);
+    one.map(std::slice::from_ref)
+        .ok_or_else(|| InferError::Backend {
+            name: backend.into(),
+            reason: format!(
+                "there is no backend of that name; there are auto, {}",
+                ALL.iter().map(|c| c.name).collect::<Vec<_>>().join(", ")
+            ),
+        })
+}
+
+/// What `attempt` makes of the first candidate that it succeeds with, and those passed over. If it succeeds with none,
+/// the error is of the last, which asks the least of the machine.
+pub(crate) fn first<T>(
+    candidates: &[Candidate],
+    mut attempt: impl FnMut(&Candidate) -> Result<T, Reason>,
+) -> Result<(T, Vec<PassedOver>), InferError> {
+    let mut passed_over: Vec<PassedOver> = Vec::new();
+    let mut error = None;
+    for candidate in candidates {
+        match attempt(candidate) {
+            Ok(found) => return Ok((found, passed_over)),
+            Err(reason) => {
+                // It goes into one line of a log.
+                passed_over.push((candidate.name, reason.to_string().replace('\n', " ")));
+                error = Some((candidate.name, reason));
+            }
+        }
+    }
+    for (name, reason) in &passed_over {
+        tracing::debug!("backend {name}: {reason}");
+    }
+    Err(match error {
+        Some((_, Reason::Model(error))) => error,
+        Some((name, Reason::Missing(reason))) => InferError::Backend {
+            name: name.into(),
+            reason,
+        },
+        None => InferError::Backend {
+            name: "auto".into(),
+            reason: "there is no backend".into(),
+        },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn missing() -> Reason {
+        Reason::Missing("not\nhere".into())
+    }
+
+    fn broken() -> Reason {
+        Reason::Model(InferError::NotYolo {
+            model: "m.onnx".into(),
+            reason: "it is a cat".into(),
+        })
+    }
+
+    #[test]
+    fn auto_is_the_best_first_and_a_name_is_that_one_alone() {
+        let names = |backend| -> Vec<_> {
+            let wanted = wanted(backend).unwrap();
+            wanted.iter().map(|c| c.name).collect()
+        };
+        assert_eq!(names("auto"), ["tensorrt", "onnxruntime", "rten"]);
+        for name in ["tensorrt", "onnxruntime", "rten"] {
+            assert_eq!(names(name), [name]);
+        }
+        let error = wanted("cuda").map(<[_]>::len).unwrap_err().to_string();
+        assert!(
+            error.contains("cuda") && error.contains("auto, tensorrt, onnxruntime, rten"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn every_one_passed_over_has_its_reason() {
+        let (taken, passed_over) = first(&CANDIDATES, |c| match c.name {
+            "tensorrt" => Err(missing()),
+            "onnxruntime" => Err(broken()),
+            name => Ok(name),
+        })
+        .unwrap();
+        assert_eq!(taken, "rten");
+        assert_eq!(passed_over[0], ("tensorrt", "not here".into()));
+        assert_eq!(passed_over[1].0, "onnxruntime");
+        assert!(passed_over[1].1.contains("it is a cat"), "{passed_over:?}");
+        let (taken, passed_over) = first(&CANDIDATES, |c| Ok(c.name)).unwrap();
+        assert_eq!((taken, passed_over.len()), ("tensorrt", 0));
+    }
+
+    #[test]
+    fn none_at_all_is_the_last_ones_error() {
+        let error = first::<()>(&CANDIDATES, |c| match c.name {
+            "rten" => Err(broken()),
+            _ => Err(missing()),
+        });
+        assert!(
+            matches!(error, Err(InferError::NotYolo { .. })),
+            "{error:?}"
+        );
+        let error = first::<()>(&CANDIDATES[1..2], |_| Err(missing()));
+        let error = error.unwrap_err().to_string();
+        assert!(
+            error.contains("backend onnxruntime is not available"),
+            "{error}"
+        );
     }
 }

@@ -1,11 +1,14 @@
 //! rten: pure Rust, always there. Loads the ONNX file itself; fp16 weights are widened at loading.
 
-use super::{Backend, Facts, FixedSize, Input, Predictions};
+use super::contract::{Declared, output_size};
+use super::{Backend, Facts, Input, Predictions};
 use crate::error::InferError;
 use crate::model::ModelFile;
-use crate::names;
 use hanja_common::record;
-use rten::{Dimension, Model, ModelOptions, NodeId, RunOptions, ThreadPool, ValueOrView};
+use rten::{
+    Dimension, Model, ModelOptions, NodeId, RunOptions, ThreadPool, TryFromValueError, Value,
+    ValueOrView,
+};
 use rten_tensor::prelude::*;
 use rten_tensor::{NdTensor, NdTensorView};
 use std::borrow::Cow;
@@ -33,12 +36,13 @@ impl fmt::Debug for RtenBackend {
 
 impl RtenBackend {
     /// Loads a model. `threads`: none for one per physical core.
-    pub(crate) fn load(file: ModelFile, threads: Option<usize>) -> Result<Self, InferError> {
-        let ModelFile { name, bytes, .. } = file;
+    pub(crate) fn load(file: &ModelFile, threads: Option<usize>) -> Result<Self, InferError> {
+        let name = file.name.clone();
         let mut loader = ModelOptions::with_all_ops();
         loader.prepack_weights(true);
-        let loaded = match bytes {
-            Cow::Owned(bytes) => loader.load(bytes),
+        let loaded = match &file.bytes {
+            // A copy, since the file stays for the backend that is tried after this one.
+            Cow::Owned(bytes) => loader.load(bytes.clone()),
             Cow::Borrowed(bytes) => loader.load_static_slice(bytes),
         };
         let model = match loaded {
@@ -51,7 +55,7 @@ impl RtenBackend {
                 });
             }
         };
-        let (input, output, facts) = match inspect(&name, &model) {
+        let (output, facts) = match declared(&model).inspect(&name) {
             Ok(found) => found,
             Err(reason) => {
                 return Err(InferError::NotYolo {
@@ -60,6 +64,7 @@ impl RtenBackend {
                 });
             }
         };
+        let (input, output) = (model.input_ids()[0], model.output_ids()[output]);
         let mut options = RunOptions::default();
         options.thread_pool = threads.map(|n| Arc::new(ThreadPool::with_num_threads(n)));
         Ok(Self {
@@ -74,84 +79,22 @@ impl RtenBackend {
     }
 }
 
-/// The input, the output and the facts; or why this is not a YOLOv5 detection model.
-fn inspect(name: &str, model: &Model) -> Result<(NodeId, NodeId, Facts), String> {
-    let &[input] = model.input_ids() else {
-        return Err(format!(
-            "it has {} inputs, one picture is expected",
-            model.input_ids().len()
-        ));
+/// What the file declares, in the words of the contract.
+fn declared(model: &Model) -> Declared {
+    let shape = |dimensions: Vec<Dimension>| {
+        let free = |d| match d {
+            Dimension::Fixed(n) => Some(n),
+            Dimension::Symbolic(_) => None,
+        };
+        dimensions.into_iter().map(free).collect()
     };
-    let output = pick_output(model)?;
-    let fixed = input_size(model.input_shape(0).as_deref())?;
+    let of_node = |id: &NodeId| model.node_info(*id)?.shape().map(shape);
     let metadata = model.metadata();
-    let stride = metadata.get("stride").and_then(|s| s.trim().parse().ok());
-    let written = metadata.get("names");
-    let names = written.and_then(names::parse);
-    if written.is_some() && names.is_none() {
-        tracing::warn!(
-            "{name}: its metadata does not name its classes in the form {{0: 'one', 1: 'two'}}; they are numbered"
-        );
-    }
-    let facts = Facts {
-        names,
-        stride: stride.filter(|s| (8..=256).contains(s)).unwrap_or(32),
-        fixed,
-    };
-    Ok((input, output, facts))
-}
-
-/// The only output; or the decoded one of three dimensions beside the raw maps of five, which exports up to YOLOv5
-/// v6.0 carry along.
-fn pick_output(model: &Model) -> Result<NodeId, String> {
-    let ids = model.output_ids();
-    if let [only] = ids {
-        return Ok(*only);
-    }
-    let rank = |id: &NodeId| Some(model.node_info(*id)?.shape()?.len());
-    let of_rank = |n| ids.iter().filter(move |id| rank(id) == Some(n));
-    let raw = of_rank(5).count();
-    if let (Some(decoded), true) = (of_rank(3).next(), raw > 0 && raw + 1 == ids.len()) {
-        return Ok(*decoded);
-    }
-    let what = if raw == ids.len() && raw > 0 {
-        "raw maps, which only training uses"
-    } else {
-        "of other shapes"
-    };
-    Err(format!(
-        "it has {} outputs {what}, one of shape [1, n, 5 + classes] is expected; export a detection model without --train and --nms",
-        ids.len()
-    ))
-}
-
-/// Checks the declared input: a batch of one, three channels; height and width free or fixed.
-fn input_size(shape: Option<&[Dimension]>) -> Result<FixedSize, String> {
-    let Some(shape) = shape else { return Ok(None) };
-    let [batch, channels, height, width] = shape else {
-        return Err(format!(
-            "its input has {} dimensions, [1, 3, height, width] is expected",
-            shape.len()
-        ));
-    };
-    if matches!(batch, Dimension::Fixed(n) if *n != 1) {
-        return Err("its batch size is not 1; export it with --batch-size 1".into());
-    }
-    if matches!(channels, Dimension::Fixed(n) if *n != 3) {
-        return Err("its input does not have 3 channels (RGB)".into());
-    }
-    match (height, width) {
-        (Dimension::Fixed(h), Dimension::Fixed(w)) => {
-            let good = |n: usize| (32..=4096).contains(&n) && n.is_multiple_of(32);
-            if good(*h) && good(*w) {
-                Ok(Some((*h, *w)))
-            } else {
-                Err(format!(
-                    "its input of {w}x{h} pixels is not a multiple of 32 from 32 to 4096"
-                ))
-            }
-        }
-        _ => Ok(None),
+    Declared {
+        inputs: model.input_ids().iter().map(of_node).collect(),
+        outputs: model.output_ids().iter().map(of_node).collect(),
+        stride: metadata.get("stride").map(Into::into),
+        names: metadata.get("names").map(Into::into),
     }
 }
 
@@ -188,22 +131,16 @@ impl Backend for RtenBackend {
                 Some(self.options.clone()),
             )
             .map_err(|e| failed(e.to_string()))?;
-        let shape = output.shape().to_vec();
-        let not_yolo = |reason: &str| InferError::NotYolo {
-            model: self.name.clone(),
-            reason: format!("its output has shape {shape:?}, {reason}"),
-        };
-        self.last = NdTensor::try_from(output)
-            .map_err(|_| not_yolo("[1, n, 5 + classes] of f32 is expected"))?;
-        let [batch, rows, columns] = self.last.shape();
-        if rows < columns {
-            return Err(not_yolo(
-                "which looks like YOLOv8 or later ([1, 4 + classes, n]); train or export it with YOLOv5",
-            ));
-        }
-        if batch != 1 || columns < 6 {
-            return Err(not_yolo("[1, n, 5 + classes] is expected"));
-        }
+        let floats = matches!(output, Value::FloatTensor(_));
+        let (rows, columns) = output_size(&output.shape().to_vec(), floats).map_err(|reason| {
+            InferError::NotYolo {
+                model: self.name.clone(),
+                reason,
+            }
+        })?;
+        self.last = output
+            .try_into()
+            .map_err(|e: TryFromValueError| failed(e.to_string()))?;
         let data = self
             .last
             .data()

@@ -10,6 +10,7 @@ use rand_pcg::Pcg64Mcg;
 
 fn config() -> InferConfig {
     InferConfig {
+        backend: test_backend(),
         threads: Some(1),
         ..InferConfig::default()
     }
@@ -232,6 +233,35 @@ fn exports_of_every_kind_load_and_run() {
     assert_eq!(detector.model_info().input, (448, 384));
 }
 
+/// Values of types that are no tensors, down to none at all.
+#[test]
+fn strange_types_are_survived() {
+    let tensor: &[u8] = &[0x0a, 2, 0x08, 1];
+    let inside = |number: u8, field: u8, inner: &[u8]| {
+        let len = inner.len() as u8;
+        [&[number << 3 | 2, len + 2, field << 3 | 2, len], inner].concat()
+    };
+    let kinds: [Option<Vec<u8>>; 10] = [
+        None,
+        Some(vec![]),
+        Some(vec![0x0a, 0]),                            // a tensor of nothing
+        Some(vec![0x0a, 2, 0x08, 0x63]),                // of an element type that is none
+        Some(vec![0x3a, 0]),                            // opaque
+        Some(vec![0x42, 2, 0x08, 1]),                   // sparse
+        Some(inside(4, 1, tensor)),                     // a sequence
+        Some(inside(4, 1, &[0x3a, 0])),                 // of opaque
+        Some(inside(9, 1, tensor)),                     // optional
+        Some(vec![0x2a, 6, 0x08, 7, 0x12, 2, 0x0a, 0]), // a map
+    ];
+    for (list, kind) in [11, 12]
+        .iter()
+        .flat_map(|l| kinds.iter().map(move |k| (l, k)))
+    {
+        let model = onnx::Model::new(onnx::F32, &[1, 3, 32, 32]).reshape("out", [1, 512, 6]);
+        load_error(&model.stranger(*list, kind.as_deref()).bytes());
+    }
+}
+
 #[test]
 fn damaged_models_are_survived() {
     let model = onnx::Model::new(onnx::F32, &[1, 3, 32, 32]).reshape("out", [1, 512, 6]);
@@ -259,6 +289,24 @@ fn backends_that_are_not_there_are_refused_by_name() {
         let error = Detector::load(&config).unwrap_err().to_string();
         assert!(error.contains(name) && error.contains(want), "{error}");
     }
-    let detector = Detector::load(&config()).unwrap();
-    assert_eq!(detector.model_info().passed_over.len(), 2);
+}
+
+#[test]
+fn the_choice_is_said_in_words() {
+    let info = |backend: &str| {
+        let config = InferConfig {
+            backend: backend.into(),
+            ..config()
+        };
+        Detector::load(&config).unwrap().model_info().clone()
+    };
+    let named = info(&test_backend());
+    assert!(named.passed_over.is_empty() && named.choice().starts_with(&test_backend()));
+    let auto = info("auto");
+    assert_eq!(auto.passed_over[0].0, "tensorrt");
+    let words = auto.choice();
+    assert!(
+        words.starts_with(auto.backend.name()) && words.contains("; not tensorrt: "),
+        "{words}"
+    );
 }

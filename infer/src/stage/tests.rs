@@ -66,6 +66,7 @@ fn with_infer(look: impl FnOnce(&Path, &mut dyn FnMut() -> DetectionRecord)) {
     let stage = Stage::start(StageName::Infer, dir.path()).unwrap();
     let stop = stage.stop_flag();
     let config = InferConfig {
+        backend: crate::detector::test_backend(),
         size: 64,
         threads: Some(1),
         ..InferConfig::default()
@@ -104,7 +105,7 @@ fn every_frame_gets_its_record() {
             (h.frame_width, h.frame_height, h.inferred_total),
             (64, 48, 1)
         );
-        assert_eq!(h.backend, hanja_common::record::Backend::Rten as u16);
+        assert_eq!(record.backend().name(), crate::detector::test_backend());
         assert_ne!(h.model_id, 0);
         let t = &h.times;
         let marks = [

@@ -80,7 +80,10 @@ fn stats_in_json() {
         p99_us: 20_000,
         ..Default::default()
     };
-    let value = to_value(StatsJson::new(&s)).unwrap();
+    let value = to_value(StatsJson::new(&s, "rten; not tensorrt: no driver")).unwrap();
+    assert_eq!(value["backend_choice"], "rten; not tensorrt: no driver");
+    let wordless = to_value(StatsJson::new(&s, "")).unwrap();
+    assert_eq!(wordless.get("backend_choice"), None);
     assert_eq!(
         (&value["stage"], &value["backend"]),
         (&json!("infer"), &json!("rten"))

@@ -226,7 +226,7 @@ mod tests {
             p50_us: 1500,
             ..Default::default()
         };
-        n.set_stage(StageName::Infer, infer);
+        n.set_stage(StageName::Infer, infer, String::new());
         let text = text(&n, 2, 6_000_000_000);
         for line in [
             "hanja_frames_skipped_total{stage=\"infer\",reason=\"busy\"} 7",

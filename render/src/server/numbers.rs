@@ -25,6 +25,8 @@ pub(super) struct Health {
     pub(super) reasons: Vec<String>,
     /// Since the newest frame with a record left the sensor, seconds; null: none yet.
     pub(super) data_age_s: Option<f64>,
+    /// What computes, and why nothing better does, in words; null: not heard of yet.
+    pub(super) backend: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -75,10 +77,12 @@ pub(super) fn judge(n: &Numbers, now: u64) -> Health {
         Some(age) if age > STALE_S => reasons.push(format!("the newest data is {age:.1} s old")),
         Some(_) => {}
     }
+    let backend = Some(n.words(StageName::Infer)).filter(|w| !w.is_empty());
     Health {
         ok: reasons.is_empty(),
         reasons,
         data_age_s,
+        backend: backend.map(str::to_owned),
     }
 }
 
@@ -134,7 +138,8 @@ mod tests {
     fn health_is_the_age_of_the_data() {
         let now = 100 * SECOND;
         let mut n = Numbers::default();
-        assert_eq!(judge(&n, now).reasons.len(), 3);
+        let unheard = judge(&n, now);
+        assert_eq!((unheard.reasons.len(), unheard.backend), (3, None));
         for name in StageName::ALL {
             n.set_stage(
                 name,
@@ -142,10 +147,13 @@ mod tests {
                     t_ns: now - SECOND,
                     ..StageStats::new(name as u16)
                 },
+                format!("words of {}", name.name()),
             );
         }
         n.record_sensor_ns = now - SECOND;
-        assert!(judge(&n, now).ok);
+        let live = judge(&n, now);
+        assert!(live.ok);
+        assert_eq!(live.backend.as_deref(), Some("words of infer"));
         let late = judge(&n, now + 3 * SECOND);
         assert!(!late.ok);
         assert_eq!(late.data_age_s, Some(4.0));

@@ -113,6 +113,7 @@ impl Fake {
             infer.record(id, from, to);
         }
         infer.stats_mut().backend = Backend::Rten as u16;
+        infer.set_words("rten; not tensorrt: no GPU");
         infer.stats_mut().skipped_busy_total = self.count / 40;
         infer.frame(t.sensor);
         infer.tick();

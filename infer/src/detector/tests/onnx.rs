@@ -97,6 +97,15 @@ impl Model {
         self.output(name, &shape)
     }
 
+    /// A second input that nothing uses, of a type in protobuf; `None`: of none. Number 11 of the graph are inputs, 12
+    /// outputs.
+    pub(super) fn stranger(mut self, list: u8, kind: Option<&[u8]>) -> Self {
+        let kind = kind.map(|k| field(2, k)).unwrap_or_default();
+        let info = [field(1, b"stranger"), kind].concat();
+        self.graph.extend(field(list, &info));
+        self
+    }
+
     pub(super) fn metadata(mut self, key: &str, value: &str) -> Self {
         let entry = [field(1, key.as_bytes()), field(2, value.as_bytes())].concat();
         self.metadata.extend(field(14, &entry));
