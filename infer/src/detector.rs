@@ -1,14 +1,17 @@
 //! One picture in, detections out: the code path of the stage, of `hanja detect` and of the evaluation.
 
-use crate::backend::{self, Backend, Input, Reason};
-use crate::decode::decode;
+use crate::backend::{self, PassedOver, Reason};
+use crate::engine::Job;
 use crate::error::InferError;
 use crate::model::ModelFile;
 use crate::nms::{Candidate, suppress};
-use crate::preprocess::{Letterbox, Preprocessor, Target};
+use crate::preprocess::{Letterbox, Target};
+use crate::runner::{Output, Picture, Runner};
+use crate::upgrade;
 use hanja_common::clock::now_ns;
 use hanja_common::config::InferConfig;
 use hanja_common::record::{self, Detection, FrameRef, MAX_DETECTIONS, PixelFormat};
+use std::collections::VecDeque;
 use std::fmt;
 
 /// Facts of the loaded model, in words with `Display`.
@@ -80,15 +83,15 @@ pub struct Steps {
     pub postprocess: u64,
 }
 
-/// A loaded model with everything around it. Buffers are kept: after the first picture of a size, nothing of ours is
-/// allocated.
+/// A loaded model with everything around it.
 #[derive(Debug)]
 pub struct Detector {
-    backend: Box<dyn Backend>,
-    preprocessor: Preprocessor,
+    runner: Box<dyn Runner>,
     info: ModelInfo,
+    /// Of the pictures under way, oldest first.
+    letterboxes: VecDeque<Letterbox>,
+    /// Of the picture whose candidates these are.
     letterbox: Letterbox,
-    conf: f32,
     iou: f32,
     candidates: Vec<Candidate>,
     kept: Vec<Candidate>,
@@ -97,56 +100,79 @@ pub struct Detector {
 
 impl Detector {
     /// Loads the configured model into the best backend that works, and runs it once, so that a bad one is refused here
-    /// and the first picture is not slower than the rest.
+    /// and the first picture is not slower than the rest. An engine for TensorRT that has to be built is waited for if
+    /// TensorRT was asked for by name; else the next best backend is taken.
     ///
     /// # Errors
     /// See [`InferError`].
     pub fn load(config: &InferConfig) -> Result<Self, InferError> {
-        let wanted = backend::wanted(&config.backend)?;
-        let file = ModelFile::open(config.model.as_deref())?;
-        let (mut detector, passed_over) = backend::first(wanted, |candidate| {
-            let backend = (candidate.load)(&file, config)?;
-            Self::with_backend(backend, config, &file).map_err(Reason::Model)
-        })?;
-        detector.info.passed_over = passed_over;
-        Ok(detector)
+        match Self::load_now(config)? {
+            Loaded::Ready(detector, _) => Ok(*detector),
+            Loaded::NotBuilt(job) => {
+                upgrade::build(&job)?;
+                Self::load_tensorrt(config)
+            }
+        }
     }
 
-    fn with_backend(
-        backend: Box<dyn Backend>,
+    /// As [`load`](Self::load) without waiting for an engine: with the job that would build it, if a better backend was
+    /// passed over only for want of one.
+    pub(crate) fn load_now(config: &InferConfig) -> Result<Loaded, InferError> {
+        let wanted = backend::wanted(&config.backend)?;
+        let file = ModelFile::open(config.model.as_deref())?;
+        let choice = backend::first(wanted, |candidate| {
+            let runner = (candidate.load)(&file, config)?;
+            Self::with_runner(runner, config, &file).map_err(Reason::Model)
+        })?;
+        let Some(mut detector) = choice.found else {
+            return match choice.not_built {
+                Some(job) => Ok(Loaded::NotBuilt(job)),
+                None => Err(InferError::no_backend()),
+            };
+        };
+        detector.info.passed_over = choice.passed_over;
+        Ok(Loaded::Ready(Box::new(detector), choice.not_built))
+    }
+
+    /// On TensorRT or not at all; its engine is there.
+    pub(crate) fn load_tensorrt(config: &InferConfig) -> Result<Self, InferError> {
+        let named = InferConfig {
+            backend: record::Backend::TensorRt.name().into(),
+            ..config.clone()
+        };
+        match Self::load_now(&named)? {
+            Loaded::Ready(detector, _) => Ok(*detector),
+            Loaded::NotBuilt(job) => Err(InferError::Backend {
+                name: named.backend,
+                reason: format!(
+                    "the engine that was built is not in the cache {} any more",
+                    job.cache.display()
+                ),
+            }),
+        }
+    }
+
+    fn with_runner(
+        runner: Box<dyn Runner>,
         config: &InferConfig,
         file: &ModelFile,
     ) -> Result<Self, InferError> {
-        let facts = backend.facts();
-        let target = match facts.fixed {
-            Some((height, width)) => Target::Fixed {
-                width: width as u32,
-                height: height as u32,
-            },
-            None => {
-                let stride = facts.stride as u32;
-                Target::LongSide {
-                    size: config.size.next_multiple_of(stride),
-                    stride,
-                }
-            }
-        };
-        let probe = Letterbox::new(640, 480, target);
+        let facts = runner.facts();
+        let probe = Letterbox::new(640, 480, Target::of(facts, config.size));
         let info = ModelInfo {
             name: file.name.clone(),
             id: file.id,
             names: facts.names.clone().unwrap_or_default(),
             input: (probe.net_width, probe.net_height),
-            backend: backend.kind(),
-            backend_words: backend.describe(),
+            backend: runner.kind(),
+            backend_words: runner.describe(),
             passed_over: Vec::new(),
         };
         let mut detector = Self {
-            backend,
-            preprocessor: Preprocessor::new(target),
+            runner,
             info,
+            letterboxes: VecDeque::new(),
             letterbox: probe,
-            conf: config.conf,
             iou: config.iou,
             candidates: Vec::new(),
             kept: Vec::new(),
@@ -158,9 +184,9 @@ impl Detector {
 
     /// Runs the model on grey, checks the shape of its output, and takes the number of classes from there.
     fn warm_up(&mut self) -> Result<(), InferError> {
-        let letterbox = self.prepare_grey(640, 480)?;
-        let (width, height) = (letterbox.net_width, letterbox.net_height);
-        let (rows, columns) = self.run_model().map_err(|e| match e {
+        self.submit_grey(640, 480)?;
+        let (width, height) = self.info.input;
+        let output = self.infer().map_err(|e| match e {
             // Here it is the model's fault, later it would be the backend's.
             InferError::Run { reason, .. } => InferError::Load {
                 model: self.info.name.clone(),
@@ -174,33 +200,36 @@ impl Detector {
         };
         // Three anchors in each cell of at least the strides 16 and 32.
         let fewest = 3 * 5 * (width / 32) * (height / 32);
+        let rows = output.rows;
         if rows < fewest {
             return not_yolo(format!(
                 "its output has {rows} rows for {width}x{height} pixels, at least {fewest} are expected; export it without --nms"
             ));
         }
-        let (classes, named) = (columns - 5, self.info.names.len());
+        let (classes, named) = (output.columns - 5, self.info.names.len());
         if named == 0 {
             self.info.names = (0..classes).map(|c| format!("class {c}")).collect();
         } else if named != classes {
             return not_yolo(format!(
-                "its output has {columns} columns, but 5 + {named} classes are named in its metadata"
+                "its output has {} columns, but 5 + {named} classes are named in its metadata",
+                output.columns
             ));
         }
         Ok(())
     }
 
-    /// Fills the input tensor with grey as for a picture of this size.
-    fn prepare_grey(&mut self, width: u32, height: u32) -> Result<Letterbox, InferError> {
+    /// Starts a grey picture of this size.
+    fn submit_grey(&mut self, width: u32, height: u32) -> Result<(), InferError> {
         let grey = vec![128; width as usize * height as usize];
         let (format, stride) = (PixelFormat::Grey, width);
-        self.prepare(&FrameRef {
+        self.submit(Picture::Bytes(FrameRef {
             format,
             width,
             height,
             stride,
             bytes: &grey,
-        })
+        }))?;
+        Ok(())
     }
 
     /// Facts of the model.
@@ -209,15 +238,19 @@ impl Detector {
         &self.info
     }
 
+    pub(crate) fn pass_over(&mut self, passed_over: Vec<PassedOver>) {
+        self.info.passed_over = passed_over;
+    }
+
     /// Finds what is in a picture.
     ///
     /// # Errors
     /// A picture that cannot be used, or a backend that fails.
     pub fn detect(&mut self, frame: &FrameRef<'_>) -> Result<&Found, InferError> {
         let started = now_ns();
-        self.prepare(frame)?;
+        self.submit(Picture::Bytes(*frame))?;
         let prepared = now_ns();
-        self.run_model()?;
+        self.infer()?;
         let inferred = now_ns();
         self.collect();
         self.found.steps = Steps {
@@ -228,28 +261,31 @@ impl Detector {
         Ok(&self.found)
     }
 
-    /// Step 1: fills the input tensor; the frame's bytes are not needed after it.
-    pub(crate) fn prepare(&mut self, frame: &FrameRef<'_>) -> Result<Letterbox, InferError> {
-        let mut result = None;
-        let preprocessor = &mut self.preprocessor;
-        self.backend
-            .install(&mut || result = Some(preprocessor.run(frame)));
-        if let Some(letterbox) = result.transpose()? {
-            self.letterbox = letterbox;
-        }
-        Ok(self.letterbox)
+    /// Pictures that can be started before one has to be finished.
+    pub(crate) fn room(&self) -> usize {
+        self.runner.depth().saturating_sub(self.letterboxes.len())
     }
 
-    /// Step 2: runs the model and takes the candidates from its output; returns the output's rows and columns.
-    pub(crate) fn run_model(&mut self) -> Result<(usize, usize), InferError> {
-        let predictions = self.backend.infer(Input {
-            data: self.preprocessor.tensor(),
-            height: self.letterbox.net_height,
-            width: self.letterbox.net_width,
-        })?;
-        let shape = (predictions.rows, predictions.columns);
-        self.found.candidates = decode(predictions, self.conf, &mut self.candidates);
-        Ok(shape)
+    /// Whether [`infer`](Self::infer) can begin its work at once, or has nothing left to do.
+    pub(crate) fn is_done(&mut self) -> Result<bool, InferError> {
+        self.runner.is_done()
+    }
+
+    /// Step 1: starts a picture; gives its own width and height.
+    pub(crate) fn submit(&mut self, picture: Picture<'_>) -> Result<(u32, u32), InferError> {
+        let letterbox = self.runner.submit(picture)?;
+        self.letterboxes.push_back(letterbox);
+        Ok(letterbox.source)
+    }
+
+    /// Step 2: the model's candidates for the oldest picture under way.
+    pub(crate) fn infer(&mut self) -> Result<Output, InferError> {
+        let output = self.runner.finish(&mut self.candidates)?;
+        if let Some(letterbox) = self.letterboxes.pop_front() {
+            self.letterbox = letterbox;
+        }
+        self.found.candidates = output.total;
+        Ok(output)
     }
 
     /// Step 3: suppression, and boxes back into the picture.
@@ -283,7 +319,7 @@ impl Detector {
         found
     }
 
-    /// The backend alone, `runs` times on one grey input of the size for a `width` x `height` picture; nanoseconds
+    /// The model alone, `runs` times on one grey input of the size for a `width` x `height` picture; nanoseconds
     /// of each run. The yardstick for what the pipeline costs.
     ///
     /// # Errors
@@ -294,19 +330,19 @@ impl Detector {
         height: u32,
         runs: usize,
     ) -> Result<Vec<u64>, InferError> {
-        let letterbox = self.prepare_grey(width, height)?;
-        let mut times = Vec::with_capacity(runs);
-        for _ in 0..runs {
-            let started = now_ns();
-            self.backend.infer(Input {
-                data: self.preprocessor.tensor(),
-                height: letterbox.net_height,
-                width: letterbox.net_width,
-            })?;
-            times.push(now_ns() - started);
-        }
-        Ok(times)
+        self.submit_grey(width, height)?;
+        self.infer()?;
+        self.runner.bare_loop(runs)
     }
+}
+
+/// What [`Detector::load_now`] comes to.
+#[derive(Debug)]
+pub(crate) enum Loaded {
+    /// A detector; and the job that would make a better one possible.
+    Ready(Box<Detector>, Option<Job>),
+    /// TensorRT was asked for by name, and there is no engine yet.
+    NotBuilt(Job),
 }
 
 /// The backend under test: `HANJA_TEST_BACKEND=onnxruntime` puts another one through the tests of detector and stage,

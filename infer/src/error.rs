@@ -53,10 +53,23 @@ pub enum InferError {
         /// Why not.
         reason: String,
     },
+    /// A TensorRT engine that cannot be had.
+    #[error(transparent)]
+    Engine(#[from] Box<crate::engine::EngineError>),
     /// The picture cannot be used.
     #[error(transparent)]
     Picture(#[from] PreprocessError),
     /// Shared memory.
     #[error(transparent)]
     Ring(#[from] hanja_common::ring::RingError),
+}
+
+impl InferError {
+    /// For a list of backends that has none.
+    pub(crate) fn no_backend() -> Self {
+        Self::Backend {
+            name: "auto".into(),
+            reason: "there is none".into(),
+        }
+    }
 }

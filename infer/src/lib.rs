@@ -4,7 +4,10 @@
 //! |---|---|
 //! | `preprocess` | the camera's bytes to the model's input tensor in one pass |
 //! | `model`, `names` | the model's file and its class names |
-//! | `backend` | what runs the model; one trait, chosen at run time |
+//! | `backend` | what runs the model on a CPU; one trait, chosen at run time |
+//! | `runner` | picture in, candidates out: the way over the CPU, and that over the GPU with TensorRT |
+//! | `engine` | TensorRT engines: built in a process of their own, kept, trusted only when checked |
+//! | `upgrade` | from the CPU to TensorRT, once an engine is built, without losing a frame |
 //! | `decode`, `nms` | the model's numbers to boxes, at a bounded cost |
 //! | `detector` | the four together, for one picture: used by the stage and by `hanja detect` alike |
 //! | `stage` | frames ring to detections ring, with every time stamped |
@@ -22,8 +25,10 @@ mod model;
 mod names;
 mod nms;
 mod preprocess;
+mod runner;
 mod stage;
 pub mod stills;
+mod upgrade;
 
 /// The onnxruntime library that would be used: its path and version; or in words why there is none, and the remedy.
 ///

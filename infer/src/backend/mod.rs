@@ -1,12 +1,14 @@
 //! What runs the model. One trait, so that the stage does not know which; chosen at run time, the best that works, with
 //! the reason kept for each better one that does not: a fall-back is never silent.
 
-mod contract;
+pub(crate) mod contract;
 pub(crate) mod onnxruntime;
 mod rten;
 
+use crate::engine::Job;
 use crate::error::InferError;
 use crate::model::ModelFile;
+use crate::runner::{CpuRunner, Runner, TensorRtRunner};
 use hanja_common::config::InferConfig;
 use hanja_common::record;
 use onnxruntime::OnnxRuntimeBackend;
@@ -63,6 +65,8 @@ pub(crate) trait Backend: Send + fmt::Debug {
 /// Why a backend does not run a model.
 #[derive(Debug)]
 pub(crate) enum Reason {
+    /// It would, but its engine is not built yet.
+    NotBuilt(Job),
     /// This version or machine does not have it; in words, with the remedy.
     Missing(String),
     /// It is there, and the model fails in it.
@@ -72,6 +76,7 @@ pub(crate) enum Reason {
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::NotBuilt(_) => f.write_str("its engine is not built yet, 'hanja engine build' does it"),
             Self::Missing(words) => f.write_str(words),
             Self::Model(error) => error.fmt(f),
         }
@@ -82,24 +87,27 @@ impl fmt::Display for Reason {
 pub(crate) struct Candidate {
     pub(crate) name: &'static str,
     /// Loads the model into it.
-    pub(crate) load: fn(&ModelFile, &InferConfig) -> Result<Box<dyn Backend>, Reason>,
+    pub(crate) load: fn(&ModelFile, &InferConfig) -> Result<Box<dyn Runner>, Reason>,
 }
 
 /// Every backend, the best first: the order of `auto`.
 pub(crate) const CANDIDATES: [Candidate; 3] = [
     Candidate {
         name: "tensorrt",
-        load: |_, _| Err(Reason::Missing("not part of this version".into())),
+        load: |file, config| Ok(Box::new(TensorRtRunner::load(file, config)?)),
     },
     Candidate {
         name: "onnxruntime",
-        load: |file, config| Ok(Box::new(OnnxRuntimeBackend::load(file, config.threads)?)),
+        load: |file, config| {
+            let backend = OnnxRuntimeBackend::load(file, config.threads)?;
+            Ok(Box::new(CpuRunner::new(Box::new(backend), config)))
+        },
     },
     Candidate {
         name: "rten",
-        load: |file, config| match RtenBackend::load(file, config.threads) {
-            Ok(backend) => Ok(Box::new(backend)),
-            Err(error) => Err(Reason::Model(error)),
+        load: |file, config| {
+            let backend = RtenBackend::load(file, config.threads).map_err(Reason::Model)?;
+            Ok(Box::new(CpuRunner::new(Box::new(backend), config)))
         },
     },
 ];
@@ -124,38 +132,53 @@ pub(crate) fn wanted(backend: &str) -> Result<&'static [Candidate], InferError> 
         })
 }
 
+/// What came of trying backends.
+#[derive(Debug)]
+pub(crate) struct Choice<T> {
+    /// `None`: only because of `not_built`.
+    pub(crate) found: Option<T>,
+    pub(crate) passed_over: Vec<PassedOver>,
+    /// What would make a better one possible.
+    pub(crate) not_built: Option<Job>,
+}
+
 /// What `attempt` makes of the first candidate that it succeeds with, and those passed over. If it succeeds with none,
 /// the error is of the last, which asks the least of the machine.
 pub(crate) fn first<T>(
     candidates: &[Candidate],
     mut attempt: impl FnMut(&Candidate) -> Result<T, Reason>,
-) -> Result<(T, Vec<PassedOver>), InferError> {
-    let mut passed_over: Vec<PassedOver> = Vec::new();
+) -> Result<Choice<T>, InferError> {
+    let mut choice = Choice {
+        found: None,
+        passed_over: Vec::new(),
+        not_built: None,
+    };
     let mut error = None;
     for candidate in candidates {
-        match attempt(candidate) {
-            Ok(found) => return Ok((found, passed_over)),
-            Err(reason) => {
-                // It goes into one line of a log.
-                passed_over.push((candidate.name, reason.to_string().replace('\n', " ")));
-                error = Some((candidate.name, reason));
+        let reason = match attempt(candidate) {
+            Ok(found) => {
+                choice.found = Some(found);
+                return Ok(choice);
+            }
+            Err(reason) => reason,
+        };
+        // It goes into one line of a log.
+        let words = reason.to_string().replace('\n', " ");
+        tracing::debug!("backend {}: {words}", candidate.name);
+        choice.passed_over.push((candidate.name, words));
+        match reason {
+            Reason::NotBuilt(job) => choice.not_built = Some(job),
+            Reason::Model(e) => error = Some(e),
+            Reason::Missing(reason) => {
+                let name = candidate.name.into();
+                error = Some(InferError::Backend { name, reason });
             }
         }
     }
-    for (name, reason) in &passed_over {
-        tracing::debug!("backend {name}: {reason}");
+    match error {
+        Some(error) => Err(error),
+        None => Ok(choice),
     }
-    Err(match error {
-        Some((_, Reason::Model(error))) => error,
-        Some((name, Reason::Missing(reason))) => InferError::Backend {
-            name: name.into(),
-            reason,
-        },
-        None => InferError::Backend {
-            name: "auto".into(),
-            reason: "there is no backend".into(),
-        },
-    })
 }
 
 #[cfg(test)]
@@ -192,18 +215,18 @@ mod tests {
 
     #[test]
     fn every_one_passed_over_has_its_reason() {
-        let (taken, passed_over) = first(&CANDIDATES, |c| match c.name {
+        let choice = first(&CANDIDATES, |c| match c.name {
             "tensorrt" => Err(missing()),
             "onnxruntime" => Err(broken()),
             name => Ok(name),
-        })
-        .unwrap();
-        assert_eq!(taken, "rten");
+        });
+        let Choice { found, passed_over, not_built } = choice.unwrap();
+        assert_eq!((found, not_built.is_none()), (Some("rten"), true));
         assert_eq!(passed_over[0], ("tensorrt", "not here".into()));
         assert_eq!(passed_over[1].0, "onnxruntime");
         assert!(passed_over[1].1.contains("it is a cat"), "{passed_over:?}");
-        let (taken, passed_over) = first(&CANDIDATES, |c| Ok(c.name)).unwrap();
-        assert_eq!((taken, passed_over.len()), ("tensorrt", 0));
+        let choice = first(&CANDIDATES, |c| Ok(c.name)).unwrap();
+        assert_eq!((choice.found, choice.passed_over.len()), (Some("tensorrt"), 0));
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod plan;
 mod simd;
 mod taps;
 
+use crate::backend::Facts;
 use hanja_common::record::{FrameRef, PixelFormat};
 pub(crate) use plan::Letterbox;
 use plan::Plan;
@@ -65,6 +66,25 @@ pub(crate) enum Target {
     LongSide { size: u32, stride: u32 },
     /// Exactly this.
     Fixed { width: u32, height: u32 },
+}
+
+impl Target {
+    /// What a model's file fixes, else a long side of about `size` pixels.
+    pub(crate) fn of(facts: &Facts, size: u32) -> Self {
+        match facts.fixed {
+            Some((height, width)) => Self::Fixed {
+                width: width as u32,
+                height: height as u32,
+            },
+            None => {
+                let stride = facts.stride as u32;
+                Self::LongSide {
+                    size: size.next_multiple_of(stride),
+                    stride,
+                }
+            }
+        }
+    }
 }
 
 /// Fills the input tensor; keeps its buffers and its plan from frame to frame.

@@ -1,0 +1,81 @@
+//! From a picture to candidates: the part of the way that is different on a CPU and on a GPU. A CPU takes one picture
+//! at a time; a GPU prepares the next while the model looks at this one, and reads the picture where it lies.
+
+mod cpu;
+mod tensorrt;
+
+use crate::backend::Facts;
+use crate::error::InferError;
+use crate::nms::Candidate;
+use crate::preprocess::{Letterbox, PreprocessError};
+pub(crate) use cpu::CpuRunner;
+use hanja_common::record::{self, FrameRef};
+use hanja_common::ring::Lease;
+use std::fmt;
+pub(crate) use tensorrt::TensorRtRunner;
+
+/// A picture to be looked at.
+#[derive(Debug)]
+pub(crate) enum Picture<'a> {
+    /// Read before `submit` returns.
+    Bytes(FrameRef<'a>),
+    /// A slot of the ring, let go as soon as its bytes have been read.
+    Leased(Lease),
+}
+
+impl Picture<'_> {
+    /// Its bytes and how they are to be read.
+    pub(crate) fn frame(&self) -> Result<FrameRef<'_>, PreprocessError> {
+        match self {
+            Self::Bytes(frame) => Ok(*frame),
+            Self::Leased(lease) => {
+                let meta = lease.frame_meta();
+                let format = meta.format().ok_or(PreprocessError::Format(meta.fourcc))?;
+                Ok(FrameRef {
+                    format,
+                    width: meta.width,
+                    height: meta.height,
+                    stride: meta.stride,
+                    bytes: lease.payload(),
+                })
+            }
+        }
+    }
+}
+
+/// What the model's output looked like.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Output {
+    pub(crate) rows: usize,
+    pub(crate) columns: usize,
+    /// Rows above the threshold, more than the candidates given if there were too many.
+    pub(crate) total: u32,
+}
+
+/// A loaded model with what makes its input and reads its output.
+pub(crate) trait Runner: Send + fmt::Debug {
+    /// Who runs the model, for records.
+    fn kind(&self) -> record::Backend;
+
+    /// Who runs it, in words: with the version, where that can differ.
+    fn describe(&self) -> String;
+
+    /// What is known of the model.
+    fn facts(&self) -> &Facts;
+
+    /// Most pictures under way at a time.
+    fn depth(&self) -> usize;
+
+    /// Starts a picture; says where it will lie in the model's input. After [`InferError::Picture`] nothing has
+    /// happened; any other error ends all that is under way.
+    fn submit(&mut self, picture: Picture<'_>) -> Result<Letterbox, InferError>;
+
+    /// Whether [`finish`](Self::finish) would not have to wait. Lets go of pictures that have been read.
+    fn is_done(&mut self) -> Result<bool, InferError>;
+
+    /// Brings the oldest picture under way to its end: its candidates above the threshold, best first.
+    fn finish(&mut self, candidates: &mut Vec<Candidate>) -> Result<Output, InferError>;
+
+    /// The model alone, `runs` times on what was submitted last; nanoseconds of each run. Nothing is under way.
+    fn bare_loop(&mut self, runs: usize) -> Result<Vec<u64>, InferError>;
+}
