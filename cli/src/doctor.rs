@@ -2,7 +2,9 @@
 //! memory, the runtime directory, libraries that later backends use, the model.
 
 use crate::args::{DoctorArgs, Global};
+use crate::engine;
 use hanja_common::stage::{RuntimeDir, StageName};
+use hanja_infer::engine::Cache;
 use serde::Serialize;
 use std::path::PathBuf;
 
@@ -29,6 +31,7 @@ pub(crate) fn doctor(global: &Global, args: &DoctorArgs) -> anyhow::Result<()> {
         shared_memory(),
         runtime_dir(global),
         model(&config.infer),
+        engine_cache(&config.infer),
         library("tensorrt", "libnvinfer.so", "not used by this version"),
         library("cuda", "libcuda.so", "not used by this version"),
         library(
@@ -129,6 +132,33 @@ fn model(config: &hanja_common::config::InferConfig) -> Check {
     match hanja_infer::Detector::load(config) {
         Ok(detector) => check("model", true, detector.model_info().to_string(), None),
         Err(e) => check("model", false, e.to_string(), None),
+    }
+}
+
+/// One that is not there yet is no fault: the first build makes it.
+fn engine_cache(config: &hanja_common::config::InferConfig) -> Check {
+    let cache = Cache::new(&engine::cache_dir(config));
+    let path = cache.dir().display();
+    let size = match cache.size() {
+        Ok((engines, bytes)) => format!("{}, {}", engine::count(engines), engine::megabytes(bytes)),
+        Err(e) => return check("engine cache", false, e.to_string(), None),
+    };
+    if !cache.dir().exists() {
+        return check("engine cache", true, format!("{path}, not there yet"), None);
+    }
+    match cache.writable() {
+        Ok(()) => check(
+            "engine cache",
+            true,
+            format!("{path}, writable, {size}"),
+            None,
+        ),
+        Err(e) => check(
+            "engine cache",
+            false,
+            format!("{path}, not usable for writing, {size}"),
+            Some(&e.to_string()),
+        ),
     }
 }
 

@@ -7,6 +7,7 @@
 //! | `backend` | what runs the model; one trait, chosen at run time |
 //! | `decode`, `nms` | the model's numbers to boxes, at a bounded cost |
 //! | `detector` | the four together, for one picture: used by the stage and by `hanja detect` alike |
+//! | `engine` | TensorRT engines: their cache, and the process that builds them |
 //! | `stage` | frames ring to detections ring, with every time stamped |
 //! | `stills` | picture files |
 
@@ -15,6 +16,7 @@
 mod backend;
 mod decode;
 mod detector;
+pub mod engine;
 mod error;
 #[cfg(fuzzing)]
 pub mod fuzzing;

@@ -4,8 +4,8 @@
 
 mod support;
 
-use hanja_onnx::half::{HalfReport, half};
 use hanja_onnx::Model;
+use hanja_onnx::half::{HalfReport, half};
 use rten_onnx::onnx::{DataType, GraphProto, ModelProto, TensorProto};
 use std::collections::HashMap;
 use support::{bytes, constant, graph, node, parse, shipped, small, spread, tensor, value};

@@ -9,7 +9,9 @@ use hanja_onnx::wire::{Message, Value, owned};
 use hanja_onnx::{Element, Model};
 use proptest::prelude::*;
 use rten_onnx::onnx::{DataLocation, TensorProto};
-use support::{bytes, constant, graph, listed, listed_half, node, shipped, small, spread, tensor, value};
+use support::{
+    bytes, constant, graph, listed, listed_half, node, shipped, small, spread, tensor, value,
+};
 
 #[test]
 fn an_untouched_file_comes_back_byte_for_byte() {
