@@ -142,6 +142,16 @@ impl Mapping {
         Ok(Self { base, len: size })
     }
 
+    /// First byte.
+    pub(super) fn start(&self) -> *const u8 {
+        self.base.as_ptr().cast()
+    }
+
+    /// Bytes.
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
     /// Words `index..index + count`.
     ///
     /// # Panics

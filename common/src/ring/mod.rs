@@ -40,7 +40,7 @@ pub(crate) mod writer;
 
 #[cfg(feature = "failpoints")]
 pub use atomic::failpoint;
-pub use reader::Lease;
+pub use reader::{Lease, RingMapping};
 pub use writer::Slot;
 
 use crate::record::ABI_MAJOR;

@@ -274,10 +274,50 @@ impl Lease {
         }
     }
 
+    /// The whole mapping that the slot is part of. It stays mapped for as long as what is returned lives, longer than
+    /// the lease if need be; the slot is protected from the writer by the lease alone.
+    #[must_use]
+    pub fn mapping(&self) -> RingMapping {
+        RingMapping {
+            ring: Arc::clone(&self.ring),
+        }
+    }
+
     /// The metadata as a frame's; zeroed where this topic has none.
     #[must_use]
     pub fn frame_meta(&self) -> FrameMeta {
         FrameMeta::read_from_prefix(self.meta()).map_or_else(|_| FrameMeta::zeroed(), |(m, _)| m)
+    }
+}
+
+/// One generation's memory as a range of addresses, for a device that reads it by itself. Only addresses are given out:
+/// to read bytes takes a lease.
+///
+/// Invariant, on which callers' `unsafe` may rest: from [`start`](Self::start) on, [`len`](Self::len) bytes stay mapped
+/// readable at that place while this value or a clone of it lives.
+#[derive(Clone, Debug)]
+pub struct RingMapping {
+    ring: Arc<RingReader>,
+}
+
+impl RingMapping {
+    /// Generation of the ring.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.ring.layout.generation
+    }
+
+    /// First byte, at the start of a page. Other processes write here: never make a reference out of it.
+    #[must_use]
+    pub fn start(&self) -> *const u8 {
+        self.ring.mapping.start()
+    }
+
+    /// Bytes. More than 0.
+    #[must_use]
+    #[expect(clippy::len_without_is_empty, reason = "a ring is never empty")]
+    pub fn len(&self) -> usize {
+        self.ring.mapping.len()
     }
 }
 

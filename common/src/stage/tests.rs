@@ -55,6 +55,28 @@ fn lease_and_tap_across_the_control_socket() {
 }
 
 #[test]
+fn a_mapping_outlives_its_lease_and_its_writer() {
+    let dir = tempfile::tempdir().unwrap();
+    let stage = stage(&dir);
+    let mut publisher = stage.publisher(Topic::Frames, G).unwrap();
+    publisher.publish(&[&[7; 100]], meta).unwrap().unwrap();
+    let mut subscriber = LeaseSubscriber::new(dir.path(), StageName::Capture, Topic::Frames, 1);
+    let lease = subscriber.newest(WAIT).unwrap();
+    let mapping = lease.mapping();
+    assert_eq!(mapping.generation(), lease.generation());
+    let range = mapping.start().addr()..mapping.start().addr() + mapping.len();
+    assert!(range.start.is_multiple_of(4096));
+    let payload = lease.payload().as_ptr_range();
+    assert!(range.start < payload.start.addr() && payload.end.addr() <= range.end);
+    drop((lease, subscriber, publisher, stage));
+    let maps = || std::fs::read_to_string("/proc/self/maps").unwrap();
+    let line = format!("{:x}-", range.start);
+    assert!(maps().contains(&line), "{line} in {}", maps());
+    drop(mapping);
+    assert!(!maps().contains(&line), "{line} in {}", maps());
+}
+
+#[test]
 fn quota_bounds_the_leases_and_a_full_ring_drops() {
     let dir = tempfile::tempdir().unwrap();
     let stage = stage(&dir);

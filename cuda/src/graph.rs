@@ -1,0 +1,190 @@
+//! A stretch of work recorded once and then started with a single call, which saves the CPU a launch for every layer
+//! of the model.
+
+use crate::device::Device;
+use crate::driver::SUCCESS;
+use crate::error::Error;
+use crate::stream::Stream;
+use cudarc::driver::sys::{CUgraph, CUgraphExec, CUgraphExecUpdateResultInfo, CUstreamCaptureMode};
+use std::ptr::null_mut;
+
+/// Why there is no graph. The work can still be queued piece by piece.
+#[derive(Debug, thiserror::Error)]
+pub enum CaptureError<E> {
+    /// What was to be recorded failed by itself.
+    #[error("{0}")]
+    Work(E),
+    /// The driver cannot record, or cannot run what was recorded.
+    #[error("{0}")]
+    Graph(Error),
+}
+
+/// A recorded graph, ready to run.
+///
+/// Invariant: `executable` belongs to `device`'s context and is destroyed only in drop.
+#[derive(Debug)]
+pub struct Graph {
+    device: Device,
+    executable: CUgraphExec,
+}
+
+// SAFETY: the driver lets one thread at a time use it; `launch` and `update` of a `!Sync` type are that.
+unsafe impl Send for Graph {}
+
+/// A recorded, not yet executable graph.
+struct Recording {
+    device: Device,
+    raw: CUgraph,
+}
+
+impl Drop for Recording {
+    fn drop(&mut self) {
+        self.device
+            .clean_up("cuGraphDestroy", |d| match d.graph_destroy {
+                // SAFETY: made by `record`, destroyed only here.
+                Some(destroy) => unsafe { destroy(self.raw) },
+                None => SUCCESS,
+            });
+    }
+}
+
+impl Graph {
+    /// Whether this driver can: CUDA 11.4 and newer.
+    #[must_use]
+    pub fn supported(device: &Device) -> bool {
+        let d = device.driver();
+        d.begin_capture.is_some()
+            && d.end_capture.is_some()
+            && d.graph_destroy.is_some()
+            && d.graph_instantiate.is_some()
+            && d.graph_launch.is_some()
+            && d.graph_exec_destroy.is_some()
+    }
+
+    /// Records what `work` queues in `stream` instead of doing it.
+    ///
+    /// # Errors
+    /// `work`'s own; the driver cannot record it, or has no graphs.
+    pub fn capture<E>(
+        stream: &Stream,
+        work: impl FnOnce() -> Result<(), E>,
+    ) -> Result<Self, CaptureError<E>> {
+        let device = stream.device();
+        let recording = record(stream, work)?;
+        let instantiate = device
+            .driver()
+            .graph_instantiate
+            .ok_or(CaptureError::Graph(Error::Unsupported(
+                "cuGraphInstantiateWithFlags",
+            )))?;
+        let mut executable: CUgraphExec = null_mut();
+        // SAFETY: a complete recording; writes one pointer.
+        let code = unsafe { instantiate(&raw mut executable, recording.raw, 0) };
+        device
+            .driver()
+            .check("cuGraphInstantiateWithFlags", code)
+            .map_err(CaptureError::Graph)?;
+        Ok(Self {
+            device: device.clone(),
+            executable,
+        })
+    }
+
+    /// Records anew and takes over what is different (addresses, numbers), if the driver can do that and the shape of
+    /// the work is the same. Gives whether it did; if not, the graph is as it was.
+    ///
+    /// # Errors
+    /// As for [`capture`](Self::capture).
+    pub fn update<E>(
+        &mut self,
+        stream: &Stream,
+        work: impl FnOnce() -> Result<(), E>,
+    ) -> Result<bool, CaptureError<E>> {
+        let recording = record(stream, work)?;
+        let Some(update) = self.device.driver().graph_update else {
+            return Ok(false);
+        };
+        // Never looked at: a newer driver's answer may be none that the type knows.
+        let mut info = std::mem::MaybeUninit::<CUgraphExecUpdateResultInfo>::zeroed();
+        // SAFETY: the invariant, a complete recording; writes `info`.
+        let code = unsafe { update(self.executable, recording.raw, info.as_mut_ptr()) };
+        // Another shape is CUDA_ERROR_GRAPH_EXEC_UPDATE_FAILURE.
+        if code == 910 {
+            return Ok(false);
+        }
+        self.device
+            .driver()
+            .check("cuGraphExecUpdate", code)
+            .map_err(CaptureError::Graph)?;
+        Ok(true)
+    }
+
+    /// Queues the recorded work.
+    ///
+    /// # Safety
+    /// All memory that it uses is there until the stream has done it, and used by nobody else.
+    ///
+    /// # Errors
+    /// The driver's.
+    pub unsafe fn launch(&self, stream: &Stream) -> Result<(), Error> {
+        let launch = self
+            .device
+            .driver()
+            .graph_launch
+            .ok_or(Error::Unsupported("cuGraphLaunch"))?;
+        // SAFETY: both invariants, the caller's promise.
+        let code = unsafe { launch(self.executable, stream.handle()) };
+        self.device.driver().check("cuGraphLaunch", code)
+    }
+}
+
+impl Drop for Graph {
+    fn drop(&mut self) {
+        self.device
+            .clean_up("cuGraphExecDestroy", |d| match d.graph_exec_destroy {
+                // SAFETY: the invariant; a launch under way is finished by the driver.
+                Some(destroy) => unsafe { destroy(self.executable) },
+                None => SUCCESS,
+            });
+    }
+}
+
+fn record<E>(
+    stream: &Stream,
+    work: impl FnOnce() -> Result<(), E>,
+) -> Result<Recording, CaptureError<E>> {
+    let device = stream.device();
+    let driver = device.driver();
+    if !Graph::supported(device) {
+        return Err(CaptureError::Graph(Error::Unsupported(
+            "cuGraphInstantiateWithFlags",
+        )));
+    }
+    let (Some(begin), Some(end)) = (driver.begin_capture, driver.end_capture) else {
+        return Err(CaptureError::Graph(Error::Unsupported(
+            "cuStreamBeginCapture",
+        )));
+    };
+    // Other threads' calls shall not spoil the recording.
+    let mode = CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL as u32;
+    // SAFETY: the stream's invariant.
+    let code = unsafe { begin(stream.handle(), mode) };
+    driver
+        .check("cuStreamBeginCapture", code)
+        .map_err(CaptureError::Graph)?;
+    let done = work();
+    let mut raw: CUgraph = null_mut();
+    // SAFETY: begun above, on this thread; writes one pointer, which stays null if the recording was spoilt.
+    let code = unsafe { end(stream.handle(), &raw mut raw) };
+    let recording = (!raw.is_null()).then(|| Recording {
+        device: device.clone(),
+        raw,
+    });
+    done.map_err(CaptureError::Work)?;
+    driver
+        .check("cuStreamEndCapture", code)
+        .map_err(CaptureError::Graph)?;
+    recording.ok_or(CaptureError::Graph(Error::Unsupported(
+        "recording of this work",
+    )))
+}
