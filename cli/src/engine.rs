@@ -8,7 +8,7 @@ use anyhow::Context;
 use hanja_common::config::{Config, InferConfig};
 use hanja_common::telemetry;
 use hanja_infer::engine::{
-    self, Building, Cache, Current, DeviceKey, Done, Entry, Health, Job, Phase, Progress, State,
+    self, Building, Cache, Current, Done, Entry, Health, Job, Phase, Progress, State,
 };
 use serde::Serialize;
 use std::io::Write;
@@ -63,7 +63,7 @@ fn build(global: &Global, args: &EngineBuildArgs) -> anyhow::Result<()> {
         model: infer.model.clone(),
         shape,
         precision: infer.precision.parse().map_err(anyhow::Error::msg)?,
-        device: device(),
+        device: None,
         workspace_mib: args.workspace,
         cache: cache_dir(infer),
         out: args.out.clone(),
@@ -73,11 +73,6 @@ fn build(global: &Global, args: &EngineBuildArgs) -> anyhow::Result<()> {
     let done = watch(&mut Building::start(&job)?)?;
     report(&done, started.elapsed());
     Ok(())
-}
-
-/// The GPU that the engine is for.
-fn device() -> Option<DeviceKey> {
-    None
 }
 
 /// Says what the child does until it is done.
@@ -163,7 +158,7 @@ fn prune(global: &Global, args: &EnginePruneArgs) -> anyhow::Result<()> {
     };
     let current = Current {
         library,
-        device: device(),
+        device: engine::device_key(),
     };
     let removals = cache.prune(&current, args.all, args.dry_run)?;
     for removal in &removals {

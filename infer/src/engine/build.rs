@@ -3,7 +3,7 @@
 use super::building::{Done, Job, Line, Phase, Progress};
 use super::cache::{Cache, Found, write_whole};
 use super::error::EngineError;
-use super::key::{Key, LibraryKey, Precision};
+use super::key::{DeviceKey, Key, LibraryKey, Precision};
 use crate::model::ModelFile;
 use hanja_onnx::half::{HalfError, half};
 use hanja_tensorrt::{Flavour, Library, Request};
@@ -112,6 +112,10 @@ fn run(job: &Job, lines: &Lines) -> Result<Done, EngineError> {
         return Err(EngineError::Build(why));
     }
     let file = ModelFile::open(job.model.as_deref())?;
+    let job = &Job {
+        device: job.device.clone().or_else(device_key),
+        ..job.clone()
+    };
     let key = job.key_of(&file, library_key(&library));
     if let Some(out) = &job.out {
         let engine = build(job, &key, &library, &file, None, lines)?;
@@ -169,6 +173,22 @@ pub fn library_key(library: &Library) -> LibraryKey {
     LibraryKey {
         flavour: flavour.into(),
         version: library.version().to_string(),
+    }
+}
+
+/// The device's part of a key: the GPU of this machine, if there is one. Leaves its context current on this thread,
+/// and memory in use until the process ends.
+#[must_use]
+pub fn device_key() -> Option<DeviceKey> {
+    match hanja_cuda::Device::probe() {
+        Ok(device) => Some(DeviceKey {
+            name: device.facts().name.clone(),
+            compute_capability: device.facts().capability,
+        }),
+        Err(e) => {
+            tracing::info!("no GPU to build for: {e}");
+            None
+        }
     }
 }
 

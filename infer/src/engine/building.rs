@@ -34,7 +34,7 @@ pub struct Job {
     pub shape: Shape,
     /// Of weights and computation.
     pub precision: Precision,
-    /// Where it will run; `None`: no device is asked for.
+    /// Where it will run; `None`: the GPU of this machine, which the child looks for.
     pub device: Option<DeviceKey>,
     /// Most memory that the library may use while it tries things out, MiB; `None`: the library's own choice.
     pub workspace_mib: Option<u32>,

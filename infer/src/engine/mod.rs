@@ -50,7 +50,7 @@ mod key;
 mod prune;
 mod trust;
 
-pub use build::{library_key, worker};
+pub use build::{device_key, library_key, worker};
 pub use building::{Building, Done, Job, Phase, Progress, State, input_shape};
 pub use cache::{Cache, Engine, Entry, Found, Health, Sidecar, default_cache_dir};
 pub use error::EngineError;
