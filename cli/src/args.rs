@@ -2,6 +2,7 @@
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use hanja_common::config::Config;
+use hanja_infer::engine::Shape;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -68,6 +69,8 @@ pub(crate) enum Command {
     Doctor(DoctorArgs),
     /// Measure
     Bench(BenchArgs),
+    /// TensorRT engines and their cache
+    Engine(EngineArgs),
 }
 
 #[derive(Clone, Debug, Default, Args)]
@@ -98,6 +101,15 @@ pub(crate) struct InferArgs {
     /// Threads of the CPU backend [default: all cores]
     #[arg(long, value_name = "N")]
     pub(crate) threads: Option<usize>,
+    /// A TensorRT engine that is ready, instead of one from the cache
+    #[arg(long, value_name = "FILE")]
+    pub(crate) engine: Option<PathBuf>,
+    /// Directory of TensorRT engines [default: systemd's, else $XDG_CACHE_HOME/hanja-pipeline, else ~/.cache/hanja-pipeline]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) engine_cache: Option<PathBuf>,
+    /// What TensorRT computes with: fp16 or fp32 [default: fp16]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) precision: Option<String>,
 }
 
 #[derive(Clone, Debug, Default, Args)]
@@ -234,6 +246,84 @@ pub(crate) struct BenchArgs {
     pub(crate) infer: InferArgs,
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct EngineArgs {
+    #[command(subcommand)]
+    pub(crate) command: EngineCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum EngineCommand {
+    /// Build an engine for this machine's GPU, if the cache does not have it
+    Build(EngineBuildArgs),
+    /// Say what the cache has, each engine checked
+    List(EngineListArgs),
+    /// Remove engines that do not fit this machine's library or GPU or are damaged, and leftovers
+    Prune(EnginePruneArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct EngineBuildArgs {
+    /// YOLOv5 ONNX file, or one inside the executable: hanja-pico or hanja-n [default: hanja-pico]
+    #[arg(long, value_name = "NAME|FILE")]
+    pub(crate) model: Option<PathBuf>,
+    /// Long side of the input in pixels, a multiple of 32, for pictures of 4:3; a model of fixed size keeps that [default: 416]
+    #[arg(long, value_name = "PIXELS", conflicts_with = "shape")]
+    pub(crate) size: Option<u32>,
+    /// The input exactly, for pictures of another shape, for example 640x384
+    #[arg(long, value_name = "WxH")]
+    pub(crate) shape: Option<Shape>,
+    /// What the engine computes with: fp16 or fp32 [default: fp16]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) precision: Option<String>,
+    /// Write the engine to this file and leave the cache alone; for --engine of run and infer
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+    /// Most GPU memory for the library to try things in [default: the library's]
+    #[arg(long, value_name = "MiB", value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
+    pub(crate) workspace: Option<u32>,
+    /// Directory of the engines [default: systemd's, else $XDG_CACHE_HOME/hanja-pipeline, else ~/.cache/hanja-pipeline]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) engine_cache: Option<PathBuf>,
+    /// How the process that does the work is started
+    #[arg(long, hide = true)]
+    pub(crate) worker: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct EngineListArgs {
+    /// As one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Directory of the engines [default: systemd's, else $XDG_CACHE_HOME/hanja-pipeline, else ~/.cache/hanja-pipeline]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) engine_cache: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct EnginePruneArgs {
+    /// Every engine, whether it fits or not
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// Only say what would go
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Directory of the engines [default: systemd's, else $XDG_CACHE_HOME/hanja-pipeline, else ~/.cache/hanja-pipeline]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) engine_cache: Option<PathBuf>,
+}
+
+impl EngineBuildArgs {
+    pub(crate) fn apply(&self, config: &mut Config) -> anyhow::Result<()> {
+        let c = &mut config.infer;
+        set_path(&mut c.model, &self.model);
+        set_path(&mut c.engine_cache, &self.engine_cache);
+        set(&mut c.size, &self.size);
+        set(&mut c.precision, &self.precision);
+        Ok(config.check(Path::new("command line"))?)
+    }
+}
+
 impl CaptureArgs {
     pub(crate) fn apply(&self, config: &mut Config) {
         set(&mut config.capture.source, &self.source);
@@ -243,14 +333,15 @@ impl CaptureArgs {
 impl InferArgs {
     pub(crate) fn apply(&self, config: &mut Config) -> anyhow::Result<()> {
         let c = &mut config.infer;
-        if self.model.is_some() {
-            c.model.clone_from(&self.model);
-        }
+        set_path(&mut c.model, &self.model);
         set(&mut c.backend, &self.backend);
         set(&mut c.conf, &self.conf);
         set(&mut c.iou, &self.iou);
         set(&mut c.size, &self.size);
         c.threads = self.threads.or(c.threads);
+        set_path(&mut c.engine, &self.engine);
+        set_path(&mut c.engine_cache, &self.engine_cache);
+        set(&mut c.precision, &self.precision);
         Ok(config.check(Path::new("command line"))?)
     }
 }
@@ -266,6 +357,12 @@ impl RenderArgs {
 
 fn set<T: Clone>(target: &mut T, value: &Option<T>) {
     if let Some(value) = value {
+        target.clone_from(value);
+    }
+}
+
+fn set_path(target: &mut Option<PathBuf>, value: &Option<PathBuf>) {
+    if value.is_some() {
         target.clone_from(value);
     }
 }

@@ -2,7 +2,9 @@
 //! memory, the runtime directory, the model, what computes and why nothing better does, libraries of the backends.
 
 use crate::args::{DoctorArgs, Global};
+use crate::engine;
 use hanja_common::stage::{RuntimeDir, StageName};
+use hanja_infer::engine::Cache;
 use serde::Serialize;
 use std::path::PathBuf;
 
@@ -26,9 +28,10 @@ pub(crate) fn doctor(global: &Global, args: &DoctorArgs) -> anyhow::Result<()> {
     let mut checks = vec![machine(), cameras(), shared_memory(), runtime_dir(global)];
     checks.extend(model(&config.infer));
     checks.extend([
+        engine_cache(&config.infer),
         onnxruntime(),
-        library("tensorrt", "libnvinfer.so", "not used by this version"),
-        library("cuda", "libcuda.so", "not used by this version"),
+        found("tensorrt", hanja_infer::tensorrt()),
+        found("cuda", hanja_infer::gpu()),
     ]);
     let report = Report {
         version: env!("CARGO_PKG_VERSION"),
@@ -141,6 +144,33 @@ fn onnxruntime() -> Check {
             check("onnxruntime", true, found, None)
         }
         Err(why) => check("onnxruntime", false, why, Some(GAIN)),
+    }
+}
+
+/// One that is not there yet is no fault: the first build makes it.
+fn engine_cache(config: &hanja_common::config::InferConfig) -> Check {
+    let cache = Cache::new(&engine::cache_dir(config));
+    let path = cache.dir().display();
+    let size = match cache.size() {
+        Ok((engines, bytes)) => format!("{}, {}", engine::count(engines), engine::megabytes(bytes)),
+        Err(e) => return check("engine cache", false, e.to_string(), None),
+    };
+    if !cache.dir().exists() {
+        return check("engine cache", true, format!("{path}, not there yet"), None);
+    }
+    match cache.writable() {
+        Ok(()) => check(
+            "engine cache",
+            true,
+            format!("{path}, writable, {size}"),
+            None,
+        ),
+        Err(e) => check(
+            "engine cache",
+            false,
+            format!("{path}, not usable for writing, {size}"),
+            Some(&e.to_string()),
+        ),
     }
 }
 

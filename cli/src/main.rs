@@ -7,6 +7,7 @@ mod args;
 mod bench;
 mod detect;
 mod doctor;
+mod engine;
 mod run;
 mod stage;
 mod tap;
@@ -40,6 +41,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Detect(args) => detect::detect(&global, &args),
         Command::Doctor(args) => doctor::doctor(&global, &args).map(|()| ExitCode::SUCCESS),
         Command::Bench(args) => bench::bench(&global, &args).map(|()| ExitCode::SUCCESS),
+        Command::Engine(args) => engine::engine(&global, &args),
     }
 }
 

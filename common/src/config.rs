@@ -49,6 +49,12 @@ pub struct InferConfig {
     pub size: u32,
     /// Threads of the CPU backend; none: all cores.
     pub threads: Option<usize>,
+    /// A TensorRT engine that is ready, made by `trtexec` or `hanja engine build --out`; none: one from the cache.
+    pub engine: Option<PathBuf>,
+    /// Directory of TensorRT engines; none: systemd's, else the user's cache directory.
+    pub engine_cache: Option<PathBuf>,
+    /// What TensorRT computes with: `fp16` or `fp32`.
+    pub precision: String,
 }
 
 impl Default for InferConfig {
@@ -60,6 +66,9 @@ impl Default for InferConfig {
             iou: 0.45,
             size: 416,
             threads: None,
+            engine: None,
+            engine_cache: None,
+            precision: "fp16".into(),
         }
     }
 }
@@ -202,6 +211,9 @@ impl Config {
         if i.threads.is_some_and(|t| !(1..=256).contains(&t)) {
             return range("infer.threads", format!("{:?}", i.threads), "1 to 256");
         }
+        if !matches!(i.precision.as_str(), "fp16" | "fp32") {
+            return range("infer.precision", i.precision.clone(), "fp16 or fp32");
+        }
         Ok(())
     }
 }
@@ -212,7 +224,17 @@ fn check_keys(table: &toml::Table, path: &Path) -> Result<(), ConfigError> {
         ("capture", &["source"]),
         (
             "infer",
-            &["model", "backend", "conf", "iou", "size", "threads"],
+            &[
+                "model",
+                "backend",
+                "conf",
+                "iou",
+                "size",
+                "threads",
+                "engine",
+                "engine_cache",
+                "precision",
+            ],
         ),
         ("render", &["http", "token"]),
     ];
@@ -266,6 +288,8 @@ mod tests {
         let mut config = Config::default();
         config.infer.model = Some("m.onnx".into());
         config.infer.threads = Some(2);
+        config.infer.engine = Some("m.engine".into());
+        config.infer.engine_cache = Some("/var/cache/engines".into());
         config.render.token = Some("t".into());
         let text = toml::to_string(&config).unwrap();
         assert_eq!(parse(&text).unwrap(), config);
@@ -292,6 +316,7 @@ mod tests {
         for text in [
             "[infer]\nconf = 2.0",
             "[infer]\nsize = 100",
+            "[infer]\nprecision = \"fp8\"",
             "[infer]\nconf = \"a\"",
             "[infer",
             "infer = 3",

@@ -8,6 +8,7 @@ mod control;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 pub mod ledger;
+pub mod process;
 pub mod record;
 pub mod ring;
 pub mod stage;

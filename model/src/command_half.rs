@@ -3,8 +3,8 @@
 use crate::command_cost::{CostArgs, print_sizes};
 use anyhow::Context;
 use clap::Args;
-use hanja_model::half::half;
-use hanja_model::onnx::{Model, read_file};
+use hanja_onnx::half::half;
+use hanja_onnx::{Model, read_file};
 use std::path::PathBuf;
 
 #[derive(Args)]

@@ -3,8 +3,8 @@
 use crate::command_cost::{CostArgs, print_sizes};
 use anyhow::Context;
 use clap::{Args, ValueEnum};
-use hanja_model::onnx::{Model, read_file};
 use hanja_model::prune::{Method, prune};
+use hanja_onnx::{Model, read_file};
 use std::path::PathBuf;
 
 #[derive(Args)]

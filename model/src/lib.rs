@@ -1,10 +1,9 @@
-//! Tools around the model: `synth` makes data sets, `eval` scores a model on one, `prune` and `half` make it smaller.
+//! Tools around the model: `synth` makes data sets, `eval` scores a model on one, `prune` and `half` (from hanja-onnx) make it
+//! smaller.
 //!
 //! The binary `hanja-model` is a thin command line over this library.
 #![forbid(unsafe_code)]
 
 pub mod eval;
-pub mod half;
-pub mod onnx;
 pub mod prune;
 pub mod synth;

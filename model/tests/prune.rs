@@ -4,8 +4,10 @@
 
 mod support;
 
-use hanja_model::onnx::Model;
 use hanja_model::prune::{Method, prune};
+use hanja_onnx::Model;
+use hanja_onnx::wire::owned;
+use proptest::prelude::*;
 use rten_onnx::onnx::{DataType, TensorProto};
 use support::{
     bytes, constant, graph, integer, listed, listed_half, node, parse, raw_values, run, shipped,
@@ -257,4 +259,46 @@ fn mistakes_get_one_clear_line() {
     ]);
     assert_eq!(code, Some(2));
     assert!(!std::path::Path::new(&output).exists());
+}
+
+#[test]
+fn what_is_not_known_is_kept() {
+    let mut file = hanja_onnx::wire::Message::parse(&bytes(small()))
+        .unwrap()
+        .into_owned();
+    file.push(4711, owned("from the future"));
+    let (after, _) = pruned(&file.to_bytes(), Method::PerTensor(0.5));
+    assert_eq!(after.len(), file.to_bytes().len());
+    assert!(after.ends_with(b"from the future"));
+}
+
+/// Whatever the bytes say: an error or a model, and `prune` survives it.
+fn survive(file: &[u8]) {
+    if let Ok(model) = Model::parse(file) {
+        for method in [
+            Method::PerTensor(0.3),
+            Method::Global(0.3),
+            Method::TwoOfFour,
+        ] {
+            let _ = prune(&mut model.clone(), method, false);
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn every_flipped_byte_is_survived(at in any::<prop::sample::Index>(), to: u8) {
+        let mut file = bytes(graph(
+            vec![tensor("a", &[4, 4, 1, 1], &spread(16)), tensor("g", &[4, 4], &spread(16))],
+            vec![
+                constant("c", tensor("", &[4, 4], &spread(16))),
+                node("Conv", &["in", "a"], &["x"]),
+                node("MatMul", &["x", "c"], &["y"]),
+                node("Gemm", &["y", "g"], &["out"]),
+            ],
+        ));
+        let at = at.index(file.len());
+        file[at] = to;
+        survive(&file);
+    }
 }

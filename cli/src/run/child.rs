@@ -4,13 +4,14 @@ use super::notify::Notice;
 use crate::stage::SUPERVISED;
 use anyhow::Context;
 use hanja_common::config::Config;
+use hanja_common::process::describe;
 use hanja_common::stage::StageName;
 use hanja_common::telemetry::FPS_TARGET;
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{Command, Stdio};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -89,6 +90,13 @@ impl Child {
                 if let Some(threads) = c.threads {
                     flag("threads", threads.to_string().into());
                 }
+                if let Some(engine) = &c.engine {
+                    flag("engine", engine.into());
+                }
+                if let Some(cache) = &c.engine_cache {
+                    flag("engine-cache", cache.into());
+                }
+                flag("precision", c.precision.clone().into());
             }
             StageName::Render => {
                 flag("http", config.render.http.clone().into());
@@ -238,14 +246,6 @@ impl Child {
 impl Drop for Child {
     fn drop(&mut self) {
         self.kill();
-    }
-}
-
-fn describe(status: ExitStatus) -> String {
-    match (status.code(), status.signal()) {
-        (Some(code), _) => format!("ended with exit status {code}"),
-        (None, Some(signal)) => format!("was killed by signal {signal}"),
-        (None, None) => "ended".into(),
     }
 }
 

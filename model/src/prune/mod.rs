@@ -8,7 +8,7 @@ mod report;
 
 pub use report::{PruneReport, TensorReport};
 
-use crate::onnx::{Model, OnnxError, Tensor};
+use hanja_onnx::{Model, OnnxError, Tensor};
 use pattern::Roles;
 
 /// Which weights become 0.

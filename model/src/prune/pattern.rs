@@ -16,7 +16,7 @@
 //! Everything else is left alone, with the reason in the report: grouped and transposed convolutions, which the sparse
 //! kernels do not serve, and axes that are no multiple of 4, such as the three colours of the first layer.
 
-use crate::onnx::{Graph, Node, OnnxError};
+use hanja_onnx::{Graph, Node, OnnxError};
 use std::collections::HashMap;
 
 /// A way to use a tensor.

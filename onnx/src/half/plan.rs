@@ -1,7 +1,7 @@
 //! Decides what becomes fp16: which nodes, which of the values between them, which tensors.
 
 use super::operators::{Floats, half, heavy, keeps_type};
-use crate::onnx::{Element, Graph, Node, OnnxError, Part};
+use crate::{Element, Graph, Node, OnnxError, Part};
 use std::collections::{HashMap, HashSet};
 
 /// The decision. Nodes are counted without constants.

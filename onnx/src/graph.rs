@@ -338,14 +338,14 @@ impl Constant {
 /// `ValueInfoProto`: the name and type of a value.
 #[derive(Clone, Debug)]
 pub struct ValueInfo {
-    message: Message<'static>,
+    pub(super) message: Message<'static>,
     name: String,
 }
 
 impl ValueInfo {
     const NAME: u32 = 1;
-    const TYPE: u32 = 2;
-    const TENSOR_TYPE: u32 = 1;
+    pub(super) const TYPE: u32 = 2;
+    pub(super) const TENSOR_TYPE: u32 = 1;
     const ELEMENT: u32 = 1;
 
     fn parse(bytes: &[u8]) -> Result<Self, OnnxError> {

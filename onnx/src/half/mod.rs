@@ -1,4 +1,5 @@
-//! `hanja-model half`: fp16 weights and computation.
+//! fp16 weights and computation: what `hanja-model half` writes, and what a TensorRT that has no precision flag builds
+//! its fp16 engines from.
 //!
 //! Inputs and outputs of the graph stay f32, and so does whatever fp16 would harm or no runtime takes:
 //!
@@ -17,7 +18,7 @@ mod operators;
 mod plan;
 mod rewrite;
 
-use crate::onnx::{Model, OnnxError};
+use crate::{Model, OnnxError};
 use plan::Plan;
 
 /// What happened to the model.

@@ -1,19 +1,28 @@
-//! ONNX files, to be edited: `prune` and `half` change weights and a few nodes and leave all else as it is.
+//! ONNX files, to be edited: `prune` and `half` change weights and a few nodes and leave all else as it is. A crate of
+//! its own because both the tools around the model (`hanja-model`) and the product itself, which makes an fp16 model in
+//! memory for an engine build, need it.
 //!
 //! | module | idea |
 //! |---|---|
 //! | `wire` | any message as a list of fields; what is not touched is written back byte for byte |
 //! | `tensor` | weights: their shape and their numbers, however they are stored |
 //! | `graph` | the graph as a list of parts in the order of the file |
+//! | `half` | fp16 weights and computation |
+//! | `shape` | the shape of the picture input |
 //!
 //! Why by hand and not with a crate: `docs/decisions/0008-onnx-by-hand.md`. The field numbers are those of `onnx.proto`,
 //! which never change.
 
+#![forbid(unsafe_code)]
+
 mod graph;
+pub mod half;
+mod shape;
 mod tensor;
 pub mod wire;
 
 pub use graph::{Constant, Graph, Node, Part, ValueInfo};
+pub use shape::PictureInput;
 pub use tensor::{Element, Tensor};
 
 use std::path::{Path, PathBuf};
@@ -64,6 +73,9 @@ pub enum OnnxError {
         /// The tensor.
         name: String,
     },
+    /// Its input is not one picture.
+    #[error("{0}")]
+    Input(String),
 }
 
 /// Reads a regular file of bounded length.

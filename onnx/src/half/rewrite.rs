@@ -2,7 +2,7 @@
 
 use super::HalfReport;
 use super::plan::Plan;
-use crate::onnx::{Element, Graph, Node, OnnxError, Part, Tensor};
+use crate::{Element, Graph, Node, OnnxError, Part, Tensor};
 use std::collections::{HashMap, HashSet};
 
 pub(super) fn rewrite(graph: &mut Graph, plan: &Plan) -> Result<HalfReport, OnnxError> {

@@ -5,7 +5,7 @@
 
 use super::OnnxError;
 use super::wire::{Message, Value, damaged, owned, put_varint};
-use half::f16;
+use ::half::f16;
 use std::borrow::Cow;
 
 const DIMS: u32 = 1;

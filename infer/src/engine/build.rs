@@ -1,0 +1,348 @@
+//! The child process that builds an engine: reads a [`Job`], loads the library, writes lines, stores the result.
+
+use super::building::{Done, Job, Line, Phase, Progress};
+use super::cache::{Cache, Found, write_whole};
+use super::error::EngineError;
+use super::key::{DeviceKey, Key, LibraryKey, Precision};
+use crate::model::ModelFile;
+use hanja_onnx::half::{HalfError, half};
+use hanja_tensorrt::{Flavour, Library, Request};
+use std::borrow::Cow;
+use std::fs::File;
+use std::io::{self, BufRead, Read, Write};
+use std::path::Path;
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How often the parent hears of a build, and how soon it hears of a new phase.
+const TICK: Duration = Duration::from_secs(1);
+/// The kernel, out of memory, ends the process with the highest number; the stage that serves frames has 0.
+const OOM_SCORE: &str = "500";
+/// Above the stage that serves frames meanwhile.
+const NICENESS: i32 = 5;
+
+/// Runs as the child of a [`Building`](super::Building): job from standard input, lines to standard output. Returns
+/// whether there is an engine. `log` starts the logging with the job's filter.
+///
+/// # Errors
+/// If standard input or output cannot be used, so that nobody would hear of anything.
+pub fn worker(log: impl FnOnce(&str) -> Result<(), String>) -> io::Result<bool> {
+    let lines = Lines::take_stdout()?;
+    let mut stdin = io::stdin().lock();
+    let mut text = String::new();
+    stdin.by_ref().take(64 << 10).read_line(&mut text)?;
+    drop(stdin);
+    let job: Job = serde_json::from_str(&text)?;
+    log(&job.log).map_err(io::Error::other)?;
+    die_with_parent();
+    step_back();
+    let result = run(&job, &lines);
+    let last = match result {
+        Ok(done) => Line::Done(done),
+        Err(e) => Line::Failed(one_line(&e)),
+    };
+    let done = matches!(last, Line::Done(_));
+    lines.say(&last)?;
+    Ok(done)
+}
+
+/// Standard output, kept for lines alone: whatever native code prints there goes to standard error from now on.
+#[derive(Clone, Debug)]
+struct Lines {
+    started: Instant,
+    out: Arc<Mutex<File>>,
+}
+
+impl Lines {
+    fn take_stdout() -> io::Result<Self> {
+        let out = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdout(), 3)?;
+        rustix::stdio::dup2_stdout(rustix::stdio::stderr())?;
+        Ok(Self {
+            started: Instant::now(),
+            out: Arc::new(Mutex::new(out.into())),
+        })
+    }
+
+    fn say(&self, line: &Line) -> io::Result<()> {
+        let mut text = serde_json::to_vec(line)?;
+        text.push(b'\n');
+        let mut out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
+        out.write_all(&text)
+    }
+
+    fn progress(&self, phase: Phase, percent: Option<u8>) {
+        let elapsed_ms = self.started.elapsed().as_millis() as u64;
+        // A parent that does not listen any more has closed our standard input too, and that is acted upon.
+        let _ = self.say(&Line::Progress(Progress {
+            phase,
+            percent,
+            elapsed_ms,
+        }));
+    }
+}
+
+/// Standard input stays open as long as the parent lives and wants the engine.
+fn die_with_parent() {
+    std::thread::spawn(|| {
+        let mut rest = [0; 64];
+        loop {
+            match io::stdin().lock().read(&mut rest) {
+                Ok(1..) => {}
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Ok(0) | Err(_) => break,
+            }
+        }
+        // Not `exit`: that would run the library's exit handlers while it works.
+        let own = rustix::process::getpid();
+        let _ = rustix::process::kill_process(own, rustix::process::Signal::KILL);
+    });
+}
+
+/// Neither of these is needed for the build; where the system forbids one, it goes on without.
+fn step_back() {
+    let _ = std::fs::write("/proc/self/oom_score_adj", OOM_SCORE);
+    let _ = rustix::process::setpriority_process(None, NICENESS);
+}
+
+fn run(job: &Job, lines: &Lines) -> Result<Done, EngineError> {
+    lines.progress(Phase::Starting, None);
+    let library = Library::find().map_err(|e| EngineError::Build(e.to_string()))?;
+    if let Some(why) = library.cannot_build() {
+        return Err(EngineError::Build(why));
+    }
+    let file = ModelFile::open(job.model.as_deref())?;
+    let job = &Job {
+        device: job.device.clone().or_else(device_key),
+        ..job.clone()
+    };
+    let key = job.key_of(&file, library_key(&library));
+    if let Some(out) = &job.out {
+        let engine = build(job, &key, &library, &file, None, lines)?;
+        write_whole(out, &engine.plan).map_err(|source| EngineError::Out {
+            path: out.clone(),
+            source,
+        })?;
+        return Ok(engine.done(out));
+    }
+    let cache = Cache::new(&job.cache);
+    cache.prepare()?;
+    let _lock = match cache.lock(false)? {
+        Some(lock) => Some(lock),
+        None => {
+            lines.progress(Phase::Waiting, None);
+            cache.lock(true)?
+        }
+    };
+    match cache.find(&key)? {
+        Found::Engine(engine) => {
+            return Ok(Done {
+                path: engine.path,
+                bytes: engine.sidecar.bytes,
+                cached: true,
+                notes: Vec::new(),
+            });
+        }
+        Found::Nothing => {}
+        Found::Unfit(why) => {
+            let name = key.file_name();
+            tracing::warn!("the engine {name} in the cache is not used: {why}; it is built anew");
+        }
+    }
+    let mut engine = build(job, &key, &library, &file, Some(&cache), lines)?;
+    lines.progress(Phase::Saving, None);
+    if let Some(timing) = engine.timing.take()
+        && let Err(e) = cache.store_timing(&key, &timing)
+    {
+        engine
+            .notes
+            .push(format!("the timing cache is not kept: {e}"));
+    }
+    let built_by = format!("{} ({})", library.label(), library.path().display());
+    let path = cache.store(&key, &engine.plan, engine.time, &built_by)?;
+    Ok(engine.done(&path))
+}
+
+/// The library's part of a key.
+#[must_use]
+pub fn library_key(library: &Library) -> LibraryKey {
+    let flavour = match library.flavour() {
+        Flavour::TensorRt => "trt",
+        Flavour::Rtx => "rtx",
+    };
+    LibraryKey {
+        flavour: flavour.into(),
+        version: library.version().to_string(),
+    }
+}
+
+/// The device's part of a key: the GPU of this machine, if there is one. Leaves its context current on this thread,
+/// and memory in use until the process ends.
+#[must_use]
+pub fn device_key() -> Option<DeviceKey> {
+    match hanja_cuda::Device::probe() {
+        Ok(device) => Some(DeviceKey {
+            name: device.facts().name.clone(),
+            compute_capability: device.facts().capability,
+        }),
+        Err(e) => {
+            tracing::info!("no GPU to build for: {e}");
+            None
+        }
+    }
+}
+
+/// A built engine before it has a place.
+struct Fresh {
+    plan: Vec<u8>,
+    timing: Option<Vec<u8>>,
+    time: Duration,
+    notes: Vec<String>,
+}
+
+impl Fresh {
+    fn done(self, path: &Path) -> Done {
+        Done {
+            path: path.to_owned(),
+            bytes: self.plan.len() as u64,
+            cached: false,
+            notes: self.notes,
+        }
+    }
+}
+
+fn build(
+    job: &Job,
+    key: &Key,
+    library: &Library,
+    file: &ModelFile,
+    cache: Option<&Cache>,
+    lines: &Lines,
+) -> Result<Fresh, EngineError> {
+    let started = Instant::now();
+    lines.progress(Phase::Preparing, None);
+    let by_flag = library.fp16_by_flag();
+    let half = job.precision == Precision::Fp16;
+    let (onnx, notes) = if half && !by_flag {
+        half_model(file)?
+    } else {
+        (Cow::Borrowed(&*file.bytes), Vec::new())
+    };
+    let timing_cache = cache.and_then(|cache| cache.load_timing(key));
+    let ticker = Ticker::start(lines);
+    let report = |progress: &hanja_tensorrt::Progress<'_>| {
+        ticker.at(progress);
+        true
+    };
+    let request = Request {
+        fp16: half && by_flag,
+        workspace: job.workspace_mib.map(|mib| mib as usize * (1 << 20)),
+        timing_cache: timing_cache.as_deref(),
+        compute_capability: job
+            .device
+            .as_ref()
+            .filter(|_| library.flavour() == Flavour::Rtx)
+            .map(|d| d.compute_capability.0 * 10 + d.compute_capability.1),
+        progress: Some(&report),
+        ..Request::new(&onnx, job.shape.height, job.shape.width)
+    };
+    let built = hanja_tensorrt::build(library, &request);
+    drop(ticker);
+    let built = built.map_err(|e| EngineError::Build(format!("{}: {e}", file.name)))?;
+    if built.plan.is_empty() {
+        let why = format!("{} gave an empty engine", library.label());
+        return Err(EngineError::Build(why));
+    }
+    Ok(Fresh {
+        plan: built.plan,
+        timing: built.timing_cache,
+        time: started.elapsed(),
+        notes,
+    })
+}
+
+/// The model in fp16, for libraries whose only precision is the model's own.
+fn half_model(file: &ModelFile) -> Result<(Cow<'_, [u8]>, Vec<String>), EngineError> {
+    let failed = |source: HalfError| EngineError::Half {
+        model: file.name.clone(),
+        source,
+    };
+    let parsed = hanja_onnx::Model::parse(&file.bytes);
+    let mut model = parsed.map_err(|e| failed(e.into()))?;
+    let report = match half(&mut model) {
+        Ok(report) => report,
+        // Somebody has converted it already.
+        Err(HalfError::Nothing) => return Ok((Cow::Borrowed(&*file.bytes), Vec::new())),
+        Err(e) => return Err(failed(e)),
+    };
+    let clamped = report.clamped.iter().map(|(tensor, count)| {
+        format!("{tensor}: {count} values are beyond fp16 and became 65504 or -65504")
+    });
+    let left = report
+        .heavy_left
+        .iter()
+        .map(|node| format!("{node} stays f32: not all of its operands are known to be f32"));
+    let notes = clamped.chain(left).collect();
+    Ok((Cow::Owned(model.to_bytes()), notes))
+}
+
+/// Says once a second that the library still works, and how far it says it is.
+struct Ticker {
+    percent: Arc<Mutex<Option<u8>>>,
+    stop: Option<std::sync::mpsc::Sender<()>>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Ticker {
+    fn start(lines: &Lines) -> Self {
+        let (stop, stopped) = channel();
+        let percent = Arc::new(Mutex::new(None));
+        let (lines, shared) = (lines.clone(), Arc::clone(&percent));
+        let thread = std::thread::spawn(move || {
+            loop {
+                let percent = *shared.lock().unwrap_or_else(PoisonError::into_inner);
+                lines.progress(Phase::Building, percent);
+                if stopped.recv_timeout(TICK) != Err(RecvTimeoutError::Timeout) {
+                    return;
+                }
+            }
+        });
+        Self {
+            percent,
+            stop: Some(stop),
+            thread: Some(thread),
+        }
+    }
+
+    /// The library's outermost phase counts; it reports phases within phases.
+    fn at(&self, progress: &hanja_tensorrt::Progress<'_>) {
+        if progress.parent.is_none() && progress.steps > 0 {
+            let percent = 100 * i64::from(progress.done) / i64::from(progress.steps);
+            let percent = u8::try_from(percent.clamp(0, 100)).ok();
+            *self.percent.lock().unwrap_or_else(PoisonError::into_inner) = percent;
+        }
+    }
+}
+
+impl Drop for Ticker {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// The error and its causes without line breaks.
+fn one_line(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        let next_text = next.to_string();
+        if !text.contains(&next_text) {
+            text = format!("{text}: {next_text}");
+        }
+        cause = next.source();
+    }
+    text.replace('\n', " ")
+}

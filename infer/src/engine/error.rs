@@ -1,0 +1,58 @@
+//! What can go wrong with engines. Every text names the thing and what to do.
+
+use super::trust::TrustError;
+use std::path::PathBuf;
+
+/// Why there is no engine.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The cache directory cannot be made, read or written.
+    #[error(
+        "cannot {action} the engine cache {}: {source}; make it writable for this user, or choose another directory with --engine-cache",
+        path.display()
+    )]
+    Cache {
+        /// What was tried.
+        action: &'static str,
+        /// The directory or a file in it.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Somebody else could have written it.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
+    /// The child process could not be started or spoken to.
+    #[error("cannot start the process that builds the engine: {0}")]
+    Spawn(#[source] std::io::Error),
+    /// The build failed; in the words of the library, or how the process ended.
+    #[error("the engine was not built: {0}")]
+    Build(String),
+    /// The model.
+    #[error(transparent)]
+    Model(#[from] crate::InferError),
+    /// The model is none that pictures go into.
+    #[error("{model}: {source}")]
+    Onnx {
+        /// The model's name.
+        model: String,
+        /// What is in the way.
+        source: hanja_onnx::OnnxError,
+    },
+    /// The model cannot be made fp16.
+    #[error("{model} cannot be made fp16: {source}; build it with --precision fp32")]
+    Half {
+        /// The model's name.
+        model: String,
+        /// What is in the way.
+        source: hanja_onnx::half::HalfError,
+    },
+    /// The file that `--out` names.
+    #[error("cannot write the engine {}: {source}", path.display())]
+    Out {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+}

@@ -1,0 +1,62 @@
+//! TensorRT engines: built once, kept, and never trusted for the name alone.
+//!
+//! An engine (a serialized plan) is compiled code. It fits one version of the library, one kind of device, one input
+//! shape; a wrong or damaged one crashes the process that loads it. So each is stored under a [`Key`] with a sidecar
+//! that says what it is, and is checked before the library sees a byte of it.
+//!
+//! | module | idea |
+//! |---|---|
+//! | `key` | what an engine depends on, and the file name made of it |
+//! | `trust` | reads only what no other user can have written |
+//! | `cache` | look up, store, list; the timing cache; the lock |
+//! | `prune` | removes what no longer fits |
+//! | `build` | the work of the child process: ONNX in, engine out |
+//! | `building` | that child process as its parent sees it |
+//!
+//! How a stage gets its engine:
+//!
+//! ```no_run
+//! use hanja_infer::engine::{Building, Cache, EngineError, Found, Job, Key, State};
+//! # fn stage(job: Job, key: Key) -> Result<Vec<u8>, EngineError> {
+//! let cache = Cache::new(&job.cache);
+//! // A directory or file that others can write to is an error that names it.
+//! if let Found::Engine(engine) = cache.find(&key)? {
+//!     return Ok(engine.plan);
+//! }
+//! // An unwritable cache is an error that names it.
+//! let mut building = Building::start(&job)?; // says in the log why an unfit one is built anew
+//! loop {
+//!     match building.poll() {
+//!         State::Progress(_) => { /* serve frames on the CPU, publish the progress */ }
+//!         State::Done(_) => break,
+//!         State::Failed(why) => return Err(EngineError::Build(why)), // stay on the CPU, say why
+//!     }
+//! }
+//! match cache.find(&key)? {
+//!     Found::Engine(engine) => Ok(engine.plan),
+//!     _ => Err(EngineError::Build("it was removed again".into())),
+//! }
+//! # }
+//! ```
+//!
+//! A ready engine (`--engine FILE`, made by trtexec or `hanja engine build --out FILE`) is read by [`trusted_read`].
+//! Configuration: `infer.engine`, `infer.engine_cache`, `infer.precision`; flags of the same names.
+
+mod build;
+mod building;
+mod cache;
+mod error;
+mod key;
+mod prune;
+mod trust;
+
+pub use build::{device_key, library_key, worker};
+pub use building::{Building, Done, Job, Phase, Progress, State, input_shape};
+pub use cache::{Cache, Engine, Entry, Found, Health, Sidecar, default_cache_dir};
+pub use error::EngineError;
+pub use key::{DeviceKey, Key, LibraryKey, Precision, Shape, sha256_hex};
+pub use prune::{Current, Removal};
+pub use trust::{TrustError, trusted_read};
+
+#[cfg(test)]
+mod tests;
