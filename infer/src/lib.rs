@@ -18,6 +18,8 @@ mod detector;
 mod error;
 #[cfg(fuzzing)]
 pub mod fuzzing;
+#[cfg(test)]
+mod gpu_tests;
 mod model;
 mod names;
 mod nms;
