@@ -23,6 +23,8 @@ pub mod engine;
 mod error;
 #[cfg(fuzzing)]
 pub mod fuzzing;
+#[cfg(test)]
+mod gpu_tests;
 mod model;
 mod names;
 mod nms;

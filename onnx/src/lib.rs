@@ -147,6 +147,23 @@ impl Model {
         Ok(version)
     }
 
+    /// What the file's metadata says under `key`.
+    ///
+    /// # Errors
+    /// [`OnnxError::Damaged`] if that cannot be read.
+    pub fn metadata(&self, key: &str) -> Result<Option<String>, OnnxError> {
+        for value in self.message.all(METADATA) {
+            let wire::Value::Bytes(bytes) = value else {
+                return Err(damaged("an entry of its metadata is no message"));
+            };
+            let entry = Message::parse(bytes)?;
+            if entry.text(1)? == key {
+                return Ok(Some(entry.text(2)?.to_owned()));
+            }
+        }
+        Ok(None)
+    }
+
     /// The file's bytes.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {

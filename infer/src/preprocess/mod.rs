@@ -12,8 +12,10 @@ mod taps;
 
 use crate::backend::Facts;
 use hanja_common::record::{FrameRef, PixelFormat};
+use hanja_cuda::Conversion;
 pub(crate) use plan::Letterbox;
 use plan::Plan;
+use std::sync::Arc;
 
 /// Why a picture cannot be used.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -54,6 +56,9 @@ pub enum PreprocessError {
     /// A damaged JPEG.
     #[error("the JPEG cannot be decoded: {0}")]
     Jpeg(String),
+    /// Numbers that the GPU's path is not made for.
+    #[error("the GPU cannot convert this picture: {0}")]
+    Gpu(String),
 }
 
 /// Largest picture, 100 megapixels: a flatbed scan of A3 at 600 dpi has 70.
@@ -93,6 +98,8 @@ pub(crate) struct Preprocessor {
     target: Target,
     jpeg: jpeg::Jpeg,
     plan: Option<Plan>,
+    /// That plan for a GPU, once asked for.
+    conversion: Option<Arc<Conversion>>,
     lines: [plan::Lines; 2],
     tensor: Vec<f32>,
 }
@@ -103,6 +110,7 @@ impl Preprocessor {
             target,
             jpeg: jpeg::Jpeg::default(),
             plan: None,
+            conversion: None,
             lines: Default::default(),
             tensor: Vec::new(),
         }
@@ -110,28 +118,66 @@ impl Preprocessor {
 
     /// Fills the tensor from `frame`. On an error the tensor is what it was.
     pub(crate) fn run(&mut self, frame: &FrameRef<'_>) -> Result<Letterbox, PreprocessError> {
-        let (bytes, layout) = if frame.format == PixelFormat::Mjpg {
-            self.jpeg.decode(frame.bytes)?
-        } else {
-            (frame.bytes, plan::Layout::of_raw(frame)?)
-        };
-        let plan = match self.plan.take() {
-            Some(plan) if plan.layout == layout => self.plan.insert(plan),
-            _ => {
-                let plan = Plan::new(layout, self.target);
-                // Grey bars, as in training. Only the picture's own rows and columns are written from now on.
-                self.tensor.clear();
-                self.tensor.resize(3 * plan.letterbox.area(), 114.0 / 255.0);
-                self.plan.insert(plan)
-            }
-        };
+        let (bytes, layout) = bytes_of(&mut self.jpeg, frame)?;
+        if self.plan.as_ref().is_none_or(|plan| plan.layout != layout) {
+            self.conversion = None;
+            self.plan = None;
+            self.tensor.clear();
+        }
+        let plan = self
+            .plan
+            .get_or_insert_with(|| Plan::new(layout, self.target));
+        if self.tensor.is_empty() {
+            // Grey bars, as in training. Only the picture's own rows and columns are written from now on.
+            self.tensor.resize(3 * plan.letterbox.area(), 114.0 / 255.0);
+        }
         plan.run(bytes, &mut self.lines, &mut self.tensor);
         Ok(plan.letterbox)
+    }
+
+    /// What a GPU needs to make the tensor itself: the bytes (a JPEG's are decoded here), what to do with them, and
+    /// where the picture will be. The conversion is the same object until the geometry changes.
+    #[cfg_attr(not(test), expect(dead_code, reason = "for the TensorRT backend"))]
+    pub(crate) fn for_gpu<'a>(
+        &'a mut self,
+        frame: &FrameRef<'a>,
+    ) -> Result<(&'a [u8], Arc<Conversion>, Letterbox), PreprocessError> {
+        let (bytes, layout) = bytes_of(&mut self.jpeg, frame)?;
+        if self.plan.as_ref().is_none_or(|plan| plan.layout != layout) {
+            self.conversion = None;
+            self.plan = None;
+            self.tensor.clear();
+        }
+        let plan = self
+            .plan
+            .get_or_insert_with(|| Plan::new(layout, self.target));
+        let conversion = match &self.conversion {
+            Some(conversion) => Arc::clone(conversion),
+            None => {
+                let new = plan
+                    .conversion()
+                    .map_err(|e| PreprocessError::Gpu(e.to_string()))?;
+                Arc::clone(self.conversion.insert(Arc::new(new)))
+            }
+        };
+        Ok((bytes, conversion, plan.letterbox))
     }
 
     /// The tensor, planar RGB, `3 * height * width`.
     pub(crate) fn tensor(&self) -> &[f32] {
         &self.tensor
+    }
+}
+
+/// The samples and how they lie: a raw frame's own, or those of the decoded JPEG.
+fn bytes_of<'a>(
+    jpeg: &'a mut jpeg::Jpeg,
+    frame: &FrameRef<'a>,
+) -> Result<(&'a [u8], plan::Layout), PreprocessError> {
+    if frame.format == PixelFormat::Mjpg {
+        jpeg.decode(frame.bytes)
+    } else {
+        Ok((frame.bytes, plan::Layout::of_raw(frame)?))
     }
 }
 

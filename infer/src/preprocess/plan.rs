@@ -4,6 +4,7 @@
 use super::taps::Taps;
 use super::{MAX_PIXELS, PreprocessError, Target, simd};
 use hanja_common::record::{FrameRef, PixelFormat};
+use hanja_cuda::{Axis, ChannelSpec, Conversion, Placement};
 use std::ops::Range;
 
 /// How three channels become RGB.
@@ -293,6 +294,48 @@ impl Plan {
             vertical,
             horizontal,
         }
+    }
+
+    /// The same for a GPU.
+    pub(super) fn conversion(&self) -> Result<Conversion, hanja_cuda::Error> {
+        fn axis(taps: &Taps) -> Axis<'_> {
+            Axis {
+                width: taps.width,
+                first: &taps.first,
+                weights: &taps.weights,
+            }
+        }
+        let channels = [0, 1, 2].map(|c| {
+            let channel = &self.layout.channels[c];
+            let plane = &self.layout.planes[channel.plane];
+            // Every plane with a channel has lines.
+            let down = self.vertical[channel.plane].as_ref();
+            ChannelSpec {
+                start: plane.start + channel.offset,
+                stride: plane.stride,
+                step: channel.step,
+                lines: plane.lines,
+                samples: channel.samples,
+                down: axis(down.unwrap_or(&self.horizontal[c])),
+                across: axis(&self.horizontal[c]),
+            }
+        });
+        let colour = match self.layout.colour {
+            Colour::Rgb => hanja_cuda::Colour::Rgb,
+            Colour::Limited => hanja_cuda::Colour::Limited,
+            Colour::Full => hanja_cuda::Colour::Full,
+            Colour::Grey => hanja_cuda::Colour::Grey,
+        };
+        let l = &self.letterbox;
+        let placement = Placement {
+            net_width: l.net_width,
+            net_height: l.net_height,
+            left: l.left,
+            top: l.top,
+            width: l.width,
+            height: l.height,
+        };
+        Conversion::new(placement, colour, channels)
     }
 
     /// Converts `bytes`, which the layout was checked against, into `tensor`, 3 planes of the letterbox's area. The
