@@ -24,7 +24,8 @@ agree() {
         ORT_DYLIB_PATH=$library "$hanja" detect --json --backend "$backend" --model "$1" --conf "$2" "${@:3}" \
             >"$work/$backend.json"
     done
-    echo "$1, threshold $2: $(python3 ci/agree.py "$2" "$work/rten.json" "$work/onnxruntime.json")"
+    echo -n "$1, threshold $2: "
+    python3 ci/agree.py "$2" "$work/rten.json" "$work/onnxruntime.json"
 }
 
 echo "-- the same boxes as rten"
