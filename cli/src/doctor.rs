@@ -175,33 +175,10 @@ fn engine_cache(config: &hanja_common::config::InferConfig) -> Check {
 }
 
 /// Looks where the dynamic linker of Debian, Ubuntu and JetPack looks.
-fn library(name: &'static str, file: &str, use_of_it: &str) -> Check {
-    let arch = std::env::consts::ARCH;
-    let mut dirs: Vec<PathBuf> = [
-        "/usr/lib",
-        "/usr/local/lib",
-        "/usr/lib64",
-        "/usr/local/cuda/lib64",
-    ]
-    .map(PathBuf::from)
-    .into();
-    dirs.push(format!("/usr/lib/{arch}-linux-gnu").into());
-    dirs.push(format!("/usr/lib/{arch}-linux-gnu/tegra").into());
-    let paths = std::env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
-    dirs.extend(std::env::split_paths(&paths).filter(|p| !p.as_os_str().is_empty()));
-    let hit = dirs
-        .iter()
-        .filter_map(|d| std::fs::read_dir(d).ok())
-        .flatten()
-        .filter_map(Result::ok)
-        .find(|e| e.file_name().to_string_lossy().starts_with(file));
-    match hit {
-        Some(entry) => check(
-            name,
-            true,
-            format!("{} ({use_of_it})", entry.path().display()),
-            None,
-        ),
-        None => check(name, false, format!("no {file} found ({use_of_it})"), None),
+/// One of what TensorRT needs: not a fault, since the CPU does without.
+fn found(name: &'static str, found: Result<String, String>) -> Check {
+    match found {
+        Ok(words) => check(name, true, words, None),
+        Err(why) => check(name, false, why, None),
     }
 }

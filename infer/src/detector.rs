@@ -1,6 +1,6 @@
 //! One picture in, detections out: the code path of the stage, of `hanja detect` and of the evaluation.
 
-use crate::backend::{self, PassedOver, Reason};
+use crate::backend::{self, Reason};
 use crate::engine::Job;
 use crate::error::InferError;
 use crate::model::ModelFile;
@@ -118,7 +118,21 @@ impl Detector {
     /// As [`load`](Self::load) without waiting for an engine: with the job that would build it, if a better backend was
     /// passed over only for want of one.
     pub(crate) fn load_now(config: &InferConfig) -> Result<Loaded, InferError> {
-        let wanted = backend::wanted(&config.backend)?;
+        Self::load_one_of(backend::wanted(&config.backend)?, config)
+    }
+
+    /// On the CPU, whatever else there is.
+    pub(crate) fn load_cpu(config: &InferConfig) -> Result<Self, InferError> {
+        match Self::load_one_of(backend::on_the_cpu(), config)? {
+            Loaded::Ready(detector, _) => Ok(*detector),
+            Loaded::NotBuilt(_) => Err(InferError::no_backend()),
+        }
+    }
+
+    fn load_one_of(
+        wanted: &[backend::Candidate],
+        config: &InferConfig,
+    ) -> Result<Loaded, InferError> {
         let file = ModelFile::open(config.model.as_deref())?;
         let choice = backend::first(wanted, |candidate| {
             let runner = (candidate.load)(&file, config)?;
@@ -238,8 +252,14 @@ impl Detector {
         &self.info
     }
 
-    pub(crate) fn pass_over(&mut self, passed_over: Vec<PassedOver>) {
-        self.info.passed_over = passed_over;
+    /// Why this one does not run on TensorRT, as of now.
+    pub(crate) fn say_of_tensorrt(&mut self, words: String) {
+        let name = record::Backend::TensorRt.name();
+        let words = words.replace('\n', " ");
+        match self.info.passed_over.iter_mut().find(|p| p.0 == name) {
+            Some(known) => known.1 = words,
+            None => self.info.passed_over.push((name, words)),
+        }
     }
 
     /// Finds what is in a picture.

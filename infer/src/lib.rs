@@ -42,6 +42,24 @@ pub fn onnxruntime() -> Result<(std::path::PathBuf, String), String> {
     backend::onnxruntime::installed().map(|library| (library.path, library.version))
 }
 
+/// The TensorRT library that would be used, in words; or why there is none.
+///
+/// # Errors
+/// The words.
+pub fn tensorrt() -> Result<String, String> {
+    let library = hanja_tensorrt::Library::find().map_err(|e| e.to_string())?;
+    Ok(format!("{}, {}", library.label(), library.path().display()))
+}
+
+/// The GPU that would be used, in words; or why there is none.
+///
+/// # Errors
+/// The words.
+pub fn gpu() -> Result<String, String> {
+    let device = hanja_cuda::Device::probe().map_err(|e| e.to_string())?;
+    Ok(device.facts().to_string())
+}
+
 pub use detector::{Detector, Found, ModelInfo, Steps};
 pub use error::InferError;
 pub use model::BUILT_IN;

@@ -1,29 +1,36 @@
 //! The infer stage: the newest frame, its detections, the next. Every frame it takes gets a record, whatever became
 //! of it; every frame it passes over is counted.
 
-use crate::detector::Detector;
+use crate::detector::{Detector, Loaded};
 use crate::error::InferError;
-use crate::preprocess::PreprocessError;
+use crate::runner::Picture;
+use crate::upgrade::{News, Upgrade};
 use hanja_common::LeaseSubscriber;
 use hanja_common::clock::now_ns;
 use hanja_common::config::InferConfig;
-use hanja_common::record::{DetectionRecord, FrameFlags, FrameMeta, FrameRef, Status, Times};
+use hanja_common::record::{Backend, DetectionRecord, FrameFlags, FrameMeta, Status, Times};
 use hanja_common::ring::{Geometry, Lease, Topic};
 use hanja_common::stage::{Publisher, Stage, StageName};
 use hanja_common::telemetry::Reporter;
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 /// Detection records to keep for taps: two seconds at 30 fps.
 const RECORDS: u32 = 64;
-/// One frame in work, one being taken while the lease of the first ends.
-const QUOTA: u32 = 2;
+/// Two frames under way, one being taken while the lease of the first ends.
+const QUOTA: u32 = 3;
+/// Longest wait for a frame while there is none under way.
+const IDLE: Duration = Duration::from_millis(100);
+/// The same while the GPU is at one: how late its end may be noticed.
+const LOOK: Duration = Duration::from_micros(200);
 
 /// Runs until the stage is told to stop. Capture may come, go and come back.
 ///
 /// # Errors
-/// The model cannot be loaded, or the backend fails: the supervisor starts the stage again.
+/// The model cannot be loaded, or the backend fails: the supervisor starts the stage again. Frames under way are lost
+/// then; none of them gets a record that says it was looked at.
 pub fn run(stage: &Stage, config: &InferConfig) -> Result<(), InferError> {
-    let detector = Detector::load(config)?;
+    let (detector, upgrade) = first_detector(config)?;
     let info = detector.model_info().clone();
     tracing::info!("model {info}");
     for (backend, reason) in &info.passed_over {
@@ -36,22 +43,20 @@ pub fn run(stage: &Stage, config: &InferConfig) -> Result<(), InferError> {
     };
     let publisher = stage.publisher(Topic::Detections, geometry)?;
     let mut reporter = Reporter::new(stage, &info.to_string())?;
-    reporter.stats_mut().backend = info.backend as u16;
-    reporter.set_words(&info.choice());
     reporter.stats_mut().generation = publisher.next().generation;
-    let mut record = DetectionRecord::default();
-    record.header.model_id = info.id;
-    record.header.backend = info.backend as u16;
-    let bytes = Vec::with_capacity(DetectionRecord::MAX_BYTES);
     let mut worker = Worker {
         detector,
         publisher,
         reporter,
-        record,
-        bytes,
+        record: DetectionRecord::default(),
+        bytes: Vec::with_capacity(DetectionRecord::MAX_BYTES),
         last: (0, 0),
+        pending: VecDeque::new(),
         trouble: Trouble::default(),
+        upgrade,
+        tensorrt_or_nothing: config.backend == Backend::TensorRt.name(),
     };
+    worker.announce_backend();
     stage.ready(&info.to_string());
     let mut frames = LeaseSubscriber::new(
         stage.runtime_dir(),
@@ -60,112 +65,189 @@ pub fn run(stage: &Stage, config: &InferConfig) -> Result<(), InferError> {
         QUOTA,
     );
     while !stage.stopping() {
-        if let Some(lease) = frames.newest(Duration::from_millis(100)) {
-            worker.frame(lease)?;
+        worker.go_over()?;
+        let wait = if worker.pending.is_empty() {
+            IDLE
+        } else {
+            LOOK
+        };
+        if worker.detector.room() > 0
+            && let Some(lease) = frames.newest(wait)
+        {
+            worker.take(lease)?;
         }
+        worker.give(false)?;
         worker.reporter.tick();
     }
+    worker.give(true)?;
     worker.reporter.finish();
     Ok(())
+}
+
+/// The best detector to begin with, and what may become of it.
+fn first_detector(config: &InferConfig) -> Result<(Detector, Option<Upgrade>), InferError> {
+    let (mut detector, job) = match Detector::load_now(config)? {
+        Loaded::Ready(detector, None) => return Ok((*detector, None)),
+        Loaded::Ready(detector, Some(job)) => (*detector, job),
+        Loaded::NotBuilt(job) => (Detector::load_cpu(config)?, job),
+    };
+    match Upgrade::start(&job, config) {
+        Ok(upgrade) => Ok((detector, Some(upgrade))),
+        Err(e) if config.backend == Backend::TensorRt.name() => Err(Box::new(e).into()),
+        Err(e) => {
+            // Loud: on this machine every start would be slow.
+            tracing::error!("TensorRT stays unused: {e}");
+            detector.say_of_tensorrt(e.to_string());
+            Ok((detector, None))
+        }
+    }
 }
 
 struct Worker {
     detector: Detector,
     publisher: Publisher,
     reporter: Reporter,
+    /// The record being written; its totals are those of the last one published.
     record: DetectionRecord,
     bytes: Vec<u8>,
     /// Generation and number of the last frame taken.
     last: (u64, u64),
+    /// Frames taken whose records are not out, oldest first.
+    pending: VecDeque<Pending>,
     trouble: Trouble,
+    upgrade: Option<Upgrade>,
+    /// TensorRT was asked for by name: without it the stage ends.
+    tensorrt_or_nothing: bool,
+}
+
+/// A frame that was taken.
+struct Pending {
+    /// What is known of it.
+    frame: FrameMeta,
+    times: Times,
+    size: (u32, u32),
+    fate: Fate,
+    /// Frames passed over between the one before and this.
+    passed_over: u64,
+}
+
+enum Fate {
+    /// With the detector.
+    UnderWay,
+    NoSignal,
+    Undecodable,
 }
 
 impl Worker {
-    fn frame(&mut self, lease: Lease) -> Result<(), InferError> {
+    /// Starts a frame.
+    fn take(&mut self, lease: Lease) -> Result<(), InferError> {
         let acquired = now_ns();
         let meta = lease.frame_meta();
-        self.count_skipped(lease.generation(), lease.seq());
-        self.record.detections.clear();
-        let header = &mut self.record.header;
-        (header.frame_generation, header.frame_seq) = self.last;
-        header.driver_seq = meta.driver_seq;
-        (header.frame_width, header.frame_height) = (meta.width, meta.height);
-        (header.candidates, header.suppressed, header.capped) = (0, 0, 0);
-        header.times = Times {
-            sensor: meta.t_sensor,
-            dequeued: meta.t_dequeued,
-            published: meta.t_published,
-            acquired,
-            ..Times::default()
+        let seq = (lease.generation(), lease.seq());
+        let mut pending = Pending {
+            frame: meta,
+            times: Times {
+                sensor: meta.t_sensor,
+                dequeued: meta.t_dequeued,
+                published: meta.t_published,
+                acquired,
+                ..Times::default()
+            },
+            size: (meta.width, meta.height),
+            fate: Fate::UnderWay,
+            passed_over: self.passed_over(seq),
         };
+        // What the ring says, whatever the metadata claims.
+        (pending.frame.generation, pending.frame.seq) = seq;
         if meta.has(FrameFlags::NO_SIGNAL) {
-            drop(lease);
-            header.status = Status::NoSignal as u16;
-            header.skipped_no_signal_total += 1;
+            pending.fate = Fate::NoSignal;
         } else {
-            self.look(&meta, lease)?;
-        }
-        self.publish(meta.t_sensor)
-    }
-
-    /// Prepares, runs, collects; a frame that cannot be decoded is counted and said.
-    fn look(&mut self, meta: &FrameMeta, lease: Lease) -> Result<(), InferError> {
-        let Some(format) = meta.format() else {
-            drop(lease);
-            self.undecodable(&PreprocessError::Format(meta.fourcc));
-            return Ok(());
-        };
-        let frame = FrameRef {
-            format,
-            width: meta.width,
-            height: meta.height,
-            stride: meta.stride,
-            bytes: lease.payload(),
-        };
-        let prepared = self.detector.prepare(&frame);
-        drop(lease); // the tensor holds the picture now
-        let letterbox = match prepared {
-            Ok(letterbox) => letterbox,
-            Err(InferError::Picture(e)) => {
-                self.undecodable(&e);
-                return Ok(());
+            match self.detector.submit(Picture::Leased(lease)) {
+                Ok(size) => {
+                    pending.size = size;
+                    pending.times.preprocessed = now_ns();
+                    pending.times.submitted = now_ns();
+                }
+                Err(InferError::Picture(why)) => {
+                    pending.fate = Fate::Undecodable;
+                    self.trouble.say(&format!("frame {}: {why}", seq.1));
+                }
+                Err(e) => return Err(e),
             }
-            Err(e) => return Err(e),
-        };
-        let header = &mut self.record.header;
-        header.times.preprocessed = now_ns();
-        header.times.submitted = now_ns();
-        self.detector.run_model()?;
-        header.times.inferred = now_ns();
-        let found = self.detector.collect();
-        header.status = Status::Ok as u16;
-        header.inferred_total += 1;
-        (header.frame_width, header.frame_height) = letterbox.source;
-        (header.candidates, header.suppressed, header.capped) =
-            (found.candidates, found.suppressed, found.capped);
-        self.record.detections.extend_from_slice(&found.detections);
-        header.times.postprocessed = now_ns();
+        }
+        self.pending.push_back(pending);
         Ok(())
     }
 
-    fn undecodable(&mut self, why: &PreprocessError) {
-        let header = &mut self.record.header;
-        header.status = Status::Undecodable as u16;
-        header.skipped_undecodable_total += 1;
-        self.trouble
-            .say(&format!("frame {}: {why}", header.frame_seq));
-    }
-
-    fn count_skipped(&mut self, generation: u64, seq: u64) {
-        if self.last.0 == generation {
-            // Frames before the first one seen are not ours to count: nobody knows who had them.
-            let skipped = &mut self.record.header.skipped_busy_total;
-            *skipped = skipped.saturating_add(seq.saturating_sub(self.last.1 + 1));
+    /// Publishes the records of all frames that are done, in the order in which they were taken; of `all` frames, even
+    /// if some have to be waited for. Waits for one as well if no other could be started meanwhile.
+    fn give(&mut self, all: bool) -> Result<(), InferError> {
+        while let Some(oldest) = self.pending.front() {
+            let wait = all || self.detector.room() == 0;
+            if matches!(oldest.fate, Fate::UnderWay) && !wait && !self.detector.is_done()? {
+                return Ok(());
+            }
+            if let Some(oldest) = self.pending.pop_front() {
+                self.finish(oldest)?;
+            }
         }
-        self.last = (generation, seq);
+        Ok(())
     }
 
-    fn publish(&mut self, sensor: u64) -> Result<(), InferError> {
+    /// Everything that is left to do about a frame.
+    fn finish(&mut self, pending: Pending) -> Result<(), InferError> {
+        let Pending {
+            frame,
+            mut times,
+            size,
+            fate,
+            passed_over,
+        } = pending;
+        self.record.detections.clear();
+        let header = &mut self.record.header;
+        (header.frame_generation, header.frame_seq) = (frame.generation, frame.seq);
+        header.driver_seq = frame.driver_seq;
+        (header.frame_width, header.frame_height) = size;
+        (header.candidates, header.suppressed, header.capped) = (0, 0, 0);
+        let skipped = &mut header.skipped_busy_total;
+        *skipped = skipped.saturating_add(passed_over);
+        match fate {
+            Fate::NoSignal => {
+                header.status = Status::NoSignal as u16;
+                header.skipped_no_signal_total += 1;
+            }
+            Fate::Undecodable => {
+                header.status = Status::Undecodable as u16;
+                header.skipped_undecodable_total += 1;
+            }
+            Fate::UnderWay => {
+                self.detector.infer()?;
+                times.inferred = now_ns();
+                let found = self.detector.collect();
+                header.status = Status::Ok as u16;
+                header.inferred_total += 1;
+                (header.candidates, header.suppressed, header.capped) =
+                    (found.candidates, found.suppressed, found.capped);
+                self.record.detections.extend_from_slice(&found.detections);
+                times.postprocessed = now_ns();
+            }
+        }
+        self.record.header.times = times;
+        self.publish()
+    }
+
+    /// Frames between the last one taken and this; now this is the last one.
+    fn passed_over(&mut self, (generation, seq): (u64, u64)) -> u64 {
+        let before = std::mem::replace(&mut self.last, (generation, seq));
+        // Frames before the first one seen are not ours to count: nobody knows who had them.
+        if before.0 == generation {
+            seq.saturating_sub(before.1 + 1)
+        } else {
+            0
+        }
+    }
+
+    fn publish(&mut self) -> Result<(), InferError> {
         let stamp = self.publisher.next();
         let header = &mut self.record.header;
         (header.generation, header.seq) = (stamp.generation, stamp.seq);
@@ -175,7 +257,7 @@ impl Worker {
         // Nobody leases records, so there is always a free slot.
         self.publisher.publish(&[&self.bytes], |_| ())?;
         self.measure(&times);
-        self.reporter.frame(sensor);
+        self.reporter.frame(times.sensor);
         let (header, stats) = (self.record.header, self.reporter.stats_mut());
         stats.skipped_busy_total = header.skipped_busy_total;
         stats.skipped_undecodable_total = header.skipped_undecodable_total;
@@ -190,6 +272,50 @@ impl Worker {
         for (id, from, to) in t.infer_metrics() {
             self.reporter.record(id, from, to);
         }
+    }
+
+    /// To TensorRT, once it is ready. Frames under way are finished where they were begun, and none is passed over.
+    fn go_over(&mut self) -> Result<(), InferError> {
+        let Some(upgrade) = &mut self.upgrade else {
+            return Ok(());
+        };
+        match upgrade.poll() {
+            News::Progress(words) => {
+                self.detector.say_of_tensorrt(words);
+                self.reporter
+                    .set_words(&self.detector.model_info().choice());
+            }
+            News::Failed(why) if self.tensorrt_or_nothing => {
+                return Err(InferError::Backend {
+                    name: Backend::TensorRt.name().into(),
+                    reason: why,
+                });
+            }
+            News::Failed(why) => {
+                tracing::error!("TensorRT stays unused: {why}");
+                self.upgrade = None;
+                self.detector.say_of_tensorrt(why);
+                self.announce_backend();
+            }
+            News::Ready(detector) => {
+                self.give(true)?;
+                self.upgrade = None;
+                self.detector = *detector;
+                let info = self.detector.model_info();
+                tracing::info!("from frame to frame on {}: {info}", info.backend_words);
+                self.announce_backend();
+            }
+        }
+        Ok(())
+    }
+
+    /// Who computes, in every record from now on and in the statistics.
+    fn announce_backend(&mut self) {
+        let info = self.detector.model_info();
+        self.record.header.model_id = info.id;
+        self.record.header.backend = info.backend as u16;
+        self.reporter.stats_mut().backend = info.backend as u16;
+        self.reporter.set_words(&info.choice());
     }
 }
 

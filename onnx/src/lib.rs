@@ -34,6 +34,9 @@ const GRAPH: u32 = 7;
 /// `ModelProto.opset_import`: domain 1, version 2.
 const OPSET_IMPORT: u32 = 8;
 
+/// `ModelProto.metadata_props`: key 1, value 2.
+const METADATA: u32 = 14;
+
 /// Largest file that is read, bytes: protocol buffers end at 2 GiB.
 const MOST_BYTES: u64 = 1 << 31;
 

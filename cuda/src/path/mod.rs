@@ -96,6 +96,9 @@ pub struct FramePath {
 }
 
 impl FramePath {
+    /// Frames that may be under way at a time.
+    pub const DEPTH: usize = SETS;
+
     /// Allocates everything but the picture's own buffers, which come with the first frame.
     ///
     /// # Errors
@@ -218,6 +221,20 @@ impl FramePath {
             .prepare_filled(fill, &self.prepare)
             .and_then(|input| self.start(index, input, &mut enqueue));
         self.or_empty(started)
+    }
+
+    /// Whether the oldest frame is done, so that [`wait`](Self::wait) has nothing to wait for; so it is if there is
+    /// none. Lets go of what has been read, as [`release_read`](Self::release_read).
+    ///
+    /// # Errors
+    /// A frame failed on the GPU. The path is empty then.
+    pub fn is_done(&mut self) -> Result<bool, Error> {
+        self.release_read()?;
+        let Some(&index) = self.busy.front() else {
+            return Ok(true);
+        };
+        let done = self.sets[index].done.query();
+        self.or_empty(done)
     }
 
     /// Waits for the oldest frame; `None` if none is under way.

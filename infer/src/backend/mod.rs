@@ -76,7 +76,9 @@ pub(crate) enum Reason {
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotBuilt(_) => f.write_str("its engine is not built yet, 'hanja engine build' does it"),
+            Self::NotBuilt(_) => {
+                f.write_str("its engine is not built yet, 'hanja engine build' does it")
+            }
             Self::Missing(words) => f.write_str(words),
             Self::Model(error) => error.fmt(f),
         }
@@ -91,7 +93,7 @@ pub(crate) struct Candidate {
 }
 
 /// Every backend, the best first: the order of `auto`.
-pub(crate) const CANDIDATES: [Candidate; 3] = [
+pub(crate) static CANDIDATES: [Candidate; 3] = [
     Candidate {
         name: "tensorrt",
         load: |file, config| Ok(Box::new(TensorRtRunner::load(file, config)?)),
@@ -130,6 +132,11 @@ pub(crate) fn wanted(backend: &str) -> Result<&'static [Candidate], InferError> 
                 ALL.iter().map(|c| c.name).collect::<Vec<_>>().join(", ")
             ),
         })
+}
+
+/// Those that run on the CPU, where nothing has to be built.
+pub(crate) fn on_the_cpu() -> &'static [Candidate] {
+    &CANDIDATES[1..]
 }
 
 /// What came of trying backends.
@@ -220,13 +227,20 @@ mod tests {
             "onnxruntime" => Err(broken()),
             name => Ok(name),
         });
-        let Choice { found, passed_over, not_built } = choice.unwrap();
+        let Choice {
+            found,
+            passed_over,
+            not_built,
+        } = choice.unwrap();
         assert_eq!((found, not_built.is_none()), (Some("rten"), true));
         assert_eq!(passed_over[0], ("tensorrt", "not here".into()));
         assert_eq!(passed_over[1].0, "onnxruntime");
         assert!(passed_over[1].1.contains("it is a cat"), "{passed_over:?}");
         let choice = first(&CANDIDATES, |c| Ok(c.name)).unwrap();
-        assert_eq!((choice.found, choice.passed_over.len()), (Some("tensorrt"), 0));
+        assert_eq!(
+            (choice.found, choice.passed_over.len()),
+            (Some("tensorrt"), 0)
+        );
     }
 
     #[test]

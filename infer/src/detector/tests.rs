@@ -279,7 +279,7 @@ fn damaged_models_are_survived() {
 #[test]
 fn backends_that_are_not_there_are_refused_by_name() {
     for (name, want) in [
-        ("tensorrt", "not part of this version"),
+        ("tensorrt", "TensorRT library"),
         ("cuda", "there is no backend of that name"),
     ] {
         let config = InferConfig {

@@ -56,10 +56,18 @@ pub fn input_shape(
     (width, height): (u32, u32),
     size: u32,
 ) -> Result<Shape, EngineError> {
-    let file = ModelFile::open(model)?;
+    shape_of(&ModelFile::open(model)?, (width, height), size)
+}
+
+/// The same for a model that has been read.
+pub(crate) fn shape_of(
+    file: &ModelFile,
+    (width, height): (u32, u32),
+    size: u32,
+) -> Result<Shape, EngineError> {
     let input = hanja_onnx::Model::parse(&file.bytes).and_then(|m| m.picture_input());
     let input = input.map_err(|source| EngineError::Onnx {
-        model: file.name,
+        model: file.name.clone(),
         source,
     })?;
     Ok(match input.fixed() {
@@ -78,7 +86,7 @@ impl Job {
         Ok(self.key_of(&file, library))
     }
 
-    pub(super) fn key_of(&self, file: &ModelFile, library: LibraryKey) -> Key {
+    pub(crate) fn key_of(&self, file: &ModelFile, library: LibraryKey) -> Key {
         let (device, precision) = (self.device.clone(), self.precision);
         Key::new(
             &file.name,

@@ -64,6 +64,9 @@ pub enum PreprocessError {
 /// Largest picture, 100 megapixels: a flatbed scan of A3 at 600 dpi has 70.
 pub(crate) const MAX_PIXELS: u64 = 100_000_000;
 
+/// Grey of what is beside the picture, as in training.
+const BARS: f32 = 114.0 / 255.0;
+
 /// Target of the letterbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Target {
@@ -118,54 +121,91 @@ impl Preprocessor {
 
     /// Fills the tensor from `frame`. On an error the tensor is what it was.
     pub(crate) fn run(&mut self, frame: &FrameRef<'_>) -> Result<Letterbox, PreprocessError> {
-        let (bytes, layout) = bytes_of(&mut self.jpeg, frame)?;
-        if self.plan.as_ref().is_none_or(|plan| plan.layout != layout) {
-            self.conversion = None;
-            self.plan = None;
-            self.tensor.clear();
+        let settled = self.settle(frame)?;
+        let (plan, tensor) = (settled.plan, settled.tensor);
+        if tensor.is_empty() {
+            // Only the picture's own rows and columns are written from now on.
+            tensor.resize(3 * plan.letterbox.area(), BARS);
         }
-        let plan = self
-            .plan
-            .get_or_insert_with(|| Plan::new(layout, self.target));
-        if self.tensor.is_empty() {
-            // Grey bars, as in training. Only the picture's own rows and columns are written from now on.
-            self.tensor.resize(3 * plan.letterbox.area(), 114.0 / 255.0);
-        }
-        plan.run(bytes, &mut self.lines, &mut self.tensor);
+        plan.run(settled.bytes, settled.lines, tensor);
         Ok(plan.letterbox)
+    }
+
+    /// The same into memory of the caller's, bars and all: everything that can go wrong does so before.
+    pub(crate) fn prepare<'a>(
+        &'a mut self,
+        frame: &FrameRef<'a>,
+    ) -> Result<Filling<'a>, PreprocessError> {
+        Ok(Filling(self.settle(frame)?))
     }
 
     /// What a GPU needs to make the tensor itself: the bytes (a JPEG's are decoded here), what to do with them, and
     /// where the picture will be. The conversion is the same object until the geometry changes.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for the TensorRT backend"))]
     pub(crate) fn for_gpu<'a>(
         &'a mut self,
         frame: &FrameRef<'a>,
     ) -> Result<(&'a [u8], Arc<Conversion>, Letterbox), PreprocessError> {
-        let (bytes, layout) = bytes_of(&mut self.jpeg, frame)?;
-        if self.plan.as_ref().is_none_or(|plan| plan.layout != layout) {
-            self.conversion = None;
-            self.plan = None;
-            self.tensor.clear();
-        }
-        let plan = self
-            .plan
-            .get_or_insert_with(|| Plan::new(layout, self.target));
-        let conversion = match &self.conversion {
+        let settled = self.settle(frame)?;
+        let conversion = match settled.conversion {
             Some(conversion) => Arc::clone(conversion),
-            None => {
-                let new = plan
-                    .conversion()
-                    .map_err(|e| PreprocessError::Gpu(e.to_string()))?;
-                Arc::clone(self.conversion.insert(Arc::new(new)))
+            none => {
+                let new = settled.plan.conversion();
+                let new = new.map_err(|e| PreprocessError::Gpu(e.to_string()))?;
+                Arc::clone(none.insert(Arc::new(new)))
             }
         };
-        Ok((bytes, conversion, plan.letterbox))
+        Ok((settled.bytes, conversion, settled.plan.letterbox))
+    }
+
+    /// Sees to it that the plan is one for this frame.
+    fn settle<'a>(&'a mut self, frame: &FrameRef<'a>) -> Result<Settled<'a>, PreprocessError> {
+        let (bytes, layout) = bytes_of(&mut self.jpeg, frame)?;
+        if self.plan.as_ref().is_none_or(|plan| plan.layout != layout) {
+            self.plan = None;
+            self.conversion = None;
+            self.tensor.clear();
+        }
+        let target = self.target;
+        Ok(Settled {
+            bytes,
+            plan: self.plan.get_or_insert_with(|| Plan::new(layout, target)),
+            conversion: &mut self.conversion,
+            lines: &mut self.lines,
+            tensor: &mut self.tensor,
+        })
     }
 
     /// The tensor, planar RGB, `3 * height * width`.
     pub(crate) fn tensor(&self) -> &[f32] {
         &self.tensor
+    }
+}
+
+/// A frame's samples, the plan for them, and what belongs to that plan.
+struct Settled<'a> {
+    bytes: &'a [u8],
+    plan: &'a Plan,
+    conversion: &'a mut Option<Arc<Conversion>>,
+    lines: &'a mut [plan::Lines; 2],
+    tensor: &'a mut Vec<f32>,
+}
+
+/// A frame that is ready to become a tensor.
+pub(crate) struct Filling<'a>(Settled<'a>);
+
+impl Filling<'_> {
+    /// Where the picture will be.
+    pub(crate) fn letterbox(&self) -> Letterbox {
+        self.0.plan.letterbox
+    }
+
+    /// Writes all of `tensor`, `3 * height * width` values.
+    pub(crate) fn fill(self, tensor: &mut [f32]) {
+        let Settled {
+            bytes, plan, lines, ..
+        } = self.0;
+        plan.letterbox.fill_bars(tensor);
+        plan.run(bytes, lines, tensor);
     }
 }
 

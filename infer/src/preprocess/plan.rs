@@ -2,7 +2,7 @@
 //! bytes, the resampling weights, the letterbox.
 
 use super::taps::Taps;
-use super::{MAX_PIXELS, PreprocessError, Target, simd};
+use super::{BARS, MAX_PIXELS, PreprocessError, Target, simd};
 use hanja_common::record::{FrameRef, PixelFormat};
 use hanja_cuda::{Axis, ChannelSpec, Conversion, Placement};
 use std::ops::Range;
@@ -252,6 +252,22 @@ impl Letterbox {
 
     pub(crate) fn area(&self) -> usize {
         self.net_width * self.net_height
+    }
+
+    /// Makes what is beside the picture grey, in a tensor of three planes.
+    pub(super) fn fill_bars(&self, tensor: &mut [f32]) {
+        let (left, right) = (self.left, self.left + self.width);
+        let (top, bottom) = (self.top, self.top + self.height);
+        for plane in tensor.chunks_exact_mut(self.area()) {
+            for (y, row) in plane.chunks_exact_mut(self.net_width).enumerate() {
+                if (top..bottom).contains(&y) {
+                    row[..left].fill(BARS);
+                    row[right..].fill(BARS);
+                } else {
+                    row.fill(BARS);
+                }
+            }
+        }
     }
 
     /// From input pixels to source pixels.

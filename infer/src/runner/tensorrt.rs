@@ -1,0 +1,298 @@
+//! On the GPU: TensorRT runs the model between two kernels of ours (`hanja_cuda::FramePath`); the CPU hands over.
+//!
+//! Where a frame's bytes go:
+//!
+//! | the device | the frame | way |
+//! |---|---|---|
+//! | can register the ring's memory | raw, in the ring | the GPU fetches the slot itself; the lease is held until it has |
+//! | cannot, shares its memory (Jetson Nano, TX2) | any | the CPU makes the tensor, once, in memory that the engine reads |
+//! | any other case | JPEG, pictures from files | copied once to page-locked memory, converted by the GPU |
+
+#![allow(unsafe_code)] // the two promises that TensorRT wants: trusted plans, living memory
+
+mod network;
+
+use super::{Output, Picture, Runner};
+use crate::backend::{Facts, Reason};
+use crate::engine::{self, Cache, DeviceKey, Found, Job, Shape, trusted_read};
+use crate::error::InferError;
+use crate::model::ModelFile;
+use crate::nms::Candidate;
+use crate::preprocess::{Letterbox, Preprocessor, Target};
+use hanja_common::clock::now_ns;
+use hanja_common::config::InferConfig;
+use hanja_common::record::{self, FrameRef, PixelFormat};
+use hanja_common::ring::Lease;
+use hanja_cuda::{Device, FramePath, OutputSpec, Registration, Source, Spec};
+use hanja_tensorrt::{Library, Runtime};
+use network::Network;
+
+/// Candidates wanted of one frame, as of the CPU's.
+const MOST: usize = crate::decode::MOST_CANDIDATES;
+
+/// An engine on a GPU, and all that a frame needs on the way through it.
+#[derive(Debug)]
+pub(crate) struct TensorRtRunner {
+    // In this order: the path's work ends before the engine's context goes.
+    path: FramePath,
+    network: Network,
+    device: Device,
+    preprocessor: Preprocessor,
+    ring: Option<Ring>,
+    words: String,
+}
+
+/// What came of registering a generation of the ring.
+#[derive(Debug)]
+struct Ring {
+    generation: u64,
+    registration: Option<Registration>,
+}
+
+impl TensorRtRunner {
+    /// Loads the engine for `file` on this machine's GPU.
+    pub(crate) fn load(file: &ModelFile, config: &InferConfig) -> Result<Self, Reason> {
+        let missing = |e: &dyn std::fmt::Display| Reason::Missing(e.to_string());
+        let library = Library::find().map_err(|e| missing(&e))?;
+        let device = Device::probe().map_err(|e| missing(&e))?;
+        let (plan, job) = plan(file, config, &library, &device)?;
+        let runtime = Runtime::new(&library).map_err(|e| missing(&e))?;
+        // SAFETY: nobody but root and this user can have written the plan (`trusted_read`, which the cache uses too),
+        // and one from the cache is, byte for byte, what a build of ours stored.
+        let engine = unsafe { runtime.deserialize(&plan) };
+        let engine = match (engine, job) {
+            (Ok(engine), _) => engine,
+            (Err(e), Some(job)) => {
+                // Whole and of this version, yet refused: a driver or library that changed under its old name.
+                tracing::warn!("the engine in the cache is refused and will be built anew: {e}");
+                return Err(Reason::NotBuilt(job));
+            }
+            (Err(e), None) => return Err(missing(&e)),
+        };
+        drop(plan);
+        let network = Network::new(&engine, &device, file, config)?;
+        let spec = Spec {
+            input: network.input,
+            half: network.half_input,
+            output: OutputSpec {
+                conf: config.conf,
+                ..network.output
+            },
+            most: MOST,
+            graphs: true,
+        };
+        let path = FramePath::new(&device, spec).map_err(|e| missing(&e))?;
+        let (width, height) = network.input;
+        let target = Target::Fixed {
+            width: width as u32,
+            height: height as u32,
+        };
+        let facts = device.facts();
+        let words = format!("tensorrt {} on {facts}", library.version());
+        Ok(Self {
+            path,
+            network,
+            device,
+            preprocessor: Preprocessor::new(target),
+            ring: None,
+            words,
+        })
+    }
+
+    /// Sees to it that the slot's memory is registered, if the device can.
+    fn attach(&mut self, lease: &Lease) {
+        let generation = lease.generation();
+        if self
+            .ring
+            .as_ref()
+            .is_some_and(|r| r.generation == generation)
+        {
+            return;
+        }
+        // The old one first: two rings' worth of pinned memory is more than a small device may have.
+        self.ring = None;
+        let registration = match Registration::of_ring(&self.device, lease.mapping()) {
+            Ok(registration) => {
+                tracing::info!("the GPU reads frames where they lie in the ring");
+                Some(registration)
+            }
+            Err(refusal) => {
+                let instead = if self.fills() {
+                    "the CPU makes the model's input"
+                } else {
+                    "frames are copied for the GPU"
+                };
+                tracing::info!("{instead}: {refusal}");
+                None
+            }
+        };
+        self.ring = Some(Ring {
+            generation,
+            registration,
+        });
+    }
+
+    /// Whether the CPU makes the tensor where the GPU cannot read the ring: one pass over the picture instead of two.
+    fn fills(&self) -> bool {
+        let facts = self.device.facts();
+        facts.integrated && !facts.can_register && !self.network.half_input
+    }
+
+    fn submit_filled(&mut self, frame: &FrameRef<'_>) -> Result<Letterbox, InferError> {
+        let (path, network) = (&mut self.path, &mut self.network);
+        let filling = self.preprocessor.prepare(frame)?;
+        let letterbox = filling.letterbox();
+        path.submit_filled(|tensor| filling.fill(tensor), |work| network.enqueue(work))
+            .map_err(failed)?;
+        Ok(letterbox)
+    }
+}
+
+/// The plan to run, and the job that would build it anew if it is one from the cache.
+fn plan(
+    file: &ModelFile,
+    config: &InferConfig,
+    library: &Library,
+    device: &Device,
+) -> Result<(Vec<u8>, Option<Job>), Reason> {
+    let missing = |e: &dyn std::fmt::Display| Reason::Missing(e.to_string());
+    if let Some(path) = &config.engine {
+        let plan = trusted_read(path).map_err(|e| missing(&e))?;
+        return Ok((plan, None));
+    }
+    let job = job(file, config, device)?;
+    let key = job.key_of(file, engine::library_key(library));
+    match Cache::new(&job.cache).find(&key) {
+        Ok(Found::Engine(engine)) => Ok((engine.plan, Some(job))),
+        Ok(Found::Nothing) => Err(Reason::NotBuilt(job)),
+        Ok(Found::Unfit(why)) => {
+            tracing::warn!("the engine in the cache will be built anew: {why}");
+            Err(Reason::NotBuilt(job))
+        }
+        Err(e) => Err(missing(&e)),
+    }
+}
+
+/// What is to be built for this model, device and configuration.
+fn job(file: &ModelFile, config: &InferConfig, device: &Device) -> Result<Job, Reason> {
+    // Cameras are mostly 4:3; another picture is letterboxed into the same input.
+    let shape: Shape = engine::shape_of(file, (640, 480), config.size)
+        .map_err(|e| Reason::Missing(e.to_string()))?;
+    let facts = device.facts();
+    Ok(Job {
+        model: config.model.clone(),
+        shape,
+        precision: config.precision.parse().map_err(Reason::Missing)?,
+        device: Some(DeviceKey {
+            name: facts.name.clone(),
+            compute_capability: facts.capability,
+        }),
+        workspace_mib: None,
+        cache: config
+            .engine_cache
+            .clone()
+            .unwrap_or_else(engine::default_cache_dir),
+        out: None,
+        log: "warn".into(),
+    })
+}
+
+fn failed(e: impl std::fmt::Display) -> InferError {
+    InferError::Run {
+        backend: record::Backend::TensorRt.name(),
+        reason: e.to_string(),
+    }
+}
+
+impl Runner for TensorRtRunner {
+    fn kind(&self) -> record::Backend {
+        record::Backend::TensorRt
+    }
+
+    fn describe(&self) -> String {
+        self.words.clone()
+    }
+
+    fn facts(&self) -> &Facts {
+        &self.network.facts
+    }
+
+    fn depth(&self) -> usize {
+        FramePath::DEPTH
+    }
+
+    fn submit(&mut self, picture: Picture<'_>) -> Result<Letterbox, InferError> {
+        if let Picture::Leased(lease) = &picture {
+            self.attach(lease);
+        }
+        if self.fills() {
+            return self.submit_filled(&picture.frame()?);
+        }
+        let frame = picture.frame()?;
+        let (path, network) = (&mut self.path, &mut self.network);
+        let (bytes, conversion, letterbox) = self.preprocessor.for_gpu(&frame)?;
+        let enqueue = |work| network.enqueue(work);
+        let ring = self.ring.as_ref().and_then(|r| r.registration.as_ref());
+        let slot = ring
+            .filter(|_| frame.format != PixelFormat::Mjpg)
+            .and_then(|ring| ring.place(bytes));
+        let submitted = match slot {
+            Some(slot) => {
+                let lease = match picture {
+                    Picture::Leased(lease) => Some(lease),
+                    Picture::Bytes(_) => None,
+                };
+                path.submit_frame(Source::Registered(slot), &conversion, lease, enqueue)
+            }
+            // Copied before the call returns; what it belongs to goes with this function's end.
+            None => path.submit_frame(Source::Host(bytes), &conversion, (), enqueue),
+        };
+        submitted.map_err(failed)?;
+        Ok(letterbox)
+    }
+
+    fn is_done(&mut self) -> Result<bool, InferError> {
+        self.path.is_done().map_err(failed)
+    }
+
+    fn finish(&mut self, candidates: &mut Vec<Candidate>) -> Result<Output, InferError> {
+        let found = self.path.wait().map_err(failed)?;
+        let found = found.ok_or_else(|| failed("there is no picture under way"))?;
+        candidates.clear();
+        candidates.extend(found.list.iter().map(|c| Candidate {
+            x1: c.x1,
+            y1: c.y1,
+            x2: c.x2,
+            y2: c.y2,
+            score: c.score,
+            class: c.class,
+            row: c.row,
+        }));
+        Ok(Output {
+            rows: self.network.output.rows,
+            columns: self.network.output.columns,
+            total: found.total,
+        })
+    }
+
+    /// Not quite the model alone: the input is copied and converted, and the output filtered, by the GPU.
+    fn bare_loop(&mut self, runs: usize) -> Result<Vec<u64>, InferError> {
+        let (width, height) = self.network.input;
+        let grey = vec![128; width * height];
+        let frame = FrameRef {
+            format: PixelFormat::Grey,
+            width: width as u32,
+            height: height as u32,
+            stride: width as u32,
+            bytes: &grey,
+        };
+        let (mut times, mut candidates) = (Vec::with_capacity(runs), Vec::new());
+        for _ in 0..runs {
+            let started = now_ns();
+            self.submit(Picture::Bytes(frame))?;
+            self.finish(&mut candidates)?;
+            times.push(now_ns() - started);
+        }
+        Ok(times)
+    }
+}

@@ -1,0 +1,165 @@
+//! An engine's tensors, checked against what a YOLOv5 detection model has, and bound to memory.
+
+use super::failed;
+use crate::backend::contract::Declared;
+use crate::backend::{Facts, Reason};
+use crate::error::InferError;
+use crate::model::ModelFile;
+use crate::preprocess::{Letterbox, Target};
+use hanja_common::config::InferConfig;
+use hanja_cuda::{Device, DeviceBuffer, OutputSpec, Work};
+use hanja_tensorrt::{Context, DataType, Direction, Engine, TensorInfo};
+
+/// An engine's context with the names of what goes in and comes out.
+#[derive(Debug)]
+pub(super) struct Network {
+    // Before the memory that its outputs go to.
+    context: Context,
+    input_name: String,
+    output_name: String,
+    /// Memory for outputs that nobody reads: the raw maps of old exports.
+    _unread: Vec<DeviceBuffer>,
+    /// Width and height.
+    pub(super) input: (usize, usize),
+    pub(super) half_input: bool,
+    /// Without its threshold.
+    pub(super) output: OutputSpec,
+    pub(super) facts: Facts,
+}
+
+impl Network {
+    /// Takes stock of the engine. `file` is the ONNX model it came from: class names stand only there.
+    pub(super) fn new(
+        engine: &Engine,
+        device: &Device,
+        file: &ModelFile,
+        config: &InferConfig,
+    ) -> Result<Self, Reason> {
+        let missing = |e: &dyn std::fmt::Display| Reason::Missing(e.to_string());
+        let mut context = engine.create_context().map_err(|e| missing(&e))?;
+        settle_shape(&mut context, engine, config)?;
+        let mut tensors = engine.tensors().to_vec();
+        for tensor in &mut tensors {
+            tensor.shape = context.shape(&tensor.name).map_err(|e| missing(&e))?;
+        }
+        let (inputs, outputs): (Vec<&TensorInfo>, Vec<_>) = tensors
+            .iter()
+            .partition(|t| t.direction == Direction::Input);
+        let of = |list: &[&TensorInfo]| list.iter().map(|t| shape(t)).collect();
+        let model = hanja_onnx::Model::parse(&file.bytes).map_err(|e| missing(&e))?;
+        let metadata = |key| model.metadata(key).map_err(|e| missing(&e));
+        let declared = Declared {
+            inputs: of(&inputs),
+            outputs: of(&outputs),
+            stride: metadata("stride")?,
+            names: metadata("names")?,
+        };
+        let not_yolo = |reason| {
+            Reason::Model(InferError::NotYolo {
+                model: format!("the engine of {}", file.name),
+                reason,
+            })
+        };
+        let (index, facts) = declared.inspect(&file.name).map_err(not_yolo)?;
+        let (input, output) = (inputs[0], outputs[index]);
+        let half = |tensor: &TensorInfo| match tensor.data_type {
+            DataType::F32 => Ok(false),
+            DataType::F16 => Ok(true),
+            other => Err(not_yolo(format!(
+                "its tensor {} is of type {other:?}, f32 or f16 is expected; build it without --inputIOFormats and --outputIOFormats",
+                tensor.name
+            ))),
+        };
+        let (Some((height, width)), &[_, rows, columns]) = (facts.fixed, &output.shape[..]) else {
+            return Err(not_yolo(format!(
+                "its output {} has the shape {:?}, [1, n, 5 + classes] is expected",
+                output.name, output.shape
+            )));
+        };
+        let mut network = Self {
+            input_name: input.name.clone(),
+            output_name: output.name.clone(),
+            input: (width, height),
+            half_input: half(input)?,
+            output: OutputSpec {
+                rows: usize::try_from(rows).unwrap_or(0),
+                columns: usize::try_from(columns).unwrap_or(0),
+                half: half(output)?,
+                conf: 0.0,
+            },
+            facts,
+            context,
+            _unread: Vec::new(),
+        };
+        network
+            .output
+            .check()
+            .map_err(|e| not_yolo(e.to_string()))?;
+        for tensor in outputs.iter().filter(|t| t.name != output.name) {
+            network.discard(tensor, device).map_err(Reason::Model)?;
+        }
+        Ok(network)
+    }
+
+    /// Gives an output that nobody reads a place to go.
+    fn discard(&mut self, tensor: &TensorInfo, device: &Device) -> Result<(), InferError> {
+        let bytes = tensor.bytes().ok_or_else(|| {
+            failed(format!(
+                "the size of the output {} is not known",
+                tensor.name
+            ))
+        })?;
+        let buffer = DeviceBuffer::new(device, bytes.max(1)).map_err(failed)?;
+        // SAFETY: memory of the tensor's size, aligned as allocations are, and kept as long as the context.
+        unsafe { self.context.bind(&tensor.name, buffer.address()) }.map_err(failed)?;
+        self._unread.push(buffer);
+        Ok(())
+    }
+
+    /// Puts one run of the engine into the path's stream.
+    pub(super) fn enqueue(&mut self, work: Work) -> Result<(), hanja_tensorrt::Error> {
+        // SAFETY: the path gives addresses of tensors of the sizes that this network told it (`Spec`), on a stream of
+        // its own, leaves them alone until that stream is done with them, and is dropped before the context.
+        unsafe {
+            self.context.bind(&self.input_name, work.input)?;
+            self.context.bind(&self.output_name, work.output)?;
+            self.context.enqueue(work.stream)
+        }
+    }
+}
+
+/// An engine that leaves its input's size open, as `trtexec --minShapes` makes it, gets the configured one.
+fn settle_shape(
+    context: &mut Context,
+    engine: &Engine,
+    config: &InferConfig,
+) -> Result<(), Reason> {
+    let target = Target::LongSide {
+        size: config.size.next_multiple_of(32),
+        stride: 32,
+    };
+    let probe = Letterbox::new(640, 480, target);
+    let open = engine
+        .tensors()
+        .iter()
+        .filter(|t| t.direction == Direction::Input && t.is_dynamic());
+    for tensor in open {
+        let mut wanted = tensor.shape.clone();
+        let sizes = [1, 3, probe.net_height as i64, probe.net_width as i64];
+        for (dim, size) in wanted.iter_mut().zip(sizes) {
+            if *dim < 0 {
+                *dim = size;
+            }
+        }
+        context
+            .set_input_shape(&tensor.name, &wanted)
+            .map_err(|e| Reason::Missing(e.to_string()))?;
+    }
+    Ok(())
+}
+
+/// As the contract wants it.
+fn shape(tensor: &TensorInfo) -> crate::backend::contract::Shape {
+    let dims = tensor.shape.iter().map(|d| usize::try_from(*d).ok());
+    Some(dims.collect())
+}
