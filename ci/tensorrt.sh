@@ -7,7 +7,7 @@
 . "$(dirname "$0")/lib.sh"
 command -v "${CXX:-c++}" >/dev/null || need g++
 cargo test --locked -p hanja-tensorrt -p hanja-tensorrt-fake
-cargo test --locked -p hanja-tensorrt --test fake --test slot_check -- --ignored
+cargo test --locked -p hanja-tensorrt --test fake --test without_parser --test slot_check -- --ignored
 [ "${HANJA_TEST_TENSORRT_RTX:-}" = 1 ] || exit 0
 
 work=$(mktemp -d)

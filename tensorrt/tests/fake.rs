@@ -367,29 +367,3 @@ fn unknown_versions_are_refused_by_name_and_left_alone() {
         assert_eq!(living(&path), 0);
     }
 }
-
-#[test]
-#[ignore = "needs a C++ compiler and NVIDIA's headers from the crate registry, run by ci/tensorrt.sh"]
-fn a_missing_parser_is_named_and_engines_run_without_it() {
-    let directory = tempfile::tempdir().expect("temporary directory");
-    let path = Fake::new(Kind::Eleven)
-        .build(directory.path())
-        .expect("the stand-in compiles");
-    std::fs::remove_file(directory.path().join("libnvonnxparser.so.11")).expect("remove");
-    // SAFETY: a library of ours.
-    let library = unsafe { Library::load(directory.path()) }.expect("loads");
-    assert_eq!(library.path(), path);
-    assert_eq!(library.version().to_string(), "11.4.0");
-    let error = build(&library, &Request::new(ONNX, 2, 4))
-        .expect_err("no parser")
-        .to_string();
-    assert!(error.contains("libnvonnxparser.so.11"), "{error}");
-    assert!(
-        library
-            .cannot_build()
-            .expect("a reason")
-            .contains("libnvonnxparser.so.11")
-    );
-    Runtime::new(&library).expect("runtime");
-    assert_eq!(living(&path), 0);
-}
