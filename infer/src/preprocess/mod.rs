@@ -99,14 +99,10 @@ impl Preprocessor {
     /// Fills the tensor from `frame`. On an error the tensor is what it was.
     pub(crate) fn run(&mut self, frame: &FrameRef<'_>) -> Result<Letterbox, PreprocessError> {
         let (bytes, layout) = bytes_of(&mut self.jpeg, frame)?;
-        if self.plan.as_ref().is_none_or(|plan| plan.layout != layout) {
+        let plan = same_or_new(&mut self.plan, layout, self.target, || {
             self.conversion = None;
-            self.plan = None;
             self.tensor.clear();
-        }
-        let plan = self
-            .plan
-            .get_or_insert_with(|| Plan::new(layout, self.target));
+        });
         if self.tensor.is_empty() {
             // Grey bars, as in training. Only the picture's own rows and columns are written from now on.
             self.tensor.resize(3 * plan.letterbox.area(), 114.0 / 255.0);
@@ -123,14 +119,10 @@ impl Preprocessor {
         frame: &FrameRef<'a>,
     ) -> Result<(&'a [u8], Arc<Conversion>, Letterbox), PreprocessError> {
         let (bytes, layout) = bytes_of(&mut self.jpeg, frame)?;
-        if self.plan.as_ref().is_none_or(|plan| plan.layout != layout) {
+        let plan = same_or_new(&mut self.plan, layout, self.target, || {
             self.conversion = None;
-            self.plan = None;
             self.tensor.clear();
-        }
-        let plan = self
-            .plan
-            .get_or_insert_with(|| Plan::new(layout, self.target));
+        });
         let conversion = match &self.conversion {
             Some(conversion) => Arc::clone(conversion),
             None => {
@@ -159,6 +151,20 @@ fn bytes_of<'a>(
     } else {
         Ok((frame.bytes, plan::Layout::of_raw(frame)?))
     }
+}
+
+/// The plan for this layout; calls `stale` before it makes another one.
+fn same_or_new(
+    plan: &mut Option<Plan>,
+    layout: plan::Layout,
+    target: Target,
+    stale: impl FnOnce(),
+) -> &Plan {
+    if plan.as_ref().is_none_or(|plan| plan.layout != layout) {
+        stale();
+        *plan = None;
+    }
+    plan.get_or_insert_with(|| Plan::new(layout, target))
 }
 
 #[cfg(test)]
