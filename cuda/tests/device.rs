@@ -1,5 +1,7 @@
 //! Finding a GPU or saying why not; registering memory; events and graphs by themselves.
 
+#![allow(clippy::unwrap_used)]
+
 use hanja_common::LeaseSubscriber;
 use hanja_common::ring::{Geometry, Stamp, Topic};
 use hanja_common::stage::{Stage, StageName};

@@ -1,5 +1,7 @@
 //! The frame path over a fake driver that computes the true answer: every kind of device, and what goes wrong in it.
 
+#![allow(clippy::unwrap_used)]
+
 mod support;
 
 use hanja_cuda::{Conversion, Device, Error, FilterSpec, FramePath, Graphs, Source};

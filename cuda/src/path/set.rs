@@ -116,6 +116,8 @@ impl Set {
                     PinnedBuffer::new(&self.device, len)
                 })?;
                 staged.as_mut_slice()[..needed].copy_from_slice(&bytes[..needed]);
+                // Read: whoever writes there next may do so.
+                self.keep = None;
                 // A discrete GPU would fetch every byte more than once across the bus.
                 let mapped = staged.address().filter(|_| self.device.facts().integrated);
                 (staged.as_ptr(), mapped)

@@ -1,6 +1,6 @@
 //! A model of which one knows the answer, and a slot whose bytes go bad when it is let go.
 
-#![allow(dead_code, unreachable_pub)]
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
 use hanja_cuda::{
     Axis, Candidate, Candidates, ChannelSpec, Colour, Conversion, Device, Error, FilterSpec,
