@@ -586,7 +586,7 @@ class _Pure:
         try:
             connection.settimeout(0)
             connection.connect(self._path)
-            connection.send(struct.pack("<4sHHHH52x", b"HJRQ", 1, 0, self._topic, 0))
+            connection.send(struct.pack("<4sHHHH52x", b"HJRQ", 1, 1, self._topic, 0))
             self._socket, self.problem = connection, None
         except OSError as error:
             connection.close()

@@ -61,7 +61,7 @@ static const unsigned char *map(int ring, const hanja_reply *reply)
     const void *memory = mmap(NULL, (size_t)status.st_size, PROT_READ, MAP_SHARED, ring, 0);
     CHECK(memory != MAP_FAILED);
     const hanja_ring_header *header = memory;
-    CHECK(memcmp(&header->magic, "HANJARNG", 8) == 0 && header->abi_major == 1 && header->abi_minor == 0);
+    CHECK(memcmp(&header->magic, "HANJARNG", 8) == 0 && header->abi_major == 1);
     CHECK(header->header_len == sizeof *header && header->topic == HANJA_TOPIC_FRAMES);
     CHECK(header->slots >= 2 && header->slots <= 128 && header->generation == reply->generation);
     CHECK(header->meta_len == sizeof(hanja_frame_meta) && header->meta_offset == sizeof(hanja_ring_slot));
