@@ -6,7 +6,6 @@ use crate::engine;
 use hanja_common::stage::{RuntimeDir, StageName};
 use hanja_infer::engine::Cache;
 use serde::Serialize;
-use std::path::PathBuf;
 
 #[derive(Debug, Serialize)]
 struct Check {
