@@ -138,7 +138,7 @@ impl Kernels {
     /// Queues the conversion of the picture at `source` into `tensor`, f32 or f16.
     ///
     /// # Safety
-    /// `source` is an address for the GPU with [`Conversion::needed`] bytes; `table` holds [`Conversion::words`] once
+    /// `source` is an address for the GPU with [`Conversion::needed`] bytes; `table` holds the conversion's words once
     /// the stream has come so far. Until the stream has done it, all three stay so, and nobody else uses `tensor`.
     ///
     /// # Errors

@@ -33,6 +33,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 const SOURCE: &str = include_str!("../libcuda.c");
+const STREAMS: &str = include_str!("../streams.h");
 const KERNELS: &str = include_str!("../../kernels/hanja.cu");
 /// Says, in the child, which test it is there for.
 const CHILD: &str = "HANJA_FAKE_CUDA_CHILD";
@@ -53,7 +54,7 @@ pub enum Driver {
 #[must_use]
 pub fn build(driver: Driver) -> PathBuf {
     let mut hash = DefaultHasher::new();
-    (SOURCE, KERNELS).hash(&mut hash);
+    (SOURCE, STREAMS, KERNELS).hash(&mut hash);
     let exe = std::env::current_exe().expect("this program has a path");
     let beside = exe.parent().expect("a program is in a folder");
     let dir = beside.join(format!("hanja-fake-cuda-{driver:?}-{:016x}", hash.finish()));
@@ -62,8 +63,13 @@ pub fn build(driver: Driver) -> PathBuf {
     }
     // Made elsewhere and moved: tests run side by side.
     let work = tempfile::tempdir_in(beside).expect("the folder of the program is writable");
-    std::fs::write(work.path().join("libcuda.c"), SOURCE).expect("writable");
-    std::fs::write(work.path().join("hanja.cu"), KERNELS).expect("writable");
+    for (name, text) in [
+        ("libcuda.c", SOURCE),
+        ("streams.h", STREAMS),
+        ("hanja.cu", KERNELS),
+    ] {
+        std::fs::write(work.path().join(name), text).expect("writable");
+    }
     let compiler = std::env::var_os("CC").unwrap_or_else(|| "cc".into());
     let mut command = Command::new(&compiler);
     // As the GPU computes: no fused multiply-add.
