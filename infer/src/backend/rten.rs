@@ -132,12 +132,11 @@ impl Backend for RtenBackend {
             )
             .map_err(|e| failed(e.to_string()))?;
         let floats = matches!(output, Value::FloatTensor(_));
-        let (rows, columns) = output_size(&output.shape().to_vec(), floats).map_err(|reason| {
-            InferError::NotYolo {
+        let (rows, columns) =
+            output_size(&output.shape(), floats).map_err(|reason| InferError::NotYolo {
                 model: self.name.clone(),
                 reason,
-            }
-        })?;
+            })?;
         self.last = output
             .try_into()
             .map_err(|e: TryFromValueError| failed(e.to_string()))?;

@@ -184,5 +184,5 @@ fn directories_of_the_dynamic_linker() {
     std::fs::write(&file, text).unwrap();
     let want = ["/opt/a/lib", "/opt/b/lib", "/opt/c/lib"].map(PathBuf::from);
     assert_eq!(configured(&file), want);
-    assert_eq!(configured(&dir.path().join("none")), [PathBuf::new(); 0]);
+    assert!(configured(&dir.path().join("none")).is_empty());
 }
