@@ -86,13 +86,13 @@ impl fmt::Display for Reason {
 }
 
 /// A backend with a model in it, or why not.
-pub(crate) type Loaded = Result<Box<dyn Runner>, Reason>;
+pub(crate) type Attempt = Result<Box<dyn Runner>, Reason>;
 
 /// A backend that can be asked for.
 pub(crate) struct Candidate {
     pub(crate) name: &'static str,
     /// Loads the model into it.
-    pub(crate) load: fn(&ModelFile, &InferConfig) -> Loaded,
+    pub(crate) load: fn(&ModelFile, &InferConfig) -> Attempt,
 }
 
 /// Every backend, the best first: the order of `auto`.
