@@ -66,7 +66,7 @@ pub(crate) trait Backend: Send + fmt::Debug {
 #[derive(Debug)]
 pub(crate) enum Reason {
     /// It would, but its engine is not built yet.
-    NotBuilt(Job),
+    NotBuilt(Box<Job>),
     /// This version or machine does not have it; in words, with the remedy.
     Missing(String),
     /// It is there, and the model fails in it.
@@ -177,7 +177,7 @@ pub(crate) fn first<T>(
         tracing::debug!("backend {}: {words}", candidate.name);
         choice.passed_over.push((candidate.name, words));
         match reason {
-            Reason::NotBuilt(job) => choice.not_built = Some(job),
+            Reason::NotBuilt(job) => choice.not_built = Some(*job),
             Reason::Model(e) => error = Some(e),
             Reason::Missing(reason) => {
                 let name = candidate.name.into();

@@ -17,7 +17,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
 /// Longest line that the child may write, bytes.
@@ -250,11 +250,8 @@ impl Building {
         if let Some(outcome) = &self.outcome {
             return outcome.clone();
         }
-        loop {
-            match self.lines.try_recv() {
-                Ok(line) => self.take(line),
-                Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
-            }
+        while let Ok(line) = self.lines.try_recv() {
+            self.take(line);
         }
         match self.process.try_wait() {
             Ok(None) => {
@@ -277,14 +274,9 @@ impl Building {
     /// Only what the child said *and* ended well after is believed.
     fn ended(&mut self, status: ExitStatus) -> State {
         let until = Instant::now() + LAST_LINES;
-        loop {
-            match self
-                .lines
-                .recv_timeout(until.saturating_duration_since(Instant::now()))
-            {
-                Ok(line) => self.take(line),
-                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
-            }
+        let left = || until.saturating_duration_since(Instant::now());
+        while let Ok(line) = self.lines.recv_timeout(left()) {
+            self.take(line);
         }
         let how = describe(status);
         let phase = self.progress.phase;

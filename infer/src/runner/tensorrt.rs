@@ -65,7 +65,7 @@ impl TensorRtRunner {
             (Err(e), Some(job)) => {
                 // Whole and of this version, yet refused: a driver or library that changed under its old name.
                 tracing::warn!("the engine in the cache is refused and will be built anew: {e}");
-                return Err(Reason::NotBuilt(job));
+                return Err(Reason::NotBuilt(Box::new(job)));
             }
             (Err(e), None) => return Err(missing(&e)),
         };
@@ -164,10 +164,10 @@ fn plan(
     let key = job.key_of(file, engine::library_key(library));
     match Cache::new(&job.cache).find(&key) {
         Ok(Found::Engine(engine)) => Ok((engine.plan, Some(job))),
-        Ok(Found::Nothing) => Err(Reason::NotBuilt(job)),
+        Ok(Found::Nothing) => Err(Reason::NotBuilt(Box::new(job))),
         Ok(Found::Unfit(why)) => {
             tracing::warn!("the engine in the cache will be built anew: {why}");
-            Err(Reason::NotBuilt(job))
+            Err(Reason::NotBuilt(Box::new(job)))
         }
         Err(e) => Err(missing(&e)),
     }
