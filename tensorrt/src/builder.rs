@@ -73,12 +73,24 @@ impl std::fmt::Debug for Request<'_> {
 }
 
 /// What a build gives.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Built {
     /// The engine as bytes, for this version and this kind of device only.
     pub plan: Vec<u8>,
     /// What the build measured, for [`Request::timing_cache`] of the next; `None` where TensorRT keeps none.
     pub timing_cache: Option<Vec<u8>>,
+}
+
+impl std::fmt::Debug for Built {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Built")
+            .field("plan_bytes", &self.plan.len())
+            .field(
+                "timing_cache_bytes",
+                &self.timing_cache.as_ref().map(Vec::len),
+            )
+            .finish()
+    }
 }
 
 /// Builds a plan. Takes seconds on a desktop and many minutes on a small device; blocks all the while.
@@ -200,21 +212,37 @@ impl<'a> Session<'a> {
                 )),
             )
         };
-        let slot = place(slots.dimensions);
         // SAFETY: a living tensor of the network.
-        let shape = unsafe {
+        let shape = unsafe { self.dimensions(tensor) };
+        let wanted = fixed(&name, shape.as_deref().unwrap_or_default(), height, width)?;
+        if Some(&wanted) == shape.as_ref() {
+            return Ok(());
+        }
+        // SAFETY: a living input of the network.
+        let now = unsafe {
+            self.set_dimensions(tensor, &name, &wanted)?;
+            self.dimensions(tensor)
+        };
+        if now.as_ref() == Some(&wanted) {
+            return Ok(());
+        }
+        Err(Error::Tensor(format!(
+            "TensorRT made {now:?} of the input {name}, which was to be {wanted:?}"
+        )))
+    }
+
+    /// # Safety
+    /// `tensor` is the implementation of a living tensor of the network.
+    unsafe fn dimensions(&self, tensor: *mut c_void) -> Option<Vec<i64>> {
+        let slot = place(self.library.slots().dimensions);
+        // SAFETY: the caller's promise.
+        unsafe {
             if self.library.dims32() {
                 call!(tensor, slot, fn() -> Dims32).get()
             } else {
                 call!(tensor, slot, fn() -> Dims64).get()
             }
-        };
-        let wanted = fixed(&name, shape.as_deref().unwrap_or_default(), height, width)?;
-        if Some(&wanted) != shape.as_ref() {
-            // SAFETY: a living input of the network.
-            unsafe { self.set_dimensions(tensor, &name, &wanted)? };
         }
-        Ok(())
     }
 
     /// # Safety

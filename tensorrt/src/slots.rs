@@ -257,3 +257,110 @@ pub const RTX_1_7: Slots = Slots {
     set_compute_capability: Slot::at(57),
     ..V11
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Of every version that is loaded: the first and last minor of each major, and those around a change.
+    fn all() -> impl Iterator<Item = (&'static str, Slots)> {
+        let eight = [0, 3, 4, 5, 6].map(|minor| ("8", V8.of_minor(minor)));
+        let later = [("10", V10), ("11", V11), ("RTX 1.7", RTX_1_7)];
+        eight.into_iter().chain(later)
+    }
+
+    #[test]
+    fn what_is_called_without_asking_is_always_there() {
+        for (version, slots) in all() {
+            let always = [
+                slots.deserialize,
+                slots.create_context,
+                slots.create_config,
+                slots.create_network,
+                slots.build_serialized,
+                slots.set_flag,
+                slots.create_timing_cache,
+                slots.set_timing_cache,
+                slots.get_timing_cache,
+                slots.nb_inputs,
+                slots.input,
+                slots.tensor_name,
+                slots.set_dimensions,
+                slots.dimensions,
+                slots.memory_data,
+                slots.memory_size,
+                slots.serialize_timing_cache,
+                slots.parse,
+                slots.nb_errors,
+                slots.error,
+                slots.delete_parser,
+                slots.error_desc,
+                slots.error_node,
+                slots.log,
+            ];
+            assert!(
+                always.iter().all(|slot| slot.place().is_some()),
+                "{version}"
+            );
+        }
+    }
+
+    #[test]
+    fn one_way_or_the_other_is_whole() {
+        for (version, slots) in all() {
+            let whole = |slots: &[Slot]| slots.iter().all(|slot| slot.place().is_some());
+            let names = [
+                slots.nb_io_tensors,
+                slots.io_tensor_name,
+                slots.tensor_io_mode,
+                slots.engine_tensor_shape,
+                slots.tensor_data_type,
+                slots.set_tensor_address,
+                slots.enqueue_v3,
+                slots.set_input_shape,
+                slots.context_tensor_shape,
+            ];
+            let bindings = [
+                slots.nb_bindings,
+                slots.binding_name,
+                slots.binding_is_input,
+                slots.engine_binding_dimensions,
+                slots.binding_data_type,
+                slots.enqueue_v2,
+                slots.set_binding_dimensions,
+                slots.context_binding_dimensions,
+            ];
+            assert_eq!(
+                whole(&names),
+                names[0].place().is_some(),
+                "{version}: names"
+            );
+            assert!(whole(&names) || whole(&bindings), "{version}");
+            let limit = [slots.set_memory_pool_limit, slots.set_max_workspace_size];
+            assert!(
+                limit.iter().any(|slot| slot.place().is_some()),
+                "{version}: workspace"
+            );
+            let cards = [
+                slots.set_nb_compute_capabilities,
+                slots.set_compute_capability,
+            ];
+            assert_eq!(whole(&cards), version == "RTX 1.7");
+        }
+    }
+
+    #[test]
+    fn no_class_has_two_methods_in_one_place() {
+        for (version, slots) in all() {
+            let mut places: Vec<_> = slots
+                .entries()
+                .iter()
+                .map(|&(class, _, place)| (class, place))
+                .collect();
+            let count = places.len();
+            places.sort_unstable();
+            places.dedup();
+            assert_eq!(places.len(), count, "{version}");
+        }
+    }
+}
