@@ -152,6 +152,7 @@ fn run(job: &Job, lines: &Lines) -> Result<Done, EngineError> {
     let mut engine = build(job, &key, &library, &file, Some(&cache), lines)?;
     lines.progress(Phase::Saving, None);
     if let Some(timing) = engine.timing.take()
+        && key.device.is_some()
         && let Err(e) = cache.store_timing(&key, &timing)
     {
         engine
@@ -228,7 +229,10 @@ fn build(
     } else {
         (Cow::Borrowed(&*file.bytes), Vec::new())
     };
-    let timing_cache = cache.and_then(|cache| cache.load_timing(key));
+    // Without a device nothing was measured, and the library complains about what it kept of that.
+    let timing_cache = cache
+        .filter(|_| key.device.is_some())
+        .and_then(|cache| cache.load_timing(key));
     let ticker = Ticker::start(lines);
     let report = |progress: &hanja_tensorrt::Progress<'_>| {
         ticker.at(progress);
