@@ -261,7 +261,12 @@ fn the_real_tensorrt_rtx_builds() {
     let bad = bench.place.path("bad.onnx");
     let weights = Path::new(env!("CARGO_MANIFEST_DIR")).join("../model/weights/hanja-n.onnx");
     let onnx = std::fs::read(weights).unwrap();
-    std::fs::write(&bad, replaced(&onnx, b"Sigmoid", b"Sigmoix")).unwrap();
+    // The operator of the first node, in the field of that number and length.
+    std::fs::write(
+        &bad,
+        replaced(&onnx, b"\x22\x07Sigmoid", b"\x22\x07Sigmoix"),
+    )
+    .unwrap();
     let out = bench.run(&[
         "build",
         "--precision=fp32",
@@ -280,13 +285,10 @@ fn the_real_tensorrt_rtx_builds() {
     );
 }
 
-/// With every `old` as `new`, which is as long.
+/// With the first `old` as `new`, which is as long.
 fn replaced(bytes: &[u8], old: &[u8], new: &[u8]) -> Vec<u8> {
     let mut bytes = bytes.to_vec();
-    let mut at = 0;
-    while let Some(found) = bytes[at..].windows(old.len()).position(|w| w == old) {
-        at += found;
-        bytes[at..at + new.len()].copy_from_slice(new);
-    }
+    let at = bytes.windows(old.len()).position(|w| w == old).unwrap();
+    bytes[at..at + new.len()].copy_from_slice(new);
     bytes
 }

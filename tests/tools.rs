@@ -178,6 +178,7 @@ fn the_doctor_speaks_both_ways() {
         "shared memory",
         "runtime dir",
         "model",
+        "engine cache",
         "tensorrt",
         "onnxruntime",
     ] {
@@ -206,7 +207,7 @@ fn the_models_inside_are_measured_by_name() {
 #[test]
 fn every_command_has_help() {
     for command in [
-        "run", "capture", "infer", "render", "tap", "detect", "doctor", "bench",
+        "run", "capture", "infer", "render", "tap", "detect", "doctor", "bench", "engine",
     ] {
         let out = Command::new(env!("CARGO_BIN_EXE_hanja"))
             .args([command, "--help"])

@@ -40,6 +40,8 @@ pub fn worker(log: impl FnOnce(&str) -> Result<(), String>) -> io::Result<bool> 
     let result = run(&job, &lines);
     let last = match result {
         Ok(done) => Line::Done(done),
+        // The parent says itself what was not done.
+        Err(EngineError::Build(why)) => Line::Failed(why.replace('\n', " ")),
         Err(e) => Line::Failed(one_line(&e)),
     };
     let done = matches!(last, Line::Done(_));

@@ -28,6 +28,9 @@ pub enum EngineError {
     /// The build failed; in the words of the library, or how the process ended.
     #[error("the engine was not built: {0}")]
     Build(String),
+    /// The cache is being written to.
+    #[error("an engine is being built in {} right now; prune when that is done", .0.display())]
+    Busy(PathBuf),
     /// The model.
     #[error(transparent)]
     Model(#[from] crate::InferError),

@@ -33,7 +33,7 @@ impl Cache {
     /// whose names this cache does not make stay.
     ///
     /// # Errors
-    /// [`EngineError::Cache`]; [`EngineError::Trust`] if another user can write there; [`EngineError::Build`] while an
+    /// [`EngineError::Cache`]; [`EngineError::Trust`] if another user can write there; [`EngineError::Busy`] while an
     /// engine is being built.
     pub fn prune(
         &self,
@@ -48,12 +48,7 @@ impl Cache {
         let _lock = if dry_run {
             None
         } else {
-            let busy = || {
-                let dir = self.dir().display();
-                EngineError::Build(format!(
-                    "one is being built in {dir} right now; prune when that is done"
-                ))
-            };
+            let busy = || EngineError::Busy(self.dir().to_owned());
             Some(self.lock(false)?.ok_or_else(busy)?)
         };
         let removals = self.condemned(current, all)?;
