@@ -280,7 +280,7 @@ fn the_real_tensorrt_rtx_builds() {
         &[
             "TensorRT-RTX 1.7",
             "the ONNX parser refused the model",
-            "Sigmoix",
+            "/stem/act/Sigmoid",
         ],
     );
 }
