@@ -164,11 +164,8 @@ fn plan(
     let key = job.key_of(file, engine::library_key(library));
     match Cache::new(&job.cache).find(&key) {
         Ok(Found::Engine(engine)) => Ok((engine.plan, Some(job))),
-        Ok(Found::Nothing) => Err(Reason::NotBuilt(Box::new(job))),
-        Ok(Found::Unfit(why)) => {
-            tracing::warn!("the engine in the cache will be built anew: {why}");
-            Err(Reason::NotBuilt(Box::new(job)))
-        }
+        // Why one that is there is unfit is said by the process that builds it anew.
+        Ok(Found::Nothing | Found::Unfit(_)) => Err(Reason::NotBuilt(Box::new(job))),
         Err(e) => Err(missing(&e)),
     }
 }
