@@ -223,10 +223,10 @@ fn compile_old_onnxruntime(place: &Place, to: &Path) {
         static const struct { const void *(*a)(unsigned); const char *(*v)(void); } base = { api, version };
         const void *OrtGetApiBase(void) { return &base; }
     "#;
-    std::fs::write(&source, code).unwrap();
+    std::fs::write(&source, code).expect("the temporary directory is writable");
     let mut cc = std::process::Command::new("cc");
     let status = cc.args(["-shared", "-fPIC", "-o"]).arg(to).arg(&source);
-    assert!(status.status().unwrap().success());
+    assert!(status.status().expect("there is a C compiler").success());
 }
 
 #[test]

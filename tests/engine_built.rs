@@ -146,7 +146,7 @@ fn what_does_not_fit_is_built_anew_with_one_line() {
         spoil();
         let out = bench.builds(&[], "built in");
         let said = text(&out);
-        let lines = said.lines().filter(|l| l.contains("is not used:"));
+        let mut lines = said.lines().filter(|l| l.contains("is not used:"));
         assert_eq!(lines.clone().count(), 1, "{said}");
         assert!(lines.next_back().unwrap().contains(words), "{said}");
         assert_eq!(std::fs::read(&path).unwrap(), good);
