@@ -1,5 +1,6 @@
 //! `hanja engine` where no TensorRT works: the cache, the process that builds, and what is said. With one that works:
 //! `engine_built.rs`.
+#![allow(clippy::unwrap_used)] // a test's helpers
 
 mod harness;
 
