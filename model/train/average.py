@@ -6,6 +6,7 @@ CVPR 2022). It works only for stages that grew out of one another; the score say
 """
 import argparse
 
+import numpy as np
 import torch
 
 
@@ -26,13 +27,42 @@ def mix(first, second, share):
     return mixed
 
 
+def mix_exported(first, second, share):
+    """The same for two exported files, whose weights have batch normalisation in them: the second, mixed in place."""
+    from onnx import numpy_helper
+
+    from .exported import ANCHOR_SHAPE
+
+    before = {t.name: numpy_helper.to_array(t) for t in first.graph.initializer}
+    for tensor in second.graph.initializer:
+        value, other = numpy_helper.to_array(tensor), before.get(tensor.name)
+        if other is None or other.shape != value.shape:
+            raise SystemExit(f"the two are not stages of one network: {tensor.name} differs")
+        if value.shape == ANCHOR_SHAPE:
+            mixed = np.exp((1 - share) * np.log(other) + share * np.log(value))
+        elif value.dtype == np.float32:
+            mixed = (1 - share) * other + share * value
+        else:
+            continue
+        tensor.CopyFrom(numpy_helper.from_array(mixed.astype(value.dtype), tensor.name))
+    return second
+
+
 def main(argv=None):
     """Command line of ``python3 -m train average``."""
     parser = argparse.ArgumentParser(prog="train average", description="mix the weights of two stages of a network")
-    parser.add_argument("--checkpoints", required=True, nargs=2, help="last.pt of the earlier and of the later stage")
+    parser.add_argument(
+        "--checkpoints", required=True, nargs=2, help="last.pt, or exported .onnx, of the earlier and of the later stage"
+    )
     parser.add_argument("--share", type=float, default=0.5, help="0 is the first, 1 the second")
-    parser.add_argument("--out", required=True, help="checkpoint for fit --init, eval and export")
+    parser.add_argument("--out", required=True, help="checkpoint for fit --init, eval and export; or .onnx")
     args = parser.parse_args(argv)
+    if all(path.endswith(".onnx") for path in (*args.checkpoints, args.out)):
+        import onnx
+
+        first, second = (onnx.load(path) for path in args.checkpoints)
+        onnx.save(mix_exported(first, second, args.share), args.out)
+        return
     first, second = (torch.load(path, map_location="cpu") for path in args.checkpoints)
     if first["config"] != second["config"]:
         raise SystemExit(f"{args.checkpoints[1]} is another network ({second['config']}) than {args.checkpoints[0]}")
