@@ -84,7 +84,7 @@ fn without_a_library_it_says_what_to_do() {
         1,
         &[
             "engine was not built",
-            "no usable TensorRT library",
+            "no TensorRT library found",
             "install TensorRT",
             LIBRARY,
         ],

@@ -16,15 +16,33 @@ pub struct LoadError {
     pub tried: Vec<Attempt>,
 }
 
+impl Attempt {
+    /// Whether there simply is no such file, by the loader's words.
+    fn is_missing(&self) -> bool {
+        self.why
+            == format!(
+                "{}: cannot open shared object file: No such file or directory",
+                self.name
+            )
+    }
+}
+
 impl std::fmt::Display for LoadError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("no usable TensorRT library")?;
-        for (i, Attempt { name, why }) in self.tried.iter().enumerate() {
-            write!(f, "{}{name}: {why}", if i == 0 { ": " } else { "; " })?;
+        // What is there and unusable is what somebody will want to mend; what is not there is only named.
+        let unusable: Vec<_> = self.tried.iter().filter(|a| !a.is_missing()).collect();
+        if unusable.is_empty() {
+            let names: Vec<_> = self.tried.iter().map(|a| a.name.as_str()).collect();
+            write!(f, "no TensorRT library found ({})", names.join(", "))?;
+        } else {
+            f.write_str("no usable TensorRT library")?;
+            for (i, Attempt { name, why }) in unusable.into_iter().enumerate() {
+                write!(f, "{}{name}: {why}", if i == 0 { ": " } else { "; " })?;
+            }
         }
         write!(
             f,
-            " (install TensorRT, or name its file or directory in {})",
+            ": install TensorRT, or name its file or directory in {}",
             crate::LIBRARY_VARIABLE
         )
     }
@@ -75,4 +93,34 @@ pub enum Error {
     /// The progress callback asked to stop.
     #[error("the engine build was cancelled")]
     Cancelled,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_there_is_named_in_few_words() {
+        let missing = |name: &str| Attempt {
+            name: name.into(),
+            why: format!("{name}: cannot open shared object file: No such file or directory"),
+        };
+        let mut error = LoadError {
+            tried: vec![missing("libnvinfer.so.11"), missing("libnvinfer.so.10")],
+        };
+        let words = error.to_string();
+        assert!(
+            words.contains("found (libnvinfer.so.11, libnvinfer.so.10): install"),
+            "{words}"
+        );
+        error.tried.push(Attempt {
+            name: "libnvinfer.so.8".into(),
+            why: "it is version 8.9".into(),
+        });
+        let words = error.to_string();
+        assert!(
+            words.contains("usable TensorRT library: libnvinfer.so.8: it is version 8.9: install"),
+            "{words}"
+        );
+    }
 }

@@ -15,11 +15,13 @@ from torch import nn
 
 from train import anchors
 from train.augment import augment, fitting_zoom, place
+from train.average import main as average
 from train.average import mix
 from train.data import OTHER, Batches, Cache, letterbox, pixel_boxes, read_labels, read_targets
 from train.evaluate import rectangle
 from train.export import export
 from train.exported import load_exported, unfold
+from train.exported import read as read_exported
 from train.loss import Loss, ciou, match
 from train.metrics import match_detections, mean_average_precision, nms
 from train.mine import is_fooled
@@ -202,6 +204,20 @@ class Averaging(unittest.TestCase):
         torch.testing.assert_close(middle["detect.anchors"], 2 * first.detect.anchors)
         first.load_state_dict(middle)
         self.assertTrue(torch.isfinite(first(torch.rand(1, 3, 64, 64))).all())
+
+
+    def test_exported_files_are_averaged_like_checkpoints(self):
+        first, second = small_model(seed=1), small_model(seed=2)
+        second.detect.anchors.mul_(4)
+        with tempfile.TemporaryDirectory() as folder:
+            paths = [os.path.join(folder, name) for name in ("a.onnx", "b.onnx", "mean.onnx")]
+            export(first, paths[0])
+            export(second, paths[1])
+            average(["--checkpoints", *paths[:2], "--out", paths[2]])
+            got, anchors_got = read_exported(paths[2])
+            ends = [read_exported(path)[0]["stem.conv.weight"] for path in paths[:2]]
+        torch.testing.assert_close(got["stem.conv.weight"], sum(ends) / 2)
+        torch.testing.assert_close(anchors_got, first.detect.anchors * 2)
 
 
 class Pictures(unittest.TestCase):
