@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # TensorRT's call layer against stand-ins that a C++ compiler lays out from NVIDIA's headers, and its slot tables against
-# those headers. Needs a C++ compiler and the crate registry, and fails without them.
+# those headers; then the whole pipeline on such a stand-in and a fake GPU, with a model whose answer is known. Needs C
+# and C++ compilers and the crate registry, and fails without them.
 #
 # HANJA_TEST_TENSORRT_RTX=1 also runs it against NVIDIA's real TensorRT-RTX 1.7, downloaded from PyPI (89 MB) for this
 # run: it builds engines without a GPU. The library is under NVIDIA's licence, which is yours to accept or not.
@@ -8,6 +9,8 @@
 command -v "${CXX:-c++}" >/dev/null || need g++
 cargo test --locked -p hanja-tensorrt -p hanja-tensorrt-fake
 cargo test --locked -p hanja-tensorrt --test fake --test without_parser --test slot_check -- --ignored
+cargo test --locked -p hanja-infer --lib runner::tensorrt::tests -- --ignored
+cargo test --locked -p hanja --test tensorrt -- --ignored --test-threads=2
 [ "${HANJA_TEST_TENSORRT_RTX:-}" = 1 ] || exit 0
 
 work=$(mktemp -d)

@@ -122,7 +122,8 @@ fn runtime_dir(global: &Global) -> Check {
 
 /// The model, and what computes it.
 fn model(config: &hanja_common::config::InferConfig) -> Vec<Check> {
-    match hanja_infer::Detector::load(config) {
+    // Looks and says; builds nothing.
+    match hanja_infer::Detector::load_built(config) {
         Ok(detector) => {
             let info = detector.model_info();
             vec![
@@ -173,7 +174,6 @@ fn engine_cache(config: &hanja_common::config::InferConfig) -> Check {
     }
 }
 
-/// Looks where the dynamic linker of Debian, Ubuntu and JetPack looks.
 /// One of what TensorRT needs: not a fault, since the CPU does without.
 fn found(name: &'static str, found: Result<String, String>) -> Check {
     match found {

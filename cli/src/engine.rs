@@ -67,6 +67,7 @@ fn build(global: &Global, args: &EngineBuildArgs) -> anyhow::Result<()> {
         workspace_mib: args.workspace,
         cache: cache_dir(infer),
         out: args.out.clone(),
+        anew: false,
         log: global.log.clone().unwrap_or_else(|| "warn".into()),
     };
     let started = Instant::now();

@@ -251,6 +251,19 @@ impl Stage {
         }
     }
 
+    /// Tells `hanja run` that this stage is about to end and would end the same way again: not to be restarted, though
+    /// it was ready.
+    pub fn gives_up(&self) {
+        let who = format!("X_HANJA_STAGE={}", self.name.name());
+        let message = [
+            sd_notify::NotifyState::Custom(&who),
+            sd_notify::NotifyState::Custom("X_HANJA_GIVES_UP=1"),
+        ];
+        if let Err(e) = sd_notify::notify(&message) {
+            tracing::debug!("sd_notify: {e}");
+        }
+    }
+
     /// Whether [`ready`](Self::ready) has been called.
     #[must_use]
     pub fn is_ready(&self) -> bool {

@@ -8,10 +8,28 @@ static char context; // only its address counts
 static FILE *trace;
 static int lost_code, calls;
 
+static const char *wanted; // the words of this call
+
+// The words, read anew for every call if they are in a file.
+static const char *words(void) {
+    static char text[512];
+    const char *given = getenv("HANJA_FAKE_CUDA");
+    FILE *file;
+    size_t len;
+    if (!given || given[0] != '@')
+        return given;
+    file = fopen(given + 1, "r");
+    len = file ? fread(text, 1, sizeof text - 1, file) : 0;
+    text[len] = 0;
+    if (file)
+        fclose(file);
+    return text;
+}
+
 // The word itself, or what follows `name:`.
 static const char *mode(const char *name) {
     static char found[128];
-    const char *at = getenv("HANJA_FAKE_CUDA");
+    const char *at = wanted;
     size_t len = strlen(name);
     while (at && *at) {
         size_t word = strcspn(at, ",");
@@ -36,7 +54,7 @@ static int number(const char *name, int otherwise) {
 // Every function begins here: counts, writes the trace, plays failures. `fail:NAME:NTH[:CODE]`, `lost:NTH`.
 static code enter(const char *name) {
     static struct { const char *name; int count; } counts[64];
-    const char *wanted;
+    const char *failure;
     int i = 0, nth = 0, at = 0, with = INVALID_VALUE;
     char target[64];
     if (!trace && getenv("HANJA_FAKE_CUDA_TRACE"))
@@ -45,6 +63,7 @@ static code enter(const char *name) {
         fprintf(trace, "%s\n", name);
         fflush(trace);
     }
+    wanted = words();
     calls++;
     while (i < 63 && counts[i].name && strcmp(counts[i].name, name))
         i++;
@@ -54,8 +73,8 @@ static code enter(const char *name) {
         lost_code = LAUNCH_FAILED;
     if (lost_code)
         return (code)lost_code;
-    wanted = mode("fail");
-    if (wanted && sscanf(wanted, "%63[^:]:%d:%d", target, &at, &with) >= 2 && !strcmp(target, name) && nth == at)
+    failure = mode("fail");
+    if (failure && sscanf(failure, "%63[^:]:%d:%d", target, &at, &with) >= 2 && !strcmp(target, name) && nth == at)
         return (code)with;
     return OK;
 }

@@ -115,6 +115,20 @@ impl Detector {
         }
     }
 
+    /// As [`load`](Self::load), but an engine that has to be built is an error.
+    ///
+    /// # Errors
+    /// See [`InferError`].
+    pub fn load_built(config: &InferConfig) -> Result<Self, InferError> {
+        match Self::load_now(config)? {
+            Loaded::Ready(detector, _) => Ok(*detector),
+            Loaded::NotBuilt(job) => Err(InferError::Backend {
+                name: config.backend.clone(),
+                reason: Reason::NotBuilt(Box::new(job)).to_string(),
+            }),
+        }
+    }
+
     /// As [`load`](Self::load) without waiting for an engine: with the job that would build it, if a better backend was
     /// passed over only for want of one.
     pub(crate) fn load_now(config: &InferConfig) -> Result<Loaded, InferError> {
@@ -159,14 +173,14 @@ impl Detector {
             Loaded::NotBuilt(job) => Err(InferError::Backend {
                 name: named.backend,
                 reason: format!(
-                    "the engine that was built is not in the cache {} any more",
+                    "the engine that was built is refused, as the log above says, or not in the cache {} any more",
                     job.cache.display()
                 ),
             }),
         }
     }
 
-    fn with_runner(
+    pub(crate) fn with_runner(
         runner: Box<dyn Runner>,
         config: &InferConfig,
         file: &ModelFile,
@@ -200,9 +214,10 @@ impl Detector {
     fn warm_up(&mut self) -> Result<(), InferError> {
         self.submit_grey(640, 480)?;
         let (width, height) = self.info.input;
+        let on_the_cpu = self.info.backend != record::Backend::TensorRt;
         let output = self.infer().map_err(|e| match e {
-            // Here it is the model's fault, later it would be the backend's.
-            InferError::Run { reason, .. } => InferError::Load {
+            // Here it is the model's fault, later it would be the backend's. A GPU can fail at any time.
+            InferError::Run { reason, .. } if on_the_cpu => InferError::Load {
                 model: self.info.name.clone(),
                 reason: format!("it does not run on {width}x{height} pixels: {reason}"),
             },
@@ -373,4 +388,4 @@ pub(crate) fn test_backend() -> String {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

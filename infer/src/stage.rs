@@ -65,7 +65,12 @@ pub fn run(stage: &Stage, config: &InferConfig) -> Result<(), InferError> {
         QUOTA,
     );
     while !stage.stopping() {
-        worker.go_over()?;
+        if let Err(e) = worker.go_over() {
+            if matches!(e, InferError::Backend { .. }) {
+                stage.gives_up(); // after minutes of building: not again and again
+            }
+            return Err(e);
+        }
         let wait = if worker.pending.is_empty() {
             IDLE
         } else {
@@ -302,7 +307,7 @@ impl Worker {
                 self.upgrade = None;
                 self.detector = *detector;
                 let info = self.detector.model_info();
-                tracing::info!("from frame to frame on {}: {info}", info.backend_words);
+                tracing::info!("from the next frame on: {info}");
                 self.announce_backend();
             }
         }

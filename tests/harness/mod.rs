@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
 
-/// Where no onnxruntime is.
-pub const NO_LIBRARY: &str = "/nowhere/libonnxruntime.so";
+/// Where no library is.
+pub const NO_LIBRARY: &str = "/nowhere/library.so";
 
 pub const LONG: Duration = Duration::from_secs(30);
 
@@ -51,6 +51,7 @@ impl Place {
         command.env_remove("RUST_BACKTRACE");
         // The same backend on every machine, whatever is installed there.
         command.env("ORT_DYLIB_PATH", NO_LIBRARY);
+        command.env("HANJA_TENSORRT_LIB", NO_LIBRARY);
         command
     }
 

@@ -44,7 +44,7 @@ pub(super) struct Child {
     stdin: bool,
     process: Option<std::process::Child>,
     log: Option<JoinHandle<String>>,
-    /// Was ready in any life: its configuration is good, so a failure now is worth a retry.
+    /// Was ready in any life: its configuration is good, so a failure now is worth a retry; unless it says otherwise.
     proven: bool,
     started: Instant,
     respawn_at: Option<Instant>,
@@ -160,6 +160,9 @@ impl Child {
     pub(super) fn noticed(&mut self, notice: &Notice) {
         if notice.ready {
             self.proven = true;
+        }
+        if notice.gives_up {
+            self.proven = false;
         }
         if let Some(status) = &notice.status {
             super::say(&format!("{:8}| {status}", self.stage.name()));

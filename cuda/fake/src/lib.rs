@@ -4,7 +4,8 @@
 //! The C compiler makes it when a test first asks for it; it is found by way of `LD_LIBRARY_PATH`, which a process
 //! cannot change for itself, so such tests run in a child: [`in_child`], or any process with [`environment`].
 //!
-//! What it plays is a list of words with commas between them, in `HANJA_FAKE_CUDA`:
+//! What it plays is a list of words with commas between them, in `HANJA_FAKE_CUDA`, or, if that is `@PATH`, in the file
+//! PATH, which may change at any time:
 //!
 //! | word | meaning |
 //! |---|---|
@@ -140,6 +141,20 @@ pub fn in_child(
     modes: &str,
     body: impl FnOnce(),
 ) -> Option<Vec<String>> {
+    in_child_with(test, driver, modes, Vec::new, body)
+}
+
+/// The same with more environment variables, which only the parent makes.
+///
+/// # Panics
+/// As [`in_child`].
+pub fn in_child_with(
+    test: &str,
+    driver: Driver,
+    modes: &str,
+    more: impl FnOnce() -> Vec<(String, String)>,
+    body: impl FnOnce(),
+) -> Option<Vec<String>> {
     if std::env::var(CHILD).is_ok_and(|child| child == test) {
         body();
         return None;
@@ -148,6 +163,7 @@ pub fn in_child(
     let output = Command::new(std::env::current_exe().expect("this program has a path"))
         .args([test, "--exact", "--nocapture", "--include-ignored"])
         .envs(environment(driver, modes, Some(trace.path())))
+        .envs(more())
         .env(CHILD, test)
         .output()
         .expect("this program can be started");

@@ -47,7 +47,7 @@ fn white(bytes: &[u8], width: u32) -> FrameRef<'_> {
 }
 
 /// White paper with the ten numerals in two rows; their classes and places.
-fn page() -> (Vec<u8>, Vec<(u16, f32, f32)>) {
+pub(crate) fn page() -> (Vec<u8>, Vec<(u16, f32, f32)>) {
     let mut rng = Pcg64Mcg::seed_from_u64(7);
     let (mut grey, mut places) = (vec![235u8; 640 * 480], Vec::new());
     for class in 0..10usize {

@@ -137,7 +137,7 @@ fn run(job: &Job, lines: &Lines) -> Result<Done, EngineError> {
         }
     };
     match cache.find(&key)? {
-        Found::Engine(engine) => {
+        Found::Engine(engine) if !job.anew => {
             return Ok(Done {
                 path: engine.path,
                 bytes: engine.sidecar.bytes,
@@ -145,7 +145,7 @@ fn run(job: &Job, lines: &Lines) -> Result<Done, EngineError> {
                 notes: Vec::new(),
             });
         }
-        Found::Nothing => {}
+        Found::Engine(_) | Found::Nothing => {}
         Found::Unfit(why) => {
             let name = key.file_name();
             tracing::warn!("the engine {name} in the cache is not used: {why}; it is built anew");

@@ -42,6 +42,8 @@ pub struct Job {
     pub cache: PathBuf,
     /// A file to write the engine to instead of the cache.
     pub out: Option<PathBuf>,
+    /// Also if there is one in the cache: the library refused that.
+    pub anew: bool,
     /// Filter of the child's log, which joins this process's standard error.
     pub log: String,
 }

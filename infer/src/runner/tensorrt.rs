@@ -24,7 +24,7 @@ use hanja_common::config::InferConfig;
 use hanja_common::record::{self, FrameRef, PixelFormat};
 use hanja_common::ring::Lease;
 use hanja_cuda::{Device, FramePath, OutputSpec, Registration, Source, Spec};
-use hanja_tensorrt::{Library, Runtime};
+use hanja_tensorrt::{Engine, Library, Runtime};
 use network::Network;
 
 /// Candidates wanted of one frame, as of the CPU's.
@@ -39,7 +39,24 @@ pub(crate) struct TensorRtRunner {
     device: Device,
     preprocessor: Preprocessor,
     ring: Option<Ring>,
+    ways: Ways,
     words: String,
+}
+
+/// Ways that a device may not have: tests measure what each is worth.
+#[derive(Clone, Copy, Debug)]
+struct Ways {
+    /// CUDA graphs.
+    graphs: bool,
+    /// The GPU reads the ring.
+    zero_copy: bool,
+}
+
+impl Ways {
+    const ALL: Self = Self {
+        graphs: true,
+        zero_copy: true,
+    };
 }
 
 /// What came of registering a generation of the ring.
@@ -52,23 +69,15 @@ struct Ring {
 impl TensorRtRunner {
     /// Loads the engine for `file` on this machine's GPU.
     pub(crate) fn load(file: &ModelFile, config: &InferConfig) -> Result<Self, Reason> {
+        Self::load_with(file, config, Ways::ALL)
+    }
+
+    fn load_with(file: &ModelFile, config: &InferConfig, ways: Ways) -> Result<Self, Reason> {
         let missing = |e: &dyn std::fmt::Display| Reason::Missing(e.to_string());
         let library = Library::find().map_err(|e| missing(&e))?;
         let device = Device::probe().map_err(|e| missing(&e))?;
         let (plan, job) = plan(file, config, &library, &device)?;
-        let runtime = Runtime::new(&library).map_err(|e| missing(&e))?;
-        // SAFETY: nobody but root and this user can have written the plan (`trusted_read`, which the cache uses too),
-        // and one from the cache is, byte for byte, what a build of ours stored.
-        let engine = unsafe { runtime.deserialize(&plan) };
-        let engine = match (engine, job) {
-            (Ok(engine), _) => engine,
-            (Err(e), Some(job)) => {
-                // Whole and of this version, yet refused: a driver or library that changed under its old name.
-                tracing::warn!("the engine in the cache is refused and will be built anew: {e}");
-                return Err(Reason::NotBuilt(Box::new(job)));
-            }
-            (Err(e), None) => return Err(missing(&e)),
-        };
+        let engine = deserialized(&library, &plan, job, config)?;
         drop(plan);
         let network = Network::new(&engine, &device, file, config)?;
         let spec = Spec {
@@ -79,7 +88,7 @@ impl TensorRtRunner {
                 ..network.output
             },
             most: MOST,
-            graphs: true,
+            graphs: ways.graphs,
         };
         let path = FramePath::new(&device, spec).map_err(|e| missing(&e))?;
         let (width, height) = network.input;
@@ -95,6 +104,7 @@ impl TensorRtRunner {
             device,
             preprocessor: Preprocessor::new(target),
             ring: None,
+            ways,
             words,
         })
     }
@@ -166,8 +176,39 @@ fn plan(
         Ok(Found::Engine(engine)) => Ok((engine.plan, Some(job))),
         // Why one that is there is unfit is said by the process that builds it anew.
         Ok(Found::Nothing | Found::Unfit(_)) => Err(Reason::NotBuilt(Box::new(job))),
-        Err(e) => Err(missing(&e)),
+        Err(e) => {
+            // Loud: it is a mistake in this machine's set-up, and TensorRT would be there.
+            let words = format!("the engine cache {}: {e}", job.cache.display());
+            tracing::error!("TensorRT stays unused: {words}");
+            Err(Reason::Missing(words))
+        }
     }
+}
+
+/// The plan as an engine; `job` is there if the plan is from the cache.
+fn deserialized(
+    library: &Library,
+    plan: &[u8],
+    job: Option<Job>,
+    config: &InferConfig,
+) -> Result<Engine, Reason> {
+    let runtime = Runtime::new(library).map_err(|e| Reason::Missing(e.to_string()))?;
+    // SAFETY: nobody but root and this user can have written the plan (`trusted_read`, which the cache uses too), and
+    // one from the cache is, byte for byte, what a build of ours stored.
+    let refusal = match unsafe { runtime.deserialize(plan) } {
+        Ok(engine) => return Ok(engine),
+        Err(e) => e,
+    };
+    if let Some(job) = job {
+        // Whole and of this version, yet refused: a driver or library that changed under its old name.
+        tracing::warn!("the engine in the cache is refused and will be built anew: {refusal}");
+        return Err(Reason::NotBuilt(Box::new(Job { anew: true, ..job })));
+    }
+    let path = config.engine.clone().unwrap_or_default();
+    Err(Reason::Missing(format!(
+        "the engine {} is refused: {refusal}; it has to be built on this machine, by this TensorRT: hanja engine build --out FILE",
+        path.display()
+    )))
 }
 
 /// What is to be built for this model, device and configuration.
@@ -190,6 +231,7 @@ fn job(file: &ModelFile, config: &InferConfig, device: &Device) -> Result<Job, R
             .clone()
             .unwrap_or_else(engine::default_cache_dir),
         out: None,
+        anew: false,
         log: "warn".into(),
     })
 }
@@ -219,7 +261,9 @@ impl Runner for TensorRtRunner {
     }
 
     fn submit(&mut self, picture: Picture<'_>) -> Result<Letterbox, InferError> {
-        if let Picture::Leased(lease) = &picture {
+        if let Picture::Leased(lease) = &picture
+            && self.ways.zero_copy
+        {
             self.attach(lease);
         }
         if self.fills() {
@@ -293,3 +337,8 @@ impl Runner for TensorRtRunner {
         Ok(times)
     }
 }
+
+#[cfg(test)]
+mod on_device;
+#[cfg(test)]
+mod tests;

@@ -7,7 +7,7 @@
 //! device shows that.
 //!
 //! The engine of a stand-in takes `images`, 1 x 3 x height x width floats, and computes `output0` in host memory, within
-//! `enqueue`, by two C++ functions that the test hands in ([`Fake::model`]). A build turns any ONNX into a plan that only
+//! `enqueue` or when the stream gets there, by two C++ functions that the test hands in ([`Fake::model`]). A build turns any ONNX into a plan that only
 //! a stand-in of the same version accepts ([`plan`]).
 //!
 //! Failures on demand: words after `FAKE:` in the ONNX, in the plan's third line, or in the variable `HANJA_FAKE_TRT`
@@ -80,6 +80,11 @@ extern "C" void fake_model_run(void*, float const* input, int64_t height, int64_
     output[3] = input[0];
 }
 "#;
+
+/// A model with the shape of a YOLOv5 of ten classes, which finds the dark part of a picture: one box of class 3 and score
+/// 0.9 around everything darker than 0.3, with a second one a pixel smaller, for the suppression to remove. It runs when
+/// its stream gets there (`cuLaunchHostFunc`), also from a graph.
+pub const DARK: &str = include_str!("../cpp/dark.cpp");
 
 /// A plan as the stand-in of this version builds it; -1 for a size that the context decides.
 pub fn plan(kind: Kind, height: i64, width: i64, words: &str) -> Vec<u8> {
