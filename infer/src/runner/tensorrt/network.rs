@@ -45,15 +45,7 @@ impl Network {
         let (inputs, outputs): (Vec<&TensorInfo>, Vec<_>) = tensors
             .iter()
             .partition(|t| t.direction == Direction::Input);
-        let of = |list: &[&TensorInfo]| list.iter().map(|t| shape(t)).collect();
-        let model = hanja_onnx::Model::parse(&file.bytes).map_err(|e| missing(&e))?;
-        let metadata = |key| model.metadata(key).map_err(|e| missing(&e));
-        let declared = Declared {
-            inputs: of(&inputs),
-            outputs: of(&outputs),
-            stride: metadata("stride")?,
-            names: metadata("names")?,
-        };
+        let declared = declared(file, &inputs, &outputs)?;
         let not_yolo = |reason| {
             Reason::Model(InferError::NotYolo {
                 model: format!("the engine of {}", file.name),
@@ -62,15 +54,8 @@ impl Network {
         };
         let (index, facts) = declared.inspect(&file.name).map_err(not_yolo)?;
         let (input, output) = (inputs[0], outputs[index]);
-        let half = |tensor: &TensorInfo| match tensor.data_type {
-            DataType::F32 => Ok(false),
-            DataType::F16 => Ok(true),
-            other => Err(not_yolo(format!(
-                "its tensor {} is of type {other:?}, f32 or f16 is expected; build it without --inputIOFormats and --outputIOFormats",
-                tensor.name
-            ))),
-        };
-        let (Some((height, width)), &[_, rows, columns]) = (facts.fixed, &output.shape[..]) else {
+        let half = |tensor| is_half(tensor).map_err(not_yolo);
+        let (Some((height, width)), &[1, rows, columns]) = (facts.fixed, &output.shape[..]) else {
             return Err(not_yolo(format!(
                 "its output {} has the shape {:?}, [1, n, 5 + classes] is expected",
                 output.name, output.shape
@@ -156,6 +141,35 @@ fn settle_shape(
             .map_err(|e| Reason::Missing(e.to_string()))?;
     }
     Ok(())
+}
+
+/// What the contract asks about: shapes from the engine, the rest from the ONNX file.
+fn declared(
+    file: &ModelFile,
+    inputs: &[&TensorInfo],
+    outputs: &[&TensorInfo],
+) -> Result<Declared, Reason> {
+    let missing = |e: hanja_onnx::OnnxError| Reason::Missing(e.to_string());
+    let model = hanja_onnx::Model::parse(&file.bytes).map_err(missing)?;
+    let shapes = |list: &[&TensorInfo]| list.iter().map(|t| shape(t)).collect();
+    Ok(Declared {
+        inputs: shapes(inputs),
+        outputs: shapes(outputs),
+        stride: model.metadata("stride").map_err(missing)?,
+        names: model.metadata("names").map_err(missing)?,
+    })
+}
+
+/// Whether a tensor is f16, not f32.
+fn is_half(tensor: &TensorInfo) -> Result<bool, String> {
+    match tensor.data_type {
+        DataType::F32 => Ok(false),
+        DataType::F16 => Ok(true),
+        other => Err(format!(
+            "its tensor {} is of type {other:?}, f32 or f16 is expected; build it without --inputIOFormats and --outputIOFormats",
+            tensor.name
+        )),
+    }
 }
 
 /// As the contract wants it.
