@@ -4,7 +4,7 @@
 use crate::args::{DoctorArgs, Global};
 use crate::engine;
 use hanja_common::stage::{RuntimeDir, StageName};
-use hanja_infer::engine::Cache;
+use hanja_infer::engine::{Cache, cache_dir};
 use serde::Serialize;
 
 #[derive(Debug, Serialize)]
@@ -149,7 +149,7 @@ fn onnxruntime() -> Check {
 
 /// One that is not there yet is no fault: the first build makes it.
 fn engine_cache(config: &hanja_common::config::InferConfig) -> Check {
-    let cache = Cache::new(&engine::cache_dir(config));
+    let cache = Cache::new(&cache_dir(config));
     let path = cache.dir().display();
     let size = match cache.size() {
         Ok((engines, bytes)) => format!("{}, {}", engine::count(engines), engine::megabytes(bytes)),

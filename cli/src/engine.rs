@@ -5,14 +5,14 @@ use crate::args::{
     EngineArgs, EngineBuildArgs, EngineCommand, EngineListArgs, EnginePruneArgs, Global,
 };
 use anyhow::Context;
-use hanja_common::config::{Config, InferConfig};
+use hanja_common::config::Config;
 use hanja_common::telemetry;
 use hanja_infer::engine::{
     self, Building, Cache, Current, Done, Entry, Health, Job, Phase, Progress, State,
 };
 use serde::Serialize;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -29,14 +29,6 @@ pub(crate) fn engine(global: &Global, args: &EngineArgs) -> anyhow::Result<ExitC
         EngineCommand::Prune(args) => prune(global, args),
     }?;
     Ok(ExitCode::SUCCESS)
-}
-
-/// Where engines lie by flag and configuration.
-pub(crate) fn cache_dir(config: &InferConfig) -> PathBuf {
-    config
-        .engine_cache
-        .clone()
-        .unwrap_or_else(engine::default_cache_dir)
 }
 
 /// The child. It has told its parent why it failed, which tells people.
@@ -65,7 +57,7 @@ fn build(global: &Global, args: &EngineBuildArgs) -> anyhow::Result<()> {
         precision: infer.precision.parse().map_err(anyhow::Error::msg)?,
         device: None,
         workspace_mib: args.workspace,
-        cache: cache_dir(infer),
+        cache: engine::cache_dir(infer),
         out: args.out.clone(),
         anew: false,
         log: global.log.clone().unwrap_or_else(|| "warn".into()),
@@ -185,7 +177,7 @@ fn cache(global: &Global, dir: Option<&Path>) -> anyhow::Result<Cache> {
     if let Some(dir) = dir {
         config.infer.engine_cache = Some(dir.to_owned());
     }
-    Ok(Cache::new(&cache_dir(&config.infer)))
+    Ok(Cache::new(&engine::cache_dir(&config.infer)))
 }
 
 /// `no engines`, `1 engine`, `3 engines`.

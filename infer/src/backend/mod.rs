@@ -73,6 +73,13 @@ pub(crate) enum Reason {
     Model(InferError),
 }
 
+impl Reason {
+    /// In the words of an error that has its remedy in it.
+    pub(crate) fn missing(error: impl fmt::Display) -> Self {
+        Self::Missing(error.to_string())
+    }
+}
+
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -4,6 +4,7 @@
 use super::error::EngineError;
 use super::key::{DeviceKey, Key, sha256_hex};
 use super::trust::{TrustError, trusted_dir, trusted_read};
+use hanja_common::config::InferConfig;
 use rustix::fs::{Access, FlockOperation, Mode, OFlags};
 use serde::{Deserialize, Serialize};
 use std::ffi::OsString;
@@ -26,6 +27,15 @@ pub(super) const TIMING: &str = ".timing";
 const LOCK: &str = "lock";
 /// Largest sidecar that is looked at, bytes; ours have a few hundred.
 const MOST_SIDECAR: usize = 64 << 10;
+
+/// Where engines lie by flag and configuration, else [`default_cache_dir`].
+#[must_use]
+pub fn cache_dir(config: &InferConfig) -> PathBuf {
+    config
+        .engine_cache
+        .clone()
+        .unwrap_or_else(default_cache_dir)
+}
 
 /// `$CACHE_DIRECTORY` (systemd's), else `$XDG_CACHE_HOME/hanja-pipeline`, else `~/.cache/hanja-pipeline`, else
 /// `/var/cache/hanja-pipeline`.

@@ -73,9 +73,8 @@ impl TensorRtRunner {
     }
 
     fn load_with(file: &ModelFile, config: &InferConfig, ways: Ways) -> Result<Self, Reason> {
-        let missing = |e: &dyn std::fmt::Display| Reason::Missing(e.to_string());
-        let library = Library::find().map_err(|e| missing(&e))?;
-        let device = Device::probe().map_err(|e| missing(&e))?;
+        let library = Library::find().map_err(Reason::missing)?;
+        let device = Device::probe().map_err(Reason::missing)?;
         let (plan, job) = plan(file, config, &library, &device)?;
         let engine = deserialized(&library, &plan, job, config)?;
         drop(plan);
@@ -90,7 +89,7 @@ impl TensorRtRunner {
             most: MOST,
             graphs: ways.graphs,
         };
-        let path = FramePath::new(&device, spec).map_err(|e| missing(&e))?;
+        let path = FramePath::new(&device, spec).map_err(Reason::missing)?;
         let (width, height) = network.input;
         let target = Target::Fixed {
             width: width as u32,
@@ -165,9 +164,8 @@ fn plan(
     library: &Library,
     device: &Device,
 ) -> Result<(Vec<u8>, Option<Job>), Reason> {
-    let missing = |e: &dyn std::fmt::Display| Reason::Missing(e.to_string());
     if let Some(path) = &config.engine {
-        let plan = trusted_read(path).map_err(|e| missing(&e))?;
+        let plan = trusted_read(path).map_err(Reason::missing)?;
         return Ok((plan, None));
     }
     let job = job(file, config, device)?;
@@ -192,7 +190,7 @@ fn deserialized(
     job: Option<Job>,
     config: &InferConfig,
 ) -> Result<Engine, Reason> {
-    let runtime = Runtime::new(library).map_err(|e| Reason::Missing(e.to_string()))?;
+    let runtime = Runtime::new(library).map_err(Reason::missing)?;
     // SAFETY: nobody but root and this user can have written the plan (`trusted_read`, which the cache uses too), and
     // one from the cache is, byte for byte, what a build of ours stored.
     let refusal = match unsafe { runtime.deserialize(plan) } {
@@ -214,8 +212,7 @@ fn deserialized(
 /// What is to be built for this model, device and configuration.
 fn job(file: &ModelFile, config: &InferConfig, device: &Device) -> Result<Job, Reason> {
     // Cameras are mostly 4:3; another picture is letterboxed into the same input.
-    let shape: Shape = engine::shape_of(file, (640, 480), config.size)
-        .map_err(|e| Reason::Missing(e.to_string()))?;
+    let shape: Shape = engine::shape_of(file, (640, 480), config.size).map_err(Reason::missing)?;
     let facts = device.facts();
     Ok(Job {
         model: config.model.clone(),
@@ -226,10 +223,7 @@ fn job(file: &ModelFile, config: &InferConfig, device: &Device) -> Result<Job, R
             compute_capability: facts.capability,
         }),
         workspace_mib: None,
-        cache: config
-            .engine_cache
-            .clone()
-            .unwrap_or_else(engine::default_cache_dir),
+        cache: engine::cache_dir(config),
         out: None,
         anew: false,
         log: "warn".into(),

@@ -35,12 +35,11 @@ impl Network {
         file: &ModelFile,
         config: &InferConfig,
     ) -> Result<Self, Reason> {
-        let missing = |e: &dyn std::fmt::Display| Reason::Missing(e.to_string());
-        let mut context = engine.create_context().map_err(|e| missing(&e))?;
+        let mut context = engine.create_context().map_err(Reason::missing)?;
         settle_shape(&mut context, engine, config)?;
         let mut tensors = engine.tensors().to_vec();
         for tensor in &mut tensors {
-            tensor.shape = context.shape(&tensor.name).map_err(|e| missing(&e))?;
+            tensor.shape = context.shape(&tensor.name).map_err(Reason::missing)?;
         }
         let (inputs, outputs): (Vec<&TensorInfo>, Vec<_>) = tensors
             .iter()
@@ -138,7 +137,7 @@ fn settle_shape(
         }
         context
             .set_input_shape(&tensor.name, &wanted)
-            .map_err(|e| Reason::Missing(e.to_string()))?;
+            .map_err(Reason::missing)?;
     }
     Ok(())
 }
@@ -149,14 +148,13 @@ fn declared(
     inputs: &[&TensorInfo],
     outputs: &[&TensorInfo],
 ) -> Result<Declared, Reason> {
-    let missing = |e: hanja_onnx::OnnxError| Reason::Missing(e.to_string());
-    let model = hanja_onnx::Model::parse(&file.bytes).map_err(missing)?;
+    let model = hanja_onnx::Model::parse(&file.bytes).map_err(Reason::missing)?;
     let shapes = |list: &[&TensorInfo]| list.iter().map(|t| shape(t)).collect();
     Ok(Declared {
         inputs: shapes(inputs),
         outputs: shapes(outputs),
-        stride: model.metadata("stride").map_err(missing)?,
-        names: model.metadata("names").map_err(missing)?,
+        stride: model.metadata("stride").map_err(Reason::missing)?,
+        names: model.metadata("names").map_err(Reason::missing)?,
     })
 }
 
