@@ -10,6 +10,7 @@ use crate::control::{ControlServer, live_listener, socket_path};
 use crate::ring::writer::RingWriter;
 use crate::ring::{Geometry, RingError, Slot, Stamp, Topic};
 use rustix::fs::{FlockOperation, Mode, OFlags};
+use sd_notify::NotifyState;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
@@ -238,27 +239,24 @@ impl Stage {
     /// Tells the service manager (systemd or `hanja run`) that data flows, with a status line. Only the first call
     /// says READY.
     pub fn ready(&self, status: &str) {
-        let who = format!("X_HANJA_STAGE={}", self.name.name());
-        let mut message = vec![
-            sd_notify::NotifyState::Status(status),
-            sd_notify::NotifyState::Custom(&who),
-        ];
+        let mut states = vec![NotifyState::Status(status)];
         if !self.ready.swap(true, Ordering::Relaxed) {
-            message.push(sd_notify::NotifyState::Ready);
+            states.push(NotifyState::Ready);
         }
-        if let Err(e) = sd_notify::notify(&message) {
-            tracing::debug!("sd_notify: {e}");
-        }
+        self.notify(states);
     }
 
     /// Tells `hanja run` that this stage is about to end and would end the same way again: not to be restarted, though
     /// it was ready.
     pub fn gives_up(&self) {
+        self.notify(vec![NotifyState::Custom("X_HANJA_GIVES_UP=1")]);
+    }
+
+    /// To the service manager, with this stage's name. Without one, nobody listens.
+    fn notify(&self, states: Vec<NotifyState<'_>>) {
         let who = format!("X_HANJA_STAGE={}", self.name.name());
-        let message = [
-            sd_notify::NotifyState::Custom(&who),
-            sd_notify::NotifyState::Custom("X_HANJA_GIVES_UP=1"),
-        ];
+        let mut message = vec![NotifyState::Custom(&who)];
+        message.extend(states);
         if let Err(e) = sd_notify::notify(&message) {
             tracing::debug!("sd_notify: {e}");
         }

@@ -1,4 +1,4 @@
-//! onnxruntime: faster than rten on the CPU, where its library is installed. Attempt at run time; nothing of it is part
+//! onnxruntime: faster than rten on the CPU, where its library is installed. Loaded at run time; nothing of it is part
 //! of the executable, and a library that cannot be used is a reason in words.
 
 mod library;
