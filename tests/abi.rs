@@ -2,7 +2,8 @@
 //! ABI version change with it.
 
 use hanja_common::record::{
-    Backend, Detection, DetectionRecord, FrameMeta, Metric, MetricId, PixelFormat, StageStats,
+    Backend, Detection, DetectionRecord, FrameMeta, Histogram, Metric, MetricId, PixelFormat,
+    StageStats,
 };
 use zerocopy::IntoBytes;
 
@@ -35,9 +36,12 @@ fn frame_metadata() {
         t_published: 7,
         lost_total: 8,
         dropped_total: 9,
+        t_new_number: 10,
+        t_new_time: 11,
+        t_new_picture: 12,
         ..FrameMeta::zeroed()
     };
-    let fields: [(usize, &[u8]); 14] = [
+    let fields: [(usize, &[u8]); 17] = [
         (0, &[8, 7, 6, 5, 4, 3, 2, 1]),
         (8, &[2]),
         (16, &[3]),
@@ -52,6 +56,9 @@ fn frame_metadata() {
         (72, &[7]),
         (80, &[8]),
         (88, &[9]),
+        (96, &[10]),
+        (104, &[11]),
+        (112, &[12]),
     ];
     assert_bytes(meta.as_bytes(), 256, &fields);
 }
@@ -104,7 +111,7 @@ fn detection_record() {
     let fields: [(usize, &[u8]); 32] = [
         (0, b"HJDT"),
         (4, &[1]),
-        (6, &[1]),
+        (6, &[2]),
         (9, &[1]),
         (10, &[32]),
         (12, &[1]),
@@ -162,8 +169,10 @@ fn stage_statistics() {
         s.skipped_no_signal_total,
     ) = (12, 13, 14);
     (s.newest_ns, s.readers) = (15, 16);
+    (s.leases, s.taps, s.cpu_system_us, s.rss_peak_kib) = (17, 18, 19, 20);
+    (s.queue_age_us, s.detections_total) = (21, 22);
+    (s.missed_total, s.presented_total, s.unbalanced_total) = (23, 24, 25);
     s.set_what("三");
-    assert_eq!(s.set_words("rten; not 三"), "rten; not 三");
     s.metrics[1] = Metric {
         id: MetricId::Inference as u16,
         count: 1,
@@ -173,10 +182,17 @@ fn stage_statistics() {
         max_us: 5,
         ..Default::default()
     };
-    let fields: [(usize, &[u8]); 26] = [
+    let mut queue = Histogram::new();
+    queue.record_ns(7_999); // whole microseconds: 7
+    queue.record_ns(17_000); // 16 to 18
+    queue.record_ns(u64::MAX >> 8); // years: the last bucket
+    let mut bytes = Vec::new();
+    s.encode_into("rten; not 三", [(MetricId::Queue, &queue)], &mut bytes);
+    let sum = ((u64::MAX >> 8) + 24_999).to_le_bytes();
+    let fields: [(usize, &[u8]); 44] = [
         (0, b"HJST"),
         (4, &[1]),
-        (6, &[1]),
+        (6, &[2]),
         (8, &[2]),
         (10, &[1]),
         (12, &[2]),
@@ -195,11 +211,29 @@ fn stage_statistics() {
         (104, &[15]),
         (112, &[16]),
         (116, &[13]),
+        (120, &[0, 4]),
+        (124, &[1]),
+        (126, &[0x10, 3]),
+        (128, &[17]),
+        (132, &[18]),
+        (136, &[19]),
+        (144, &[20]),
+        (148, &[21]),
+        (152, &[22]),
         (160, "三".as_bytes()),
         (312, &[6]),
         (316, &[1]),
         (320, &[2, 0, 0, 0, 3]),
         (328, &[4, 0, 0, 0, 5]),
+        (576, &[23]),
+        (584, &[24]),
+        (592, &[25]),
+        (640, "rten; not 三".as_bytes()),
+        (1024, &[3]),
+        (1032, &sum),
+        (1040 + 4 * 7, &[1]),
+        (1040 + 4 * 16, &[1]),
+        (1040 + 4 * 191, &[1]),
     ];
-    assert_bytes(s.as_bytes(), 640, &fields);
+    assert_bytes(&bytes, 1024 + 784, &fields);
 }

@@ -62,7 +62,8 @@ enum {
     HANJA_TOPIC_FRAMES = 1,
     HANJA_TOPIC_DETECTIONS = 2,
     HANJA_TOPIC_STATS = 3,
-    HANJA_TOPIC_TRUTH = 4 /* what synth:?truth=1 drew, as detection records */
+    HANJA_TOPIC_TRUTH = 4,    /* what synth:?truth=1 drew, as detection records */
+    HANJA_TOPIC_PRESENTED = 5 /* detection records again, with the times when render had them and showed them */
 };
 
 enum {
@@ -87,12 +88,17 @@ typedef struct hanja_frame_meta {
     uint64_t t_published;
     uint64_t lost_total;
     uint64_t dropped_total;
-    uint64_t reserved[20];
+    uint64_t t_new_number; /* since when driver_seq, t_sensor and the picture stand still; 0 from a writer before 1.2 */
+    uint64_t t_new_time;
+    uint64_t t_new_picture;
+    uint64_t reserved[17];
 } hanja_frame_meta;
 
 #define HANJA_FRAME_NO_SIGNAL 1u
 #define HANJA_FRAME_DRIVER_ERROR 2u
 #define HANJA_FRAME_SYNTHETIC 4u
+#define HANJA_FRAME_HOST_TIME 8u      /* the driver gave no usable time: t_sensor is when capture had the frame */
+#define HANJA_FRAME_EXPOSURE_TIME 16u /* t_sensor is the beginning of the exposure */
 
 #define HANJA_FOURCC_YUYV UINT32_C(0x56595559)
 #define HANJA_FOURCC_NV12 UINT32_C(0x3231564e)
@@ -115,7 +121,8 @@ typedef struct hanja_tap_sample {
 const char *hanja_tap_version(void);
 
 /* Makes a tap of `topic` and stores it in `*tap` (NULL on failure). Does not wait and does not need a pipeline: the
- * first hanja_tap_next attaches. `runtime_dir` NULL is the directory that `hanja run` uses without --runtime-dir. */
+ * first hanja_tap_next attaches. `runtime_dir` NULL is the directory that `hanja run` uses without --runtime-dir, and if
+ * there is none, that of the service, /run/hanja. */
 int hanja_tap_open(hanja_tap **tap, const char *runtime_dir, int stage, int topic, int order);
 
 /* Waits until there is something newer than the last sample, for at most `timeout_ms` (0: looks only; negative: as
@@ -123,7 +130,9 @@ int hanja_tap_open(hanja_tap **tap, const char *runtime_dir, int stage, int topi
 int hanja_tap_next(hanja_tap *tap, int timeout_ms, hanja_tap_sample *sample);
 
 /* Copies the payload of the last sample into `buffer`, straight out of shared memory and once, and stores its length
- * in `*length` (may be NULL). Copy soon: HANJA_TAP_TORN says that it has been overwritten, whole or in part. */
+ * in `*length` (may be NULL). Copy soon: HANJA_TAP_TORN says that it has been overwritten, whole or in part.
+ * Statistics grow with versions, at their end: of them, a buffer of sizeof(hanja_stage_stats) bytes or more gets what
+ * it has room for (`*length` says how much), and HANJA_MAX_STATS is always enough for all. */
 int hanja_tap_copy(hanja_tap *tap, void *buffer, size_t capacity, size_t *length);
 
 /* Ends a tap; NULL is nothing. */
@@ -138,7 +147,7 @@ const char *hanja_tap_last_error(void);
 
 /* --------------------------------------------------------------------------------------------------- the records */
 
-/* When what happened to a frame. The last two are 0 in the ring. */
+/* When what happened to a frame. render_acquired and presented are set in HANJA_TOPIC_PRESENTED only. */
 typedef struct hanja_times {
     uint64_t sensor;
     uint64_t dequeued;
@@ -157,6 +166,8 @@ typedef struct hanja_times {
 #define HANJA_MAX_DETECTIONS 300
 #define HANJA_MAX_RECORD (256 + HANJA_MAX_DETECTIONS * 32)
 #define HANJA_MAX_WORDS 385 /* with the terminator */
+#define HANJA_HISTOGRAM_BUCKETS 192
+#define HANJA_MAX_STATS (640 + 384 + 11 * 784) /* statistics with words and histograms; below HANJA_MAX_RECORD */
 
 /* Head of a detection record. */
 typedef struct hanja_detection_header {
@@ -201,7 +212,7 @@ typedef struct hanja_detection {
     uint32_t reserved;
 } hanja_detection;
 
-/* One latency over the last second, microseconds. */
+/* One latency over the last second, microseconds; every second, for all of them: hanja_tap_histogram. */
 typedef struct hanja_metric {
     uint16_t id; /* see docs/abi.md */
     uint16_t reserved;
@@ -235,25 +246,58 @@ typedef struct hanja_stage_stats {
     uint64_t newest_ns;
     uint32_t readers;
     uint32_t words_len; /* bytes behind the record, see hanja_tap_words; since ABI 1.1, 0 before */
-    uint64_t reserved[5];
+    /* Since ABI 1.2, 0 before: */
+    uint32_t histograms_at;   /* see hanja_tap_histogram */
+    uint16_t histogram_count;
+    uint16_t histogram_len;
+    uint32_t leases;          /* of readers, those that lease slots (stages) */
+    uint32_t taps;            /* of readers, those that only look */
+    uint64_t cpu_system_us;   /* the kernel's part of cpu_us */
+    uint32_t rss_peak_kib;
+    uint32_t queue_age_us;    /* longest wait of an input taken in the last second */
+    uint64_t detections_total;
     char what[128]; /* UTF-8, zero-padded; not terminated if it fills all 128 bytes */
     hanja_metric metrics[12];
-    uint64_t reserved1[8];
+    /* Since ABI 1.2, 0 before: */
+    uint64_t missed_total;     /* render: records overwritten before it read them */
+    uint64_t presented_total;  /* render: pictures whose first byte left */
+    uint64_t unbalanced_total; /* frames whose times or counts did not add up: a bug if not 0 */
+    uint64_t reserved1[5];
 } hanja_stage_stats;
+
+/* How often each latency was measured since the stage's process started. Two of the same process are subtracted, those
+ * of several processes added, count by count. */
+typedef struct hanja_histogram {
+    uint16_t id; /* as in hanja_metric */
+    uint16_t reserved;
+    uint32_t reserved1;
+    uint64_t sum_ns; /* all latencies added up, nanoseconds */
+    uint32_t counts[HANJA_HISTOGRAM_BUCKETS];
+} hanja_histogram;
 
 /* Checks `length` bytes of a detection record and takes it apart. At most `capacity` detections are stored, and
  * header->count says how many there were; HANJA_MAX_DETECTIONS is always enough. */
 int hanja_tap_detections(const void *record, size_t length, hanja_detection_header *header,
                          hanja_detection *detections, size_t capacity);
 
-/* Checks `length` bytes of stage statistics and copies them out. They may be followed by words: copy them with a buffer
- * of HANJA_MAX_RECORD bytes rather than sizeof(hanja_stage_stats). */
+/* Checks `length` bytes of stage statistics and copies their head out. Words and histograms may follow it: copy them
+ * with a buffer of HANJA_MAX_STATS bytes, or one of sizeof(hanja_stage_stats) if the head is all you want. */
 int hanja_tap_stats(const void *record, size_t length, hanja_stage_stats *stats);
 
 /* The words behind `length` bytes of stage statistics, UTF-8 and terminated: of infer, its backend and why better ones
  * were not taken; empty for the other stages and before ABI 1.1. HANJA_MAX_WORDS bytes are always enough; a smaller
  * buffer gets HANJA_TAP_SMALL and nothing else. */
 int hanja_tap_words(const void *record, size_t length, char *words, size_t capacity);
+
+/* The histogram of latency `id` (see docs/abi.md) behind `length` bytes of stage statistics. Without one (the stage does
+ * not measure this, has not yet, or is of an ABI before 1.2) *histogram is all zero but for its id. */
+int hanja_tap_histogram(const void *record, size_t length, uint16_t id, hanja_histogram *histogram);
+
+/* Where a bucket begins, microseconds; the next bucket's beginning is its end. UINT32_MAX for more than 192. */
+uint32_t hanja_tap_bucket_us(uint32_t bucket);
+
+/* The latency in microseconds that a share `q` (0 to 1) of those counted does not exceed; -1 if none was counted. */
+double hanja_tap_quantile_us(const hanja_histogram *histogram, double q);
 
 /* The numeral of a class of the shipped model, UTF-8; NULL for a class that it does not have. */
 const char *hanja_tap_label(uint16_t class_number);
@@ -374,7 +418,10 @@ HANJA_TAP_AT(hanja_frame_meta, t_dequeued, 64);
 HANJA_TAP_AT(hanja_frame_meta, t_published, 72);
 HANJA_TAP_AT(hanja_frame_meta, lost_total, 80);
 HANJA_TAP_AT(hanja_frame_meta, dropped_total, 88);
-HANJA_TAP_AT(hanja_frame_meta, reserved, 96);
+HANJA_TAP_AT(hanja_frame_meta, t_new_number, 96);
+HANJA_TAP_AT(hanja_frame_meta, t_new_time, 104);
+HANJA_TAP_AT(hanja_frame_meta, t_new_picture, 112);
+HANJA_TAP_AT(hanja_frame_meta, reserved, 120);
 
 HANJA_TAP_SIZE(hanja_tap_sample, 296);
 HANJA_TAP_AT(hanja_tap_sample, generation, 0);
@@ -468,10 +515,28 @@ HANJA_TAP_AT(hanja_stage_stats, skipped_no_signal_total, 96);
 HANJA_TAP_AT(hanja_stage_stats, newest_ns, 104);
 HANJA_TAP_AT(hanja_stage_stats, readers, 112);
 HANJA_TAP_AT(hanja_stage_stats, words_len, 116);
-HANJA_TAP_AT(hanja_stage_stats, reserved, 120);
+HANJA_TAP_AT(hanja_stage_stats, histograms_at, 120);
+HANJA_TAP_AT(hanja_stage_stats, histogram_count, 124);
+HANJA_TAP_AT(hanja_stage_stats, histogram_len, 126);
+HANJA_TAP_AT(hanja_stage_stats, leases, 128);
+HANJA_TAP_AT(hanja_stage_stats, taps, 132);
+HANJA_TAP_AT(hanja_stage_stats, cpu_system_us, 136);
+HANJA_TAP_AT(hanja_stage_stats, rss_peak_kib, 144);
+HANJA_TAP_AT(hanja_stage_stats, queue_age_us, 148);
+HANJA_TAP_AT(hanja_stage_stats, detections_total, 152);
 HANJA_TAP_AT(hanja_stage_stats, what, 160);
 HANJA_TAP_AT(hanja_stage_stats, metrics, 288);
-HANJA_TAP_AT(hanja_stage_stats, reserved1, 576);
+HANJA_TAP_AT(hanja_stage_stats, missed_total, 576);
+HANJA_TAP_AT(hanja_stage_stats, presented_total, 584);
+HANJA_TAP_AT(hanja_stage_stats, unbalanced_total, 592);
+HANJA_TAP_AT(hanja_stage_stats, reserved1, 600);
+
+HANJA_TAP_SIZE(hanja_histogram, 784);
+HANJA_TAP_AT(hanja_histogram, id, 0);
+HANJA_TAP_AT(hanja_histogram, reserved, 2);
+HANJA_TAP_AT(hanja_histogram, reserved1, 4);
+HANJA_TAP_AT(hanja_histogram, sum_ns, 8);
+HANJA_TAP_AT(hanja_histogram, counts, 16);
 
 #ifdef __cplusplus
 }

@@ -9,7 +9,7 @@ version=$(sed -n 's/^version = "\(.*\)"/\1/p' ../../Cargo.toml | head -n 1)
 
 # Not the `release` profile: there a panic aborts, which a library must not do to its host.
 cargo build --locked --profile library -p hanja-tap
-built=${CARGO_TARGET_DIR:-../../target}/library
+built=${CARGO_TARGET_DIR:-../../target}/${CARGO_BUILD_TARGET:+$CARGO_BUILD_TARGET/}library
 
 # What a static link needs beside it: the compiler knows.
 private=$(cargo rustc --locked --profile library -p hanja-tap --lib -- --print native-static-libs 2>&1 |

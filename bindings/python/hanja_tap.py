@@ -25,6 +25,7 @@ import ctypes
 import ctypes.util
 import fcntl
 import logging
+import math
 import mmap
 import os
 import platform
@@ -33,21 +34,22 @@ import socket
 import struct
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Callable, Generic, Iterator, NamedTuple, TypeVar
 
 __version__ = "0.1.0"
-__all__ = ["Detection", "Frame", "Metric", "Record", "Stats", "Tap", "Times", "default_runtime_dir", "detections",
-           "frames", "stats", "truth"]
+__all__ = ["Detection", "Frame", "Histogram", "Metric", "Record", "Stats", "Tap", "Times", "default_runtime_dir",
+           "detections", "frames", "presented", "stats", "truth"]
 
 LABELS = "一二三四五六七八九十"
-_FRAMES, _DETECTIONS, _STATS, _TRUTH = 1, 2, 3, 4
+_FRAMES, _DETECTIONS, _STATS, _TRUTH, _PRESENTED = 1, 2, 3, 4, 5
 _STAGES = {"capture": 1, "infer": 2, "render": 3}
 _BACKENDS = {1: "rten", 2: "onnxruntime", 3: "tensorrt", 100: "truth"}
 _METRICS = ("dequeue", "publish", "queue", "preprocess", "submit", "inference", "postprocess", "announce", "deliver",
-            "present", "end_to_end")
+            "present", "end_to_end", "show")
 _MOST_WORDS = 384
+_BUCKETS = 192
 _LOOK = 0.05  # longest sleep without looking whether the writer is still there
 _RETRY = 0.02  # between two attempts to attach
 _log = logging.getLogger("hanja_tap")
@@ -65,6 +67,9 @@ class Times(NamedTuple):
     inferred: int = 0
     postprocessed: int = 0
     detections_published: int = 0
+    #: These two in the records of :func:`presented` only; the second where somebody watched.
+    render_acquired: int = 0
+    presented: int = 0
 
 
 @dataclass(frozen=True)
@@ -139,6 +144,10 @@ class Frame:
     dropped: int
     #: In order: frames overwritten between the one before and this.
     lapped: int
+    #: The driver gave no usable time: times.sensor is when capture had the frame.
+    host_time: bool = False
+    #: times.sensor is the beginning of the exposure, not the end of the frame.
+    exposure_time: bool = False
 
 
 @dataclass(frozen=True)
@@ -150,6 +159,52 @@ class Metric:
     p90_us: int
     p99_us: int
     max_us: int
+
+
+def _bucket_us(bucket: int) -> int:
+    """Where a bucket of a histogram begins, microseconds."""
+    octave, sub = divmod(bucket, 8)
+    return sub if octave == 0 else (8 + sub) << (octave - 1)
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """How often each latency was measured since the stage's process started."""
+
+    #: All latencies added up, nanoseconds.
+    sum_ns: int
+    counts: tuple[int, ...] = (0,) * _BUCKETS
+
+    @property
+    def count(self) -> int:
+        """Latencies measured."""
+        return sum(self.counts)
+
+    def buckets(self) -> Iterator[tuple[float, int]]:
+        """(Upper bound in microseconds, count) of every bucket, ascending; the last has no bound: infinity."""
+        for bucket, count in enumerate(self.counts):
+            yield (_bucket_us(bucket + 1) if bucket + 1 < _BUCKETS else float("inf")), count
+
+    def quantile(self, q: float) -> float | None:
+        """Microseconds that a share ``q`` (0 to 1) of all does not exceed, to an eighth of the value or better; None
+        if nothing was measured."""
+        total, below = self.count, 0
+        rank = min(max(math.ceil(min(max(q, 0.0), 1.0) * total), 1), total)
+        for bucket, count in enumerate(self.counts):
+            if count and below + count >= rank:
+                begin, end = _bucket_us(bucket), _bucket_us(bucket + 1)
+                return begin + (end - begin) * (rank - below - 0.5) / count
+            below += count
+        return None
+
+    def since(self, earlier: Histogram) -> Histogram:
+        """What was measured between two records of one process (their ``started_ns`` is the same)."""
+        return Histogram(max(self.sum_ns - earlier.sum_ns, 0),
+                         tuple(max(a - b, 0) for a, b in zip(self.counts, earlier.counts)))
+
+    def merged(self, other: Histogram) -> Histogram:
+        """Both together: two stages, or two lives of one."""
+        return Histogram(self.sum_ns + other.sum_ns, tuple(a + b for a, b in zip(self.counts, other.counts)))
 
 
 @dataclass(frozen=True)
@@ -175,6 +230,24 @@ class Stats:
     metrics: dict[str, Metric]
     #: Of infer: the backend in words, and why better ones were not taken. Empty before ABI 1.1.
     backend_choice: str = ""
+    #: Since the process started, by latency. This and all that follows is empty or 0 before ABI 1.2.
+    histograms: dict[str, Histogram] = field(default_factory=dict)
+    #: Of the readers, those that lease slots (stages), and those that only look.
+    leases: int = 0
+    taps: int = 0
+    #: The kernel's part of cpu_us.
+    cpu_system_us: int = 0
+    rss_peak_kib: int = 0
+    #: The longest wait of an input taken in the last second.
+    queue_age_us: int = 0
+    #: In all records of this process.
+    detections: int = 0
+    #: Sensor time of the newest frame handled: the age of the data is t_ns - newest_ns.
+    newest_ns: int = 0
+    #: Of render: pictures whose first byte left.
+    presented: int = 0
+    #: Frames whose times or counts did not add up: a bug if it is not 0.
+    unbalanced: int = 0
 
 
 T = TypeVar("T")
@@ -275,6 +348,14 @@ def truth(*, timeout: float | None = None, runtime_dir: str | os.PathLike[str] |
                library=library)
 
 
+def presented(*, timeout: float | None = None, runtime_dir: str | os.PathLike[str] | None = None,
+              newest: bool = False, library: str | os.PathLike[str] | None = None) -> Tap[Record]:
+    """The records as render handled them, with its own times (``times.render_acquired``, ``times.presented``), each
+    when all about it is known: not always in order. The arguments of :func:`detections`."""
+    return Tap(_PRESENTED, ["render"], _record, timeout=timeout, newest=newest, runtime_dir=runtime_dir,
+               library=library)
+
+
 def frames(*, timeout: float | None = None, runtime_dir: str | os.PathLike[str] | None = None, newest: bool = True,
            library: str | os.PathLike[str] | None = None) -> Tap[Frame]:
     """Pictures as the camera sent them; the arguments of :func:`detections`, but the newest by default."""
@@ -293,20 +374,25 @@ def stats(stage: str | None = None, *, timeout: float | None = None,
 
 
 def default_runtime_dir() -> str:
-    """Where ``hanja run`` puts its sockets when it is not told."""
+    """Where ``hanja run`` puts its sockets when it is not told; if there is no such directory, where the service does."""
     if path := os.environ.get("RUNTIME_DIRECTORY"):
-        return path
-    if path := os.environ.get("XDG_RUNTIME_DIR"):
-        return os.path.join(path, "hanja")
-    return os.path.join(os.environ.get("TMPDIR") or "/tmp", f"hanja-{os.getuid()}")
+        own = path
+    elif path := os.environ.get("XDG_RUNTIME_DIR"):
+        own = os.path.join(path, "hanja")
+    else:
+        own = os.path.join(os.environ.get("TMPDIR") or "/tmp", f"hanja-{os.getuid()}")
+    service = "/run/hanja"
+    return service if not os.path.exists(own) and os.path.exists(service) else own
 
 
 # ---------------------------------------------------------------------------------- records, as docs/abi.md has them
 
-_HEAD = struct.Struct("<4sHHHHIQQQQQQHHIIIII8x9Q")
+_HEAD = struct.Struct("<4sHHHHIQQQQQQHHIIIII8x11Q")
 _DETECTION = struct.Struct("<5fHHII")
 _FRAME = struct.Struct("<QQQ4sIIIQI4xQQQQQ")
-_STATS_HEAD = struct.Struct("<4sHHHHIQQQQIIQ6QII")
+_STATS_HEAD = struct.Struct("<4sHHHHIQQQQIIQ6QIIIHHIIQIIQ")
+_STATS_TAIL = struct.Struct("<QQQ")
+_HISTOGRAM = struct.Struct(f"<HHIQ{_BUCKETS}I")
 _METRIC = struct.Struct("<HHIIIII")
 
 
@@ -357,27 +443,42 @@ def _frame(raw: _Raw) -> Frame:
     if size != len(raw.payload):
         shape = (len(raw.payload),)
     return Frame(generation, seq, driver_seq, name, width, height, stride, raw.payload, shape, Times(*times),
-                 bool(flags & 1), bool(flags & 2), bool(flags & 4), lost, dropped, raw.lapped)
+                 bool(flags & 1), bool(flags & 2), bool(flags & 4), lost, dropped, raw.lapped,
+                 bool(flags & 8), bool(flags & 16))
 
 
 def _stats(raw: _Raw) -> Stats:
     payload = raw.payload
     _magic(payload, 640, b"HJST", "statistics record")
     (_, _, _, stage, backend, pid, t_ns, started, generation, frames_total, fps, rss, cpu, lost, dropped, busy,
-     undecodable, no_signal, _, readers, words) = _STATS_HEAD.unpack_from(payload)
+     undecodable, no_signal, newest, readers, words, at, many, step, leases, taps, system, peak, queue_age,
+     detections_total) = _STATS_HEAD.unpack_from(payload)
+    missed, presented, unbalanced = _STATS_TAIL.unpack_from(payload, 576)
     metrics = {}
-    for at in range(288, 576, 24):
-        number, _, *values = _METRIC.unpack_from(payload, at)
+    for place in range(288, 576, 24):
+        number, _, *values = _METRIC.unpack_from(payload, place)
         if 1 <= number <= len(_METRICS):
             metrics[_METRICS[number - 1]] = Metric(*values)
     name = next((name for name, n in _STAGES.items() if n == stage), "unknown")
     counters = {"lost": lost, "dropped": dropped, "skipped_busy": busy, "skipped_undecodable": undecodable,
-                "skipped_no_signal": no_signal}
+                "skipped_no_signal": no_signal, "missed": missed}
     what = bytes(payload[160:288]).split(b"\0", 1)[0].decode("utf-8", "replace")
     # Since ABI 1.1; a writer of 1.0 says 0. A length that is not true is cut to what is there.
     choice = bytes(payload[640:640 + min(words, _MOST_WORDS)]).decode("utf-8", "replace")
     return Stats(name, pid, generation, t_ns, started, fps / 1000, frames_total, rss, cpu, readers, counters, what,
-                 _BACKENDS.get(backend, "none"), metrics, choice)
+                 _BACKENDS.get(backend, "none"), metrics, choice, _histograms(payload, at, many, step), leases, taps,
+                 system, peak, queue_age, detections_total, newest, presented, unbalanced)
+
+
+def _histograms(payload: memoryview, at: int, many: int, step: int) -> dict[str, Histogram]:
+    """Those that are whole and known to this version."""
+    found = {}
+    if step >= _HISTOGRAM.size:
+        for place in range(at, min(at + step * many, len(payload) - step + 1), step):
+            number, _, _, sum_ns, *counts = _HISTOGRAM.unpack_from(payload, place)
+            if 1 <= number <= len(_METRICS):
+                found[_METRICS[number - 1]] = Histogram(sum_ns, tuple(counts))
+    return found
 
 
 # ------------------------------------------------------------------------- reading in pure Python: x86-64 only, see top
@@ -586,12 +687,14 @@ class _Pure:
         try:
             connection.settimeout(0)
             connection.connect(self._path)
-            connection.send(struct.pack("<4sHHHH52x", b"HJRQ", 1, 1, self._topic, 0))
+            connection.send(struct.pack("<4sHHHH52x", b"HJRQ", 1, 2, self._topic, 0))
             self._socket, self.problem = connection, None
         except OSError as error:
             connection.close()
             absent = isinstance(error, (FileNotFoundError, ConnectionRefusedError))
             why = "the stage does not run; start it with: hanja run, or name its runtime_dir" if absent else str(error)
+            if isinstance(error, PermissionError):
+                why += "; to read along with the installed service: sudo usermod -aG hanja-tap $USER, and log in again"
             self.problem = f"{self._path}: {why}"
 
     def _accept(self, reply: bytes, fds: list[int]) -> _Ring | None:

@@ -9,6 +9,9 @@ use std::path::{Path, PathBuf};
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Config {
+    /// `log`: what is logged, see `--log`; none: `info`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log: Option<String>,
     /// `[capture]`
     pub capture: CaptureConfig,
     /// `[infer]`
@@ -21,7 +24,8 @@ pub struct Config {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct CaptureConfig {
-    /// Source URI: `v4l2:…`, `dir:…`, `file:…`, `y4m:-`, `synth:…`; `auto`: the first camera, else `synth:`.
+    /// Source URI: `v4l2:…`, `dir:…`, `file:…`, `y4m:-`, `synth:…`; `auto`: the first camera. While there is none,
+    /// `hanja capture` waits for one; `hanja run` shows `synth:`.
     pub source: String,
 }
 
@@ -181,6 +185,32 @@ impl Config {
         Ok(config)
     }
 
+    /// What a stage can be set to, by key: its own table, and `log`. In a fixed order.
+    #[must_use]
+    pub fn settings(&self, table: &str) -> Vec<Setting> {
+        let log = self.log.as_deref().unwrap_or("info").to_owned();
+        let mut all = vec![Setting {
+            key: "log".into(),
+            value: Value(log),
+        }];
+        let own = toml::Table::try_from(self).ok();
+        let own = own.as_ref().and_then(|all| all.get(table)?.as_table());
+        let keys = TABLES.iter().find(|(name, _)| *name == table);
+        for key in keys.map_or(&[][..], |(_, keys)| keys) {
+            let value = own.and_then(|own| own.get(*key));
+            all.push(Setting {
+                key: format!("{table}.{key}"),
+                value: Value(match value {
+                    None => "the default".to_owned(),
+                    // These are f32 in truth.
+                    Some(toml::Value::Float(f)) => (*f as f32).to_string(),
+                    Some(value) => value.to_string(),
+                }),
+            });
+        }
+        all
+    }
+
     /// Checks ranges; `path` is named in the error.
     ///
     /// # Errors
@@ -194,6 +224,12 @@ impl Config {
                 range,
             })
         };
+        if let Some(Err(reason)) = self.log.as_deref().map(crate::logging::check_filter) {
+            return Err(ConfigError::Syntax {
+                path: path.to_owned(),
+                message: reason,
+            });
+        }
         let i = &self.infer;
         if !(i.conf > 0.0 && i.conf < 1.0) {
             return range("infer.conf", i.conf.to_string(), "between 0 and 1");
@@ -218,26 +254,60 @@ impl Config {
     }
 }
 
+/// One key and its value as text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Setting {
+    /// With its table, like `infer.conf`.
+    pub key: String,
+    value: Value,
+}
+
+/// Not shown in debug output: one of them is a secret.
+#[derive(Clone, PartialEq, Eq)]
+struct Value(String);
+
+impl std::fmt::Debug for Value {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("..")
+    }
+}
+
+impl Setting {
+    /// The value for a log: secrets are not shown.
+    #[must_use]
+    pub fn shown(&self) -> &str {
+        if self.key == "render.token" {
+            "a secret"
+        } else {
+            &self.value.0
+        }
+    }
+}
+
+/// Tables of the file and their keys. A test compares them with the structs.
+const TABLES: [(&str, &[&str]); 3] = [
+    ("capture", &["source"]),
+    (
+        "infer",
+        &[
+            "model",
+            "backend",
+            "conf",
+            "iou",
+            "size",
+            "threads",
+            "engine",
+            "engine_cache",
+            "precision",
+        ],
+    ),
+    ("render", &["http", "token"]),
+];
+/// Keys outside of any table.
+const TOP: [&str; 1] = ["log"];
+
 /// The valid keys are those of the defaults, so that they cannot get out of step with the structs.
 fn check_keys(table: &toml::Table, path: &Path) -> Result<(), ConfigError> {
-    const TABLES: [(&str, &[&str]); 3] = [
-        ("capture", &["source"]),
-        (
-            "infer",
-            &[
-                "model",
-                "backend",
-                "conf",
-                "iou",
-                "size",
-                "threads",
-                "engine",
-                "engine_cache",
-                "precision",
-            ],
-        ),
-        ("render", &["http", "token"]),
-    ];
     let unknown = |key: String, wrong: &str, known: Vec<String>| {
         let nearest = nearest(wrong, known.iter().map(String::as_str)).map(str::to_owned);
         Err(ConfigError::UnknownKey {
@@ -248,12 +318,12 @@ fn check_keys(table: &toml::Table, path: &Path) -> Result<(), ConfigError> {
         })
     };
     for (name, value) in table {
+        if TOP.contains(&name.as_str()) {
+            continue;
+        }
         let Some((_, keys)) = TABLES.iter().find(|(t, _)| t == name) else {
-            return unknown(
-                name.clone(),
-                name,
-                TABLES.iter().map(|(t, _)| (*t).to_owned()).collect(),
-            );
+            let known = TABLES.iter().map(|(t, _)| *t).chain(TOP);
+            return unknown(name.clone(), name, known.map(str::to_owned).collect());
         };
         for key in value.as_table().into_iter().flat_map(toml::Table::keys) {
             if !keys.contains(&key.as_str()) {
@@ -286,6 +356,7 @@ mod tests {
     #[test]
     fn every_default_key_is_known() {
         let mut config = Config::default();
+        config.log = Some("debug".into());
         config.infer.model = Some("m.onnx".into());
         config.infer.threads = Some(2);
         config.infer.engine = Some("m.engine".into());
@@ -293,6 +364,34 @@ mod tests {
         config.render.token = Some("t".into());
         let text = toml::to_string(&config).unwrap();
         assert_eq!(parse(&text).unwrap(), config);
+    }
+
+    #[test]
+    fn settings_differ_where_the_configuration_does() {
+        let (old, new) = (
+            parse("").unwrap(),
+            parse("log = \"warn\"\n[infer]\nconf = 0.25\nmodel = \"hanja-n\"\n[render]\ntoken = \"x\"").unwrap(),
+        );
+        let changed = |table| {
+            let pairs = old.settings(table).into_iter().zip(new.settings(table));
+            let changed = pairs.filter(|(a, b)| a != b);
+            changed
+                .map(|(a, b)| format!("{} {} {}", b.key, a.shown(), b.shown()))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(
+            changed("infer"),
+            [
+                "log info warn",
+                "infer.model the default \"hanja-n\"",
+                "infer.conf 0.5 0.25"
+            ]
+        );
+        assert_eq!(
+            changed("render"),
+            ["log info warn", "render.token a secret a secret"]
+        );
+        assert_eq!(changed("capture"), ["log info warn"]);
     }
 
     #[test]
@@ -320,6 +419,7 @@ mod tests {
             "[infer]\nconf = \"a\"",
             "[infer",
             "infer = 3",
+            "log = \"hanja_infer=loud\"",
         ] {
             let e = parse(text).unwrap_err();
             assert!(e.starts_with("hanja.toml: ") && !e.contains('\n'), "{e}");

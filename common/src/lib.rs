@@ -2,12 +2,15 @@
 
 #![deny(unsafe_code)]
 
+pub mod balance;
 pub mod clock;
 pub mod config;
 mod control;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 pub mod ledger;
+pub mod liveness;
+pub mod logging;
 pub mod process;
 pub mod record;
 pub mod ring;
@@ -15,4 +18,5 @@ pub mod stage;
 mod subscribe;
 pub mod telemetry;
 
+pub use control::Presence;
 pub use subscribe::{LeaseSubscriber, TapSubscriber};

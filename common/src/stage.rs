@@ -6,17 +6,25 @@
 )]
 
 use crate::clock::now_ns;
-use crate::control::{ControlServer, live_listener, socket_path};
+use crate::config::Config;
+use crate::control::{ControlServer, Handed, live_listener, socket_path};
 use crate::ring::writer::RingWriter;
 use crate::ring::{Geometry, RingError, Slot, Stamp, Topic};
+use reload::Reload;
 use rustix::fs::{FlockOperation, Mode, OFlags};
-use sd_notify::NotifyState;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use zerocopy::{Immutable, IntoBytes};
+
+mod manager;
+mod reload;
+
+pub(crate) use manager::Manager;
+pub use manager::{EXIT_CONFIG, is_managed};
+pub use reload::ReadConfig;
 
 /// The three daemons.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -74,9 +82,39 @@ pub enum StageError {
         /// Who.
         pid: i32,
     },
+    /// systemd holds the sockets of a stage that somebody starts beside it.
+    #[error("systemd holds the sockets of {} in {}: use systemctl start hanja-pipeline, or choose another directory with --runtime-dir", stage.name(), path.display())]
+    Held {
+        /// Which stage.
+        stage: StageName,
+        /// Where.
+        path: PathBuf,
+    },
+    /// Sockets that the service manager handed over and that are of no use.
+    #[error("{0}")]
+    Handed(io::Error),
     /// No control thread or signal handler to be had.
     #[error("cannot set up the process: {0}")]
     Process(#[from] io::Error),
+}
+
+impl StageError {
+    /// For a stage whose sockets in `path` process `pid` listens on.
+    #[must_use]
+    pub fn in_use(stage: StageName, path: &Path, pid: i32) -> Self {
+        let path = path.to_owned();
+        if pid == 1 {
+            Self::Held { stage, path }
+        } else {
+            Self::InUse { stage, path, pid }
+        }
+    }
+
+    /// Whether another start would end the same way.
+    #[must_use]
+    pub fn is_final(&self) -> bool {
+        matches!(self, Self::Foreign { .. } | Self::Handed(_))
+    }
 }
 
 /// A directory for the sockets of one pipeline, created if need be and removed again if it was.
@@ -103,6 +141,19 @@ impl RuntimeDir {
             return dir.join("hanja");
         }
         std::env::temp_dir().join(format!("hanja-{}", rustix::process::getuid().as_raw()))
+    }
+
+    /// Where a reader looks: the [default](Self::default_path), and if there is no such directory, where the installed
+    /// service has its sockets.
+    #[must_use]
+    pub fn to_read() -> PathBuf {
+        let own = Self::default_path();
+        let service = Path::new("/run/hanja");
+        if !own.exists() && service.exists() {
+            service.to_owned()
+        } else {
+            own
+        }
     }
 
     /// Makes sure the directory is there and nobody else can write to it.
@@ -173,13 +224,15 @@ pub struct Stage {
     name: StageName,
     control: Arc<ControlServer>,
     stop: Arc<AtomicBool>,
-    ready: AtomicBool,
+    manager: Arc<Manager>,
+    reload: Option<Reload>,
     // Dropped last: the sockets in it go first.
     dir: RuntimeDir,
 }
 
 impl Stage {
-    /// Claims the stage's place in the runtime directory, opens its control sockets, takes SIGTERM and SIGINT.
+    /// Claims the stage's place in the runtime directory, opens its control sockets or takes those that the service
+    /// manager hands over, takes SIGTERM and SIGINT.
     ///
     /// # Errors
     /// See [`StageError`]; each names the directory and what to do.
@@ -189,15 +242,16 @@ impl Stage {
             path: runtime_dir.to_owned(),
             source,
         };
+        let handed = Handed::take(runtime_dir, name.name()).map_err(StageError::Handed)?;
         let lock = dir.lock().map_err(fail)?;
-        if let Some(pid) = RuntimeDir::running(runtime_dir, name) {
-            return Err(StageError::InUse {
-                stage: name,
-                path: runtime_dir.to_owned(),
-                pid,
-            });
+        // Whoever handed the sockets over listens on them too.
+        if !handed.complete()
+            && let Some(pid) = RuntimeDir::running(runtime_dir, name)
+        {
+            return Err(StageError::in_use(name, runtime_dir, pid));
         }
-        let control = Arc::new(ControlServer::start(runtime_dir, name.name()).map_err(fail)?);
+        let control = ControlServer::start(runtime_dir, name.name(), handed).map_err(fail)?;
+        let control = Arc::new(control);
         drop(lock);
         let stop = Arc::new(AtomicBool::new(false));
         for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
@@ -207,9 +261,31 @@ impl Stage {
             name,
             control,
             stop,
-            ready: AtomicBool::new(false),
+            manager: Arc::new(Manager::new(name)),
+            reload: None,
             dir,
         })
+    }
+
+    /// Takes SIGHUP from now on, which asks to `read` the configuration again; see [`reload`](Self::reload). `config` is
+    /// the one the stage starts with.
+    ///
+    /// # Errors
+    /// No signal handler to be had.
+    pub fn reloads(&mut self, config: &Config, read: ReadConfig) -> io::Result<()> {
+        self.reload = Some(Reload::new(self.name, config, read)?);
+        Ok(())
+    }
+
+    /// If SIGHUP has come: reads the configuration and gives it to `take`, which changes what can be changed while the
+    /// stage runs and returns the keys of that, such as `infer.conf`. What became of each changed key is logged. A
+    /// configuration with an error is refused, in words, and nothing is changed. Look at least every second.
+    pub fn reload(&self, take: impl FnOnce(&Config) -> Vec<&'static str>) {
+        if let Some(reload) = self.reload.as_ref().filter(|r| r.asked()) {
+            self.manager.reloading();
+            reload.run(self.name, take);
+            self.manager.reloaded();
+        }
     }
 
     /// Which stage this is.
@@ -239,33 +315,34 @@ impl Stage {
     /// Tells the service manager (systemd or `hanja run`) that data flows, with a status line. Only the first call
     /// says READY.
     pub fn ready(&self, status: &str) {
-        let mut states = vec![NotifyState::Status(status)];
-        if !self.ready.swap(true, Ordering::Relaxed) {
-            states.push(NotifyState::Ready);
-        }
-        self.notify(states);
-    }
-
-    /// Tells `hanja run` that this stage is about to end and would end the same way again: not to be restarted, though
-    /// it was ready.
-    pub fn gives_up(&self) {
-        self.notify(vec![NotifyState::Custom("X_HANJA_GIVES_UP=1")]);
-    }
-
-    /// To the service manager, with this stage's name. Without one, nobody listens.
-    fn notify(&self, states: Vec<NotifyState<'_>>) {
-        let who = format!("X_HANJA_STAGE={}", self.name.name());
-        let mut message = vec![NotifyState::Custom(&who)];
-        message.extend(states);
-        if let Err(e) = sd_notify::notify(&message) {
-            tracing::debug!("sd_notify: {e}");
-        }
+        self.manager.ready(status);
     }
 
     /// Whether [`ready`](Self::ready) has been called.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        self.ready.load(Ordering::Relaxed)
+        self.manager.is_ready()
+    }
+
+    /// Feeds the service manager's watchdog. To be called where data made progress, or where it is certain that there
+    /// was none to make, and nowhere else: a stage that does not call it for `WatchdogSec=` is killed and started again.
+    pub fn alive(&self) {
+        self.manager.alive();
+    }
+
+    /// How often [`alive`](Self::alive) was called.
+    #[must_use]
+    pub fn progress(&self) -> u64 {
+        self.manager.progress()
+    }
+
+    /// A state in words, in front of the figures of the status line from now on, such as `no camera`; none when empty.
+    pub fn note(&self, words: &str) {
+        self.manager.note(words);
+    }
+
+    pub(crate) fn manager(&self) -> Arc<Manager> {
+        Arc::clone(&self.manager)
     }
 
     /// Opens a topic for writing and serves it on the control sockets.
@@ -285,7 +362,8 @@ impl Stage {
     /// Processes attached to this stage's topics.
     #[must_use]
     pub fn readers(&self) -> u32 {
-        self.control.readers()
+        let (leases, taps) = self.control.attached();
+        leases.saturating_add(taps)
     }
 
     pub(crate) fn control(&self) -> Arc<ControlServer> {

@@ -1,6 +1,6 @@
 //! Reading a topic for as long as one likes: subscribers that survive restarts of the stage they read from.
 
-use crate::control::Link;
+use crate::control::{Link, Presence};
 use crate::ring::reader::RingReader;
 use crate::ring::{Lease, Sample, Stamp, Topic};
 use crate::stage::StageName;
@@ -31,6 +31,14 @@ impl Cursor {
             seen: 0,
             empty_looks: 0,
         }
+    }
+
+    /// Nothing newer than what was read last: the writer is absent, or silent.
+    fn is_idle(&self) -> bool {
+        self.link.current().is_none_or(|ring| {
+            let same = ring.generation() == self.generation;
+            ring.newest_seq() <= if same { self.seen } else { 0 }
+        })
     }
 
     /// One look at what is attached, without a system call as long as there is something or the writer lives.
@@ -148,6 +156,13 @@ impl LeaseSubscriber {
         (ring.generation() == generation).then(|| ring.lease_exact(seq))?
     }
 
+    /// Whether there is nothing newer than what was read last: the stage is absent, or silent. False after a vain
+    /// attempt to read: there is something, and it cannot be had.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.cursor.is_idle()
+    }
+
     /// Whether a ring is attached; it may have been left by its writer a moment ago.
     #[must_use]
     pub fn attached(&self) -> bool {
@@ -216,10 +231,29 @@ impl TapSubscriber {
         (ring.generation() == stamp.generation).then(|| ring.copy_payload(stamp.seq, out))?
     }
 
+    /// What is at the other end, as of the last call that looked for something.
+    #[must_use]
+    pub fn presence(&self) -> Presence {
+        self.cursor.link.presence()
+    }
+
     /// Why nothing is attached, in words; `None` if something is.
     #[must_use]
     pub fn problem(&self) -> Option<String> {
         self.cursor.link.problem()
+    }
+
+    /// Whether there is a stage that cannot be read, and why stands in the log.
+    #[must_use]
+    pub fn complained(&self) -> bool {
+        self.cursor.link.complained()
+    }
+
+    /// Whether there is nothing newer than what was read last: the stage is absent, or silent. False after a vain
+    /// attempt to read: there is something, and it cannot be had.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.cursor.is_idle()
     }
 
     /// Whether a ring is attached; it may have been left by its writer a moment ago.
@@ -263,10 +297,15 @@ mod tests {
                 .is_none()
         );
         assert!(tap.problem().unwrap().contains("does not have this topic"));
+        assert!(tap.is_idle(), "nobody there is nothing to do");
         let mut publisher = stage.publisher(Topic::Frames, G).unwrap();
         publisher.publish(&[&[7; 100]], meta).unwrap();
+        let _ = tap.peek_newest(&mut Sample::default(), WAIT);
+        tap.rewind();
+        assert!(!tap.is_idle(), "there is something, not read");
         assert_eq!(tap.peek_next(&mut sample, WAIT), Some(100));
         assert_eq!((tap.problem(), sample.meta[8]), (None, 1));
+        assert!(tap.is_idle());
         let stamp = Stamp {
             generation: sample.generation,
             seq: sample.seq,

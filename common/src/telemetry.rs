@@ -1,58 +1,61 @@
 //! What a stage says about itself: a log line and a [`StageStats`] record once a second.
 
+use crate::balance::Imbalance;
 use crate::clock::now_ns;
 use crate::control::ControlServer;
-use crate::record::{Metric, MetricId, StageStats};
+use crate::record::{Histogram, Metric, MetricId, StageStats};
 use crate::ring::{Geometry, RingError, Topic};
-use crate::stage::{Publisher, Stage};
-use hdrhistogram::Histogram;
+use crate::stage::{Manager, Publisher, Stage};
 use std::fmt::Write as _;
 use std::sync::Arc;
-use tracing_subscriber::EnvFilter;
-use zerocopy::IntoBytes;
+
+mod drops;
+mod line;
+mod process;
+
+pub use drops::{Drops, Reason};
 
 const SECOND: u64 = 1_000_000_000;
-/// Latencies above a minute are clamped: a stopped process, not a slow one.
-const LONGEST_US: u64 = 60_000_000;
 /// Log target of the once-a-second lines, so that a filter can silence just them.
 pub const FPS_TARGET: &str = "hanja_fps";
 
-/// Starts logging to standard error. `filter` is a tracing filter such as `info,hanja_infer=debug`; default `info`.
-///
-/// # Errors
-/// The filter in words, if it cannot be parsed.
-pub fn init_logging(filter: Option<&str>) -> Result<(), String> {
-    let text = filter.unwrap_or("info");
-    let filter = EnvFilter::try_new(text).map_err(|e| {
-        format!("--log {text}: {e}; use for example info or debug or hanja_infer=debug")
-    })?;
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
-        .with_target(false);
-    // The journal and `hanja run` put the time in front of every line themselves.
-    let timed = std::env::var_os("JOURNAL_STREAM").is_none()
-        && std::env::var_os("HANJA_SUPERVISED").is_none();
-    if timed {
-        builder.init()
-    } else {
-        builder.without_time().init()
-    }
-    Ok(())
+/// Set to `off`, this variable silences telemetry, to measure what it costs (`hanja bench telemetry`) and for nothing
+/// else: no histograms, no checks, no line and no statistics once a second, only one record at the end. Times stay: they
+/// are part of every record.
+pub const OFF: &str = "HANJA_TELEMETRY";
+
+fn is_on() -> bool {
+    std::env::var_os(OFF).is_none_or(|value| value != "off")
 }
 
-/// Collects a second of a stage's life and publishes it on the stage's `stats` topic. No allocation after `new`.
+/// One latency of the stage.
+#[derive(Clone, Debug, Default)]
+struct Latency {
+    /// Since the process started.
+    all: Histogram,
+    /// What of it has been reported.
+    reported: Histogram,
+    /// Largest since the last report, nanoseconds.
+    max_ns: u64,
+}
+
+/// Collects a stage's life and publishes it once a second on the stage's `stats` topic. Nothing here allocates or locks
+/// after `new`, but for the log line.
 #[derive(Debug)]
 pub struct Reporter {
     publisher: Publisher,
     control: Arc<ControlServer>,
+    manager: Arc<Manager>,
     stats: StageStats,
     words: String,
-    histograms: Vec<(MetricId, Histogram<u32>)>,
+    /// By the number of their [`MetricId`], less one.
+    latencies: Box<[Latency; MetricId::ALL.len()]>,
     frames: u64,
     since_ns: u64,
     line: String,
+    bytes: Vec<u8>,
+    on: bool,
+    complained_ns: u64,
 }
 
 impl Reporter {
@@ -76,39 +79,36 @@ impl Reporter {
         Ok(Self {
             publisher,
             control,
+            manager: stage.manager(),
             stats,
             words: String::new(),
-            histograms: Vec::new(),
+            latencies: Box::default(),
             frames: 0,
             since_ns,
-            line: String::new(),
+            line: String::with_capacity(512),
+            bytes: Vec::with_capacity(StageStats::MAX_BYTES),
+            on: is_on(),
+            complained_ns: 0,
         })
+    }
+
+    /// False where [`OFF`] says so.
+    #[must_use]
+    pub fn on(&self) -> bool {
+        self.on
     }
 
     /// One latency. Spans with an unset or later start are left out.
     pub fn record(&mut self, id: MetricId, from_ns: u64, to_ns: u64) {
-        if from_ns == 0 || to_ns < from_ns {
+        let place = (id as usize).checked_sub(1); // `MetricId::None` is nobody's
+        let Some(latency) = place.and_then(|at| self.latencies.get_mut(at)) else {
+            return;
+        };
+        if from_ns == 0 || to_ns < from_ns || !self.on {
             return;
         }
-        let us = ((to_ns - from_ns) / 1000).min(LONGEST_US);
-        let index = self
-            .histograms
-            .iter()
-            .position(|(other, _)| *other == id)
-            .or_else(|| self.add(id));
-        if let Some(index) = index {
-            self.histograms[index].1.saturating_record(us);
-        }
-    }
-
-    fn add(&mut self, id: MetricId) -> Option<usize> {
-        if self.histograms.len() == self.stats.metrics.len() {
-            return None;
-        }
-        // Two significant digits: 1 % of the value, 25 KB.
-        let histogram = Histogram::new_with_bounds(1, LONGEST_US, 2).ok()?;
-        self.histograms.push((id, histogram));
-        Some(self.histograms.len() - 1)
+        latency.all.record_ns(to_ns - from_ns);
+        latency.max_ns = latency.max_ns.max(to_ns - from_ns);
     }
 
     /// One frame handled, which left the sensor at `sensor_ns` (0: unknown).
@@ -116,6 +116,18 @@ impl Reporter {
         self.frames += 1;
         self.stats.frames_total += 1;
         self.stats.newest_ns = self.stats.newest_ns.max(sensor_ns);
+    }
+
+    /// What a check of the frame's numbers gave. Counted always; said once a second at most.
+    pub fn check(&mut self, outcome: Result<(), Imbalance>) {
+        let Err(imbalance) = outcome else { return };
+        self.stats.unbalanced_total += 1;
+        let now = now_ns();
+        if self.complained_ns == 0 || now.saturating_sub(self.complained_ns) >= SECOND {
+            self.complained_ns = now;
+            let n = self.stats.unbalanced_total;
+            tracing::error!("{imbalance}; a bug, please report it (number {n} of this process)");
+        }
     }
 
     /// The record under construction: counters, backend, generation and `what` are the stage's to set.
@@ -130,7 +142,7 @@ impl Reporter {
 
     /// Publishes if a second has passed. Call it once a frame, and at least every 250 ms without frames.
     pub fn tick(&mut self) {
-        if now_ns().saturating_sub(self.since_ns) >= SECOND {
+        if self.on && now_ns().saturating_sub(self.since_ns) >= SECOND {
             self.report();
         }
     }
@@ -143,30 +155,48 @@ impl Reporter {
     fn report(&mut self) {
         let now = now_ns();
         let span = now.saturating_sub(self.since_ns).max(1);
-        self.stats.t_ns = now;
-        self.stats.fps_milli =
-            (u128::from(self.frames) * 1_000_000_000_000 / u128::from(span)) as u32;
-        self.stats.rss_kib = resident_kib().unwrap_or(0);
-        self.stats.cpu_us = cpu_us();
-        self.stats.readers = self.control.readers();
-        self.stats.metrics = Default::default();
-        for (metric, (id, histogram)) in self.stats.metrics.iter_mut().zip(&mut self.histograms) {
-            *metric = summary(*id, histogram);
-            histogram.reset();
+        let stats = &mut self.stats;
+        stats.t_ns = now;
+        stats.fps_milli = (u128::from(self.frames) * 1_000_000_000_000 / u128::from(span)) as u32;
+        let usage = process::usage();
+        (stats.rss_kib, stats.rss_peak_kib) = (usage.resident_kib, usage.peak_kib);
+        (stats.cpu_us, stats.cpu_system_us) = (usage.cpu_us, usage.system_us);
+        (stats.leases, stats.taps) = self.control.attached();
+        stats.readers = stats.leases.saturating_add(stats.taps);
+        stats.metrics = Default::default();
+        stats.queue_age_us = 0;
+        let mut metrics = stats.metrics.iter_mut();
+        for (id, latency) in MetricId::ALL.into_iter().zip(self.latencies.iter_mut()) {
+            let second = latency.all.since(&latency.reported);
+            if second.count() > 0
+                && let Some(metric) = metrics.next()
+            {
+                *metric = summary(id, &second, latency.max_ns);
+                latency.reported.merge(&second);
+                latency.max_ns = 0;
+                if matches!(id, MetricId::Queue | MetricId::Deliver) {
+                    stats.queue_age_us = metric.max_us;
+                }
+            }
         }
         self.log();
-        let stats = self.stats;
-        let parts = [stats.as_bytes(), self.words.as_bytes()];
-        if let Err(e) = self.publisher.publish(&parts, |_| ()) {
-            tracing::warn!("stats not published: {e}");
-        }
+        self.publish();
         self.frames = 0;
         self.since_ns = now;
     }
 
+    fn publish(&mut self) {
+        let all = MetricId::ALL.into_iter().zip(self.latencies.iter());
+        let all = all.map(|(id, latency)| (id, &latency.all));
+        self.stats.encode_into(&self.words, all, &mut self.bytes);
+        if let Err(e) = self.publisher.publish(&[&self.bytes], |_| ()) {
+            tracing::warn!("stats not published: {e}");
+        }
+    }
+
     fn log(&mut self) {
         self.line.clear();
-        let _ = write!(self.line, "fps {:.1}", self.stats.fps());
+        let _ = write!(self.line, "{:.1} fps", self.stats.fps());
         for m in self.stats.metrics.iter().filter(|m| m.count > 0) {
             let (p50, p99) = (f64::from(m.p50_us) / 1e3, f64::from(m.p99_us) / 1e3);
             let _ = write!(
@@ -175,34 +205,28 @@ impl Reporter {
                 MetricId::from_u16(m.id).name()
             );
         }
-        tracing::info!(target: FPS_TARGET, "{} ms p50/p99", self.line);
+        self.line.push_str(" ms p50/p99");
+        line::log(&self.stats, &self.line);
+        self.manager.status(&self.line);
     }
 }
 
-fn summary(id: MetricId, h: &Histogram<u32>) -> Metric {
-    let q = |q| h.value_at_quantile(q) as u32; // at most LONGEST_US
+fn summary(id: MetricId, h: &Histogram, max_ns: u64) -> Metric {
+    let max = max_ns / 1000;
+    // No quantile is above the largest, though its bucket reaches further.
+    let q = |q| {
+        h.quantile(q)
+            .map_or(0, |us| (us.round() as u64).min(max) as u32)
+    };
     Metric {
         id: id as u16,
         reserved: 0,
-        count: h.len() as u32,
+        count: h.count() as u32,
         p50_us: q(0.50),
         p90_us: q(0.90),
         p99_us: q(0.99),
-        max_us: h.max() as u32,
+        max_us: u32::try_from(max).unwrap_or(u32::MAX),
     }
-}
-
-/// CPU time of this process, all threads.
-fn cpu_us() -> u64 {
-    let t = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
-    t.tv_sec.unsigned_abs() * 1_000_000 + t.tv_nsec.unsigned_abs() / 1000
-}
-
-/// Resident memory of this process.
-fn resident_kib() -> Option<u32> {
-    let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
-    let pages: u64 = statm.split_ascii_whitespace().nth(1)?.parse().ok()?;
-    u32::try_from(pages * rustix::param::page_size() as u64 / 1024).ok()
 }
 
 #[cfg(test)]
@@ -212,6 +236,37 @@ mod tests {
     use crate::stage::StageName;
     use crate::subscribe::TapSubscriber;
     use std::time::Duration;
+
+    /// Each record tells of its second, and of everything; two records tell of what was between them.
+    #[test]
+    fn seconds_add_up_to_a_life() {
+        let dir = tempfile::tempdir().unwrap();
+        let stage = Stage::start(StageName::Infer, dir.path()).unwrap();
+        let mut reporter = Reporter::new(&stage, "a model").unwrap();
+        let mut tap = TapSubscriber::new(dir.path(), StageName::Infer, Topic::Stats);
+        let mut seen = Vec::new();
+        let mut sample = Sample::default();
+        for (n, ms) in [(3, 10u64), (0, 0), (5, 40)] {
+            for _ in 0..n {
+                reporter.record(MetricId::Queue, 1, 1 + ms * 1_000_000);
+            }
+            reporter.finish();
+            assert!(tap.next(&mut sample, Duration::from_secs(2)));
+            let stats = StageStats::from_bytes(&sample.payload).unwrap();
+            seen.push((stats, stats.histograms_in(&sample.payload)));
+        }
+        let counts = seen
+            .iter()
+            .map(|(s, _)| s.metric(MetricId::Queue).map(|m| m.count));
+        assert_eq!(counts.collect::<Vec<_>>(), [Some(3), None, Some(5)]);
+        let ages = seen.iter().map(|(s, _)| s.queue_age_us);
+        assert_eq!(ages.collect::<Vec<_>>(), [10_000, 0, 40_000]);
+        let whole = seen[2].1.get(MetricId::Queue).unwrap();
+        assert_eq!((whole.count(), whole.sum_ns()), (8, 230_000_000));
+        let last = seen[2].1.since(&seen[1].1);
+        let last = last.get(MetricId::Queue).unwrap();
+        assert_eq!((last.count(), last.sum_ns()), (5, 200_000_000));
+    }
 
     #[test]
     fn a_second_is_summed_up() {
@@ -231,12 +286,18 @@ mod tests {
         let stats = StageStats::from_bytes(&sample.payload).unwrap();
         let m = stats.metric(MetricId::Inference).unwrap();
         assert_eq!(m.count, 100);
-        assert!((49_000..=51_500).contains(&m.p50_us), "{m:?}");
-        assert!((98_000..=100_500).contains(&m.p99_us), "{m:?}");
+        assert!((47_000..=53_000).contains(&m.p50_us), "{m:?}");
+        assert!((96_000..=100_000).contains(&m.p99_us), "{m:?}");
+        assert_eq!(m.max_us, 100_000);
         assert!(stats.metric(MetricId::Queue).is_none());
         assert_eq!((stats.frames_total, stats.newest_ns), (100, 100));
         assert_eq!(stats.what(), "a model");
         assert_eq!(stats.words_in(&sample.payload), "rten; not tensorrt: 없음");
         assert!(stats.rss_kib > 0 && stats.cpu_us > 0);
+        assert!(stats.rss_peak_kib >= stats.rss_kib && stats.cpu_system_us <= stats.cpu_us);
+        // The first report may be earlier than the control thread's next look.
+        assert!(stats.readers <= 1 && stats.leases == 0 && stats.taps == stats.readers);
+        let all = stats.histograms_in(&sample.payload);
+        assert_eq!(all.get(MetricId::Inference).unwrap().count(), 100);
     }
 }

@@ -2,7 +2,7 @@
 //! fuzzer starts behind the first checks. `cargo run --example seeds` in `fuzz/`; the result is in the tree.
 
 use hanja_common::record::{
-    Detection, DetectionRecord, FrameMeta, FrameRef, PixelFormat, StageStats,
+    Detection, DetectionRecord, FrameMeta, FrameRef, Histogram, MetricId, PixelFormat, StageStats,
 };
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -89,7 +89,7 @@ fn published(times: u64) -> Vec<u8> {
 /// Fills a record up to the size at which the target cuts.
 fn padded(bytes: &[u8]) -> Vec<u8> {
     let mut bytes = bytes.to_vec();
-    bytes.resize(900, 0);
+    bytes.resize(2000, 0);
     bytes
 }
 
@@ -120,8 +120,11 @@ fn stats() -> Vec<u8> {
     let mut stats = StageStats::new(2);
     stats.set_what("hanja-pico 三");
     (stats.metrics[0].id, stats.metrics[0].count) = (6, 30);
-    let words = stats.set_words("rten; not tensorrt: 없음");
-    padded(&[stats.as_bytes(), words.as_bytes()].concat())
+    let (mut inference, mut bytes) = (Histogram::new(), Vec::new());
+    inference.record_ns(24_000_000);
+    let all = [(MetricId::Inference, &inference)];
+    stats.encode_into("rten; not tensorrt: 없음", all, &mut bytes);
+    padded(&bytes)
 }
 
 fn meta(format: PixelFormat, seq: u64) -> FrameMeta {

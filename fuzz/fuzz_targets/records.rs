@@ -1,5 +1,5 @@
-//! Records as they stand in a ring, and what is made of them: JSON, the books. Records of 900 bytes at most, one after
-//! the other: a sequence is what a ledger sees.
+//! Records as they stand in a ring, and what is made of them: JSON, the books. Records of 2000 bytes at most, one
+//! after the other: a sequence is what a ledger sees.
 #![no_main]
 
 use hanja_common::ledger::Ledger;
@@ -9,7 +9,7 @@ use zerocopy::FromBytes;
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     let mut ledger = Ledger::default();
-    for part in bytes.chunks(900) {
+    for part in bytes.chunks(2000) {
         if let Ok(record) = DetectionRecord::from_bytes(part) {
             assert!(record.detections.len() == record.header.count as usize);
             serde_json::to_string(&RecordJson::new(&record)).expect("JSON for every record");
@@ -18,6 +18,11 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
         if let Ok(stats) = StageStats::from_bytes(part) {
             let words = stats.words_in(part);
             serde_json::to_string(&StatsJson::new(&stats, &words)).expect("JSON for every record");
+            let mut all = stats.histograms_in(part);
+            for (_, histogram) in all.iter() {
+                assert!((histogram.count() > 0) == histogram.quantile(0.99).is_some());
+            }
+            all.merge(&all.clone());
         }
         if let Ok((meta, _)) = FrameMeta::read_from_prefix(part) {
             serde_json::to_string(&FrameJson::new(&meta)).expect("JSON for every frame");

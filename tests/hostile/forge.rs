@@ -167,6 +167,10 @@ pub fn frame(fourcc: &[u8; 4], (width, height, stride): (u32, u32, u32), bytes: 
     put(&mut meta, 32, height.to_le_bytes());
     put(&mut meta, 36, stride.to_le_bytes());
     put(&mut meta, 40, (bytes.len() as u64).to_le_bytes());
+    // Sensor, dequeued, published: what is wrong with a frame should not be its times.
+    for (at, time) in (56..).step_by(8).zip(1..=3u64) {
+        put(&mut meta, at, time.to_le_bytes());
+    }
     Ring::new(FRAMES, 1 << 16, meta, bytes.to_vec())
 }
 
@@ -180,6 +184,9 @@ pub fn record(count: u32) -> Vec<u8> {
     put(&mut bytes, 12, count.to_le_bytes());
     for (at, field) in [(16, 1u64), (24, 5), (32, 1), (40, 7)] {
         put(&mut bytes, at, field.to_le_bytes());
+    }
+    for (at, time) in (96..).step_by(8).zip(1..=9u64) {
+        put(&mut bytes, at, time.to_le_bytes());
     }
     bytes
 }

@@ -12,7 +12,10 @@ mod error;
 mod tap;
 
 use error::{Code, Failure, guard};
-use hanja_common::record::{Detection, DetectionHeader, DetectionRecord, NUMERALS, StageStats};
+use hanja_common::record::{
+    BUCKETS, Detection, DetectionHeader, DetectionRecord, Histogram, HistogramRecord, MetricId,
+    NUMERALS, StageStats,
+};
 use std::ffi::{CStr, OsStr, c_char, c_int, c_void};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
@@ -127,7 +130,7 @@ pub unsafe extern "C" fn hanja_tap_copy(
         // SAFETY: the caller's contract.
         let mut state = unsafe { needed(tap, "tap") }?.lock()?;
         let needed = state.payload_length()?;
-        let size = usize::try_from(needed).unwrap_or(usize::MAX);
+        let size = state.size_for(capacity)?;
         if !length.is_null() {
             // SAFETY: not NULL, so the caller's contract says that it can be written.
             unsafe { length.write(size) };
@@ -286,6 +289,65 @@ pub unsafe extern "C" fn hanja_tap_words(
         }
         Ok(())
     })
+}
+
+/// One histogram behind stage statistics.
+///
+/// # Safety
+/// `record` is NULL or has `length` bytes; `histogram` is NULL or can be written.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn hanja_tap_histogram(
+    record: *const c_void,
+    length: usize,
+    id: u16,
+    histogram: *mut HistogramRecord,
+) -> c_int {
+    guard(|| {
+        // SAFETY: the caller's contract.
+        let bytes = unsafe { record_bytes(record, length) }?;
+        if histogram.is_null() {
+            return Err(null("histogram"));
+        }
+        let known = MetricId::from_u16(id);
+        if known == MetricId::None {
+            return Err(Failure::argument(format!(
+                "there is no latency {id}: use 1 to 12"
+            )));
+        }
+        let read =
+            StageStats::from_bytes(bytes).map_err(|e| Failure::new(Code::Record, e.to_string()))?;
+        let all = read.histograms_in(bytes);
+        let one = all.get(known).cloned().unwrap_or_default();
+        // SAFETY: not NULL, so the caller's contract says that it can be written.
+        unsafe { histogram.write(one.to_record(known)) };
+        Ok(())
+    })
+}
+
+/// Where a bucket begins.
+#[unsafe(no_mangle)]
+pub extern "C" fn hanja_tap_bucket_us(bucket: u32) -> u32 {
+    let bucket = usize::try_from(bucket).unwrap_or(usize::MAX);
+    if bucket > BUCKETS {
+        return u32::MAX;
+    }
+    u32::try_from(Histogram::begin_us(bucket)).unwrap_or(u32::MAX)
+}
+
+/// A quantile, or -1.
+///
+/// # Safety
+/// `histogram` is NULL or can be read.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn hanja_tap_quantile_us(histogram: *const HistogramRecord, q: f64) -> f64 {
+    let mut found = -1.0;
+    guard(|| {
+        // SAFETY: the caller's contract.
+        let record = unsafe { needed(histogram, "histogram") }?;
+        found = Histogram::from(record).quantile(q).unwrap_or(-1.0);
+        Ok(())
+    });
+    found
 }
 
 /// The numeral of a class, or NULL.

@@ -2,7 +2,7 @@
 
 use crate::error::{Code, Failure};
 use hanja_common::TapSubscriber;
-use hanja_common::record::FrameMeta;
+use hanja_common::record::{FrameMeta, StageStats};
 use hanja_common::ring::{Sample, Stamp, Topic};
 use hanja_common::stage::{RuntimeDir, StageName};
 use std::path::PathBuf;
@@ -40,7 +40,14 @@ pub(crate) struct Choice {
 
 impl Choice {
     pub(crate) fn new(stage: i32, topic: i32, order: i32) -> Result<Self, Failure> {
-        let topic = [Topic::Frames, Topic::Detections, Topic::Stats, Topic::Truth]
+        let topics = [
+            Topic::Frames,
+            Topic::Detections,
+            Topic::Stats,
+            Topic::Truth,
+            Topic::Presented,
+        ];
+        let topic = topics
             .into_iter()
             .find(|t| *t as i32 == topic)
             .ok_or_else(|| {
@@ -50,6 +57,7 @@ impl Choice {
         let stage = match (stage, named, topic) {
             (0, _, Topic::Frames | Topic::Truth) => StageName::Capture,
             (0, _, Topic::Detections) => StageName::Infer,
+            (0, _, Topic::Presented) => StageName::Render,
             (0, _, Topic::Stats) => {
                 return Err(Failure::argument(
                     "every stage has statistics: name one with HANJA_STAGE_*",
@@ -84,6 +92,8 @@ impl Choice {
 pub(crate) struct State {
     tap: TapSubscriber,
     newest: bool,
+    /// Statistics: a prefix of at least the head may be copied.
+    growing: bool,
     sample: Sample,
     /// What may be copied: the last sample found and its length.
     found: Option<(Stamp, u64)>,
@@ -94,10 +104,11 @@ pub(crate) struct State {
 
 impl State {
     pub(crate) fn open(runtime_dir: Option<PathBuf>, choice: &Choice) -> Self {
-        let dir = runtime_dir.unwrap_or_else(RuntimeDir::default_path);
+        let dir = runtime_dir.unwrap_or_else(RuntimeDir::to_read);
         Self {
             tap: TapSubscriber::new(&dir, choice.stage, choice.topic),
             newest: choice.newest,
+            growing: choice.topic == Topic::Stats,
             sample: Sample::default(),
             found: None,
             torn_copies: 0,
@@ -155,13 +166,23 @@ impl State {
         Ok(found.1)
     }
 
-    /// Fills `out`, which has [`payload_length`](Self::payload_length) bytes.
+    /// How much of the payload goes into a buffer of `capacity` bytes: all of it, or more than fits. Statistics grow at
+    /// their end from version to version, so a reader's buffer may be right for the version that it was made for.
+    pub(crate) fn size_for(&self, capacity: usize) -> Result<usize, Failure> {
+        let whole = usize::try_from(self.payload_length()?).unwrap_or(usize::MAX);
+        if self.growing && capacity >= size_of::<StageStats>() {
+            return Ok(whole.min(capacity));
+        }
+        Ok(whole)
+    }
+
+    /// Fills `out`, which has [`size_for`](Self::size_for) bytes.
     pub(crate) fn copy(&mut self, out: &mut [u8]) -> Result<(), Failure> {
-        let Some((stamp, _)) = self.found else {
+        let Some((stamp, whole)) = self.found else {
             return Err(Failure::argument("no sample: call hanja_tap_next first"));
         };
         match self.tap.copy_payload(stamp, out) {
-            Some(length) if length == out.len() as u64 => Ok(()),
+            Some(length) if length == whole => Ok(()),
             _ => {
                 self.found = None;
                 self.torn_copies += 1;

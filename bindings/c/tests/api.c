@@ -87,6 +87,18 @@ static void wrong_records(void)
     CHECK(hanja_tap_words(rubbish, 643, words, sizeof words) == HANJA_TAP_OK && strlen(words) == 9);
     CHECK(hanja_tap_words(rubbish, sizeof rubbish, words, sizeof words) == HANJA_TAP_OK);
     CHECK(strlen(words) == HANJA_MAX_WORDS - 1);
+    hanja_histogram histogram; /* and none without the numbers that say where they are */
+    CHECK(hanja_tap_histogram(rubbish, sizeof rubbish, 6, NULL) == HANJA_TAP_ARGUMENT);
+    CHECK(hanja_tap_histogram(rubbish, sizeof rubbish, 99, &histogram) == HANJA_TAP_ARGUMENT);
+    SAYS("latency 99");
+    CHECK(hanja_tap_histogram(rubbish, sizeof rubbish, 6, &histogram) == HANJA_TAP_OK);
+    CHECK(histogram.id == 6 && hanja_tap_quantile_us(&histogram, 0.5) < 0);
+    CHECK(hanja_tap_quantile_us(NULL, 0.5) < 0);
+    histogram.counts[100] = UINT32_MAX;
+    double median = hanja_tap_quantile_us(&histogram, 0.5);
+    CHECK(median > hanja_tap_bucket_us(100) && median < hanja_tap_bucket_us(101));
+    CHECK(hanja_tap_bucket_us(7) == 7 && hanja_tap_bucket_us(16) == 16 && hanja_tap_bucket_us(17) == 18);
+    CHECK(hanja_tap_bucket_us(192) == 67108864 && hanja_tap_bucket_us(193) == UINT32_MAX);
     CHECK(strcmp(hanja_tap_label(9), "十") == 0 && hanja_tap_label(10) == NULL);
 }
 
@@ -165,10 +177,23 @@ static void records(const char *dir)
         hanja_stage_stats stats;
         tap = open_tap(dir, stage, HANJA_TOPIC_STATS, HANJA_TAP_NEWEST);
         CHECK(hanja_tap_next(tap, 10000, &sample) == HANJA_TAP_OK && sample.payload_length >= sizeof stats);
-        CHECK(hanja_tap_copy(tap, record, sizeof record, &length) == HANJA_TAP_OK);
+        /* Programs made for ABI 1.0 have room for the head only. */
+        CHECK(hanja_tap_copy(tap, &stats, sizeof stats - 1, &length) == HANJA_TAP_SMALL);
+        CHECK(length == sample.payload_length);
+        CHECK(hanja_tap_copy(tap, record, sizeof stats, &length) == HANJA_TAP_OK && length == sizeof stats);
+        CHECK(hanja_tap_stats(record, length, &stats) == HANJA_TAP_OK && stats.stage == stage);
+        CHECK(hanja_tap_copy(tap, record, HANJA_MAX_STATS, &length) == HANJA_TAP_OK);
+        CHECK(length == sample.payload_length && HANJA_MAX_STATS <= HANJA_MAX_RECORD);
         CHECK(hanja_tap_stats(record, sizeof stats, &stats) == HANJA_TAP_OK);
         CHECK(stats.stage == stage && stats.pid > 0 && stats.what[0] != '\0');
-        CHECK(stats.words_len == length - sizeof stats && (stats.words_len > 0) == (stage == HANJA_STAGE_INFER));
+        CHECK(stats.words_len < HANJA_MAX_WORDS && (stats.words_len > 0) == (stage == HANJA_STAGE_INFER));
+        CHECK(stats.readers == stats.leases + stats.taps && stats.rss_peak_kib >= stats.rss_kib);
+        CHECK(stats.cpu_system_us <= stats.cpu_us && stats.unbalanced_total == 0);
+        hanja_histogram histogram;
+        uint16_t known = stage == HANJA_STAGE_CAPTURE ? 2 : 6; /* publish, inference */
+        CHECK(hanja_tap_histogram(record, length, known, &histogram) == HANJA_TAP_OK && histogram.sum_ns > 0);
+        CHECK(hanja_tap_quantile_us(&histogram, 1) >= hanja_tap_quantile_us(&histogram, 0.5));
+        CHECK(hanja_tap_histogram(record, length, 9, &histogram) == HANJA_TAP_OK && histogram.sum_ns == 0);
         char words[HANJA_MAX_WORDS];
         CHECK(hanja_tap_words(record, length, words, sizeof words) == HANJA_TAP_OK);
         CHECK(strlen(words) == stats.words_len);

@@ -80,7 +80,7 @@ class Pure(Place):
         finally:
             liar.close()
             os.unlink(path)
-            self.assertEqual(liar.requests[0], struct.pack("<4sHHHH52x", b"HJRQ", 1, 1, 2, 0))
+            self.assertEqual(liar.requests[0], struct.pack("<4sHHHH52x", b"HJRQ", 1, 2, 2, 0))
 
     def test_a_good_ring_is_read(self) -> None:
         detections = struct.pack("<5fHHII", 1, 2, 3, 4, 0.5, 9, 0, 7, 0) + struct.pack("<5fHHII", *[0] * 9)

@@ -101,8 +101,28 @@ class Pure(Place):
             self.assertGreater(seen[name].rss_kib, 1000)
         metric = seen["infer"].metrics["inference"]
         self.assertTrue(0 < metric.p50_us <= metric.p99_us <= metric.max_us and metric.count > 0)
+        self.assertEqual((seen["infer"].unbalanced, seen["capture"].unbalanced), (0, 0))
+        self.assertGreaterEqual(seen["infer"].rss_peak_kib, seen["infer"].rss_kib)
+        self.assertEqual(seen["infer"].readers, seen["infer"].leases + seen["infer"].taps)
+        self.assertEqual(set(seen["capture"].histograms), {"dequeue", "publish"})
         with hanja_tap.stats("infer", **self.options) as tap:
-            self.assertEqual({next(tap).stage for _ in range(2)}, {"infer"})
+            first, second = next(tap), next(tap)
+        self.assertEqual((first.stage, second.stage), ("infer", "infer"))
+        before, after = first.histograms["inference"], second.histograms["inference"]
+        grown, metric = after.since(before), second.metrics["inference"]
+        self.assertEqual(grown.count, metric.count)
+        self.assertEqual(before.merged(grown), after)
+        self.assertAlmostEqual(grown.quantile(0.5) or 0, metric.p50_us, delta=1 + metric.p50_us / 8)
+        self.assertEqual(sum(count for _, count in after.buckets()), after.count)
+
+    def test_records_as_render_had_them(self) -> None:
+        self.pipeline("synth:?size=320x240")
+        with hanja_tap.presented(**self.options) as tap:
+            records = [next(tap) for _ in range(5)]
+        for record in records:
+            self.assertGreaterEqual(record.times.render_acquired, record.times.detections_published)
+            self.assertEqual(record.times.presented, 0, "nobody watches")
+            self.assertGreater(record.frame_seq, 0)
 
     def test_killed_and_restarted_under_the_reader(self) -> None:
         self.pipeline("synth:?size=320x240&fps=60")

@@ -19,8 +19,29 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use zerocopy::IntoBytes;
 
+/// What to do where the sockets of the installed service are not ours to open.
+const JOIN: &str = "its owner may, and the socket's group; to read along with the installed service: sudo usermod -aG hanja-tap $USER, and log in again";
 /// How often an absent writer is looked for. Cheap (one failed connect), and part of the time to recover.
 const RETRY: Duration = Duration::from_millis(20);
+
+/// What is at the other end, as far as a reader without a ring can tell.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Presence {
+    /// Not looked yet.
+    #[default]
+    Unknown,
+    /// A ring is attached. Its writer may have left a moment ago.
+    Attached,
+    /// Somebody listens but has not answered: the stage starts and does not have the topic yet, or it is stopped.
+    Silent {
+        /// The process that opened the socket: the stage, or the service manager on its behalf.
+        pid: Option<i32>,
+    },
+    /// Nobody listens: the stage does not run.
+    Absent,
+    /// It cannot be read, in words: no permission, another release.
+    Refused(String),
+}
 
 /// A connection to one topic that renews itself.
 #[derive(Debug)]
@@ -33,6 +54,8 @@ pub(crate) struct Link {
     problem: Option<String>,
     /// The stage's answer was no use, which has been said in the log.
     complained: bool,
+    /// Nobody listened at the last try.
+    absent: bool,
 }
 
 #[derive(Debug)]
@@ -61,11 +84,32 @@ impl Link {
             state: State::Away { retry_at: None },
             problem: None,
             complained: false,
+            absent: false,
         }
     }
 
     pub(crate) fn attached(&self) -> bool {
         matches!(self.state, State::Attached { .. })
+    }
+
+    /// What is at the other end.
+    pub(crate) fn presence(&self) -> Presence {
+        match (&self.state, &self.problem) {
+            (State::Attached { .. }, _) => Presence::Attached,
+            _ if self.absent => Presence::Absent,
+            (_, Some(reason)) => Presence::Refused(reason.clone()),
+            (State::Asked { socket }, None) => {
+                let peer = rustix::net::sockopt::socket_peercred(socket).ok();
+                let pid = peer.map(|p| p.pid.as_raw_nonzero().get());
+                Presence::Silent { pid }
+            }
+            (State::Away { .. }, None) => Presence::Unknown,
+        }
+    }
+
+    /// Whether why there is no ring stands in the log.
+    pub(crate) fn complained(&self) -> bool {
+        self.complained && !self.attached()
     }
 
     /// Why there is no ring, in words with the socket's path; `None` when attached, or before the first try.
@@ -105,6 +149,7 @@ impl Link {
                     std::thread::sleep(wait);
                     self.state = match self.ask() {
                         Ok(socket) => {
+                            self.absent = false;
                             if !self.complained {
                                 self.problem = None; // somebody is there again
                             }
@@ -149,7 +194,8 @@ impl Link {
 
     /// An absent stage is waited for in silence, as one with too many callers is; anything else is said.
     fn cannot_connect(&mut self, e: &io::Error) {
-        use io::ErrorKind::{ConnectionRefused, NotFound, WouldBlock};
+        use io::ErrorKind::{ConnectionRefused, NotFound, PermissionDenied, WouldBlock};
+        self.absent = matches!(e.kind(), NotFound | ConnectionRefused);
         match e.kind() {
             NotFound | ConnectionRefused => {
                 let remedy = "start it with: hanja run, or name its runtime directory";
@@ -157,6 +203,7 @@ impl Link {
                 self.complained = false;
             }
             WouldBlock => self.problem = Some(e.to_string()),
+            PermissionDenied => self.complain(format!("{e}: {JOIN}")),
             _ => self.complain(e.to_string()),
         }
     }

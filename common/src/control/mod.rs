@@ -5,11 +5,14 @@
 //! the connection stays open and idle. Its hang-up, made by the kernel even after `kill -9`, is the death notice: to
 //! the server it ends the reader's leases, to the client it ends the generation.
 
+mod activation;
 mod client;
 mod message;
 mod server;
 
+pub(crate) use activation::Handed;
 pub(crate) use client::Link;
+pub use client::Presence;
 #[cfg(fuzzing)]
 pub(crate) use message::{Reply, Request};
 pub(crate) use server::{ControlServer, live_listener};

@@ -10,7 +10,7 @@
 )]
 
 use super::message::{LEN, Reply, Request, Status};
-use super::{Door, socket_path};
+use super::{Door, Handed, socket_path};
 use crate::ring::hazard::{HazardPage, MAX_QUOTA, MAX_SEATS, SeatChange};
 use crate::ring::writer::SharedRing;
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
@@ -41,11 +41,12 @@ const TICK: Timespec = Timespec {
     tv_nsec: 200_000_000,
 };
 
-/// Running control sockets of one stage; dropping it closes and removes them.
+/// Running control sockets of one stage; dropping it closes them, and removes those that it bound itself.
 #[derive(Debug)]
 pub(crate) struct ControlServer {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
+    /// Of the sockets bound here.
     paths: Vec<PathBuf>,
 }
 
@@ -54,7 +55,8 @@ struct Shared {
     rings: Mutex<Vec<Arc<SharedRing>>>,
     wake: OwnedFd,
     stop: AtomicBool,
-    readers: AtomicU32,
+    leases: AtomicU32,
+    taps: AtomicU32,
 }
 
 impl Shared {
@@ -101,18 +103,30 @@ fn listen(path: &Path) -> io::Result<OwnedFd> {
 }
 
 impl ControlServer {
-    /// Binds both sockets of `stage` and starts the thread. Left-over socket files are replaced: the caller has made
-    /// sure that nobody listens on them.
-    pub(crate) fn start(runtime_dir: &Path, stage: &str) -> io::Result<Self> {
-        let paths: Vec<_> = [Door::Lease, Door::Tap]
-            .map(|door| socket_path(runtime_dir, stage, door))
-            .into();
-        let listeners = [listen(&paths[0])?, listen(&paths[1])?];
+    /// Listens at both doors of `stage` and starts the thread. Sockets that were handed over stay as they are, with
+    /// their permissions and their files. Others are bound; left-over socket files are replaced then: the caller has
+    /// made sure that nobody listens on them.
+    pub(crate) fn start(runtime_dir: &Path, stage: &str, handed: Handed) -> io::Result<Self> {
+        let mut paths = Vec::new();
+        let mut open = |door, handed: Option<OwnedFd>| match handed {
+            Some(fd) => Ok(fd),
+            None => {
+                let path = socket_path(runtime_dir, stage, door);
+                let fd = listen(&path)?;
+                paths.push(path);
+                Ok::<_, io::Error>(fd)
+            }
+        };
+        let listeners = [
+            open(Door::Lease, handed.lease)?,
+            open(Door::Tap, handed.tap)?,
+        ];
         let shared = Arc::new(Shared {
             rings: Mutex::default(),
             wake: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
             stop: AtomicBool::new(false),
-            readers: AtomicU32::new(0),
+            leases: AtomicU32::new(0),
+            taps: AtomicU32::new(0),
         });
         let server = Server {
             shared: Arc::clone(&shared),
@@ -142,9 +156,10 @@ impl ControlServer {
         self.shared.wake();
     }
 
-    /// Attached clients.
-    pub(crate) fn readers(&self) -> u32 {
-        self.shared.readers.load(Ordering::Relaxed)
+    /// Attached clients: those that lease, those that only look.
+    pub(crate) fn attached(&self) -> (u32, u32) {
+        let now = |n: &AtomicU32| n.load(Ordering::Relaxed);
+        (now(&self.shared.leases), now(&self.shared.taps))
     }
 }
 
@@ -216,11 +231,16 @@ impl Server {
             for ring in self.shared.rings().iter() {
                 ring.seats.clear_returned();
             }
-            let attached = self.clients.iter().filter(|c| c.ring.is_some()).count();
-            self.shared
-                .readers
-                .store(attached as u32, Ordering::Relaxed);
+            self.count();
         }
+    }
+
+    fn count(&self) {
+        let attached = || self.clients.iter().filter(|c| c.ring.is_some());
+        let leases = attached().filter(|c| c.leases).count();
+        let taps = attached().count() - leases;
+        self.shared.leases.store(leases as u32, Ordering::Relaxed);
+        self.shared.taps.store(taps as u32, Ordering::Relaxed);
     }
 
     /// Events of the wake-up descriptor, the two listeners, then the clients in order.

@@ -1,7 +1,6 @@
 //! The detection record: everything said about one frame, with all of its times.
 
-use crate::clock::span_ms;
-use crate::record::{ABI_MAJOR, ABI_MINOR, MetricId};
+use crate::record::{ABI_MAJOR, ABI_MINOR, Times};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Most detections one record holds; more are counted in [`DetectionHeader::capped`].
@@ -43,92 +42,6 @@ pub struct Detection {
     pub track: u32,
     /// Zero.
     pub reserved: u32,
-}
-
-/// When what happened to the frame, CLOCK_MONOTONIC nanoseconds; 0: has not happened (yet).
-#[repr(C)]
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
-)]
-pub struct Times {
-    /// The sensor or driver finished the frame.
-    pub sensor: u64,
-    /// Capture had it.
-    pub dequeued: u64,
-    /// Visible in the frames ring.
-    pub published: u64,
-    /// Infer leased it.
-    pub acquired: u64,
-    /// Input tensor filled (decoded, converted, letterboxed).
-    pub preprocessed: u64,
-    /// Handed to the backend.
-    pub submitted: u64,
-    /// Backend done.
-    pub inferred: u64,
-    /// Decoded and suppressed.
-    pub postprocessed: u64,
-    /// Visible in the detections ring.
-    pub detections_published: u64,
-    /// Render had the record; 0 in the ring, filled by render in what it shows.
-    pub render_acquired: u64,
-    /// First byte of the picture left; 0 in the ring, filled by render.
-    pub presented: u64,
-    /// Zero.
-    pub reserved: u64,
-}
-
-impl Times {
-    /// What infer measures of a frame: metric, its beginning, its end.
-    #[must_use]
-    pub fn infer_metrics(&self) -> [(MetricId, u64, u64); 7] {
-        [
-            (MetricId::Queue, self.published, self.acquired),
-            (MetricId::Preprocess, self.acquired, self.preprocessed),
-            (MetricId::Submit, self.preprocessed, self.submitted),
-            (MetricId::Inference, self.submitted, self.inferred),
-            (MetricId::Postprocess, self.inferred, self.postprocessed),
-            (
-                MetricId::Announce,
-                self.postprocessed,
-                self.detections_published,
-            ),
-            (MetricId::EndToEnd, self.sensor, self.detections_published),
-        ]
-    }
-
-    /// Consecutive stages as (name, milliseconds), from the sensor to the detections being visible, and on to render
-    /// where that has happened. They sum to [`end_to_end_ms`](Self::end_to_end_ms) by construction.
-    #[must_use]
-    pub fn stages_ms(&self) -> Vec<(&'static str, f64)> {
-        let marks = [
-            ("sensor", self.sensor),
-            ("dequeue", self.dequeued),
-            ("publish", self.published),
-            ("queue", self.acquired),
-            ("preprocess", self.preprocessed),
-            ("submit", self.submitted),
-            ("inference", self.inferred),
-            ("postprocess", self.postprocessed),
-            ("announce", self.detections_published),
-            ("deliver", self.render_acquired),
-            ("present", self.presented),
-        ];
-        let set: Vec<_> = marks.into_iter().filter(|m| m.1 != 0).collect();
-        set.windows(2)
-            .map(|w| (w[1].0, span_ms(w[0].1, w[1].1)))
-            .collect()
-    }
-
-    /// From the sensor to the last stamp that is set, milliseconds.
-    #[must_use]
-    pub fn end_to_end_ms(&self) -> f64 {
-        let last = [
-            self.detections_published,
-            self.render_acquired,
-            self.presented,
-        ];
-        span_ms(self.sensor, last.into_iter().max().unwrap_or(0))
-    }
 }
 
 /// How infer fared with the frame ([`DetectionHeader::status`]).
@@ -243,7 +156,6 @@ pub struct DetectionHeader {
 const _: () = {
     use core::mem::{offset_of, size_of};
     assert!(size_of::<Detection>() == 32);
-    assert!(size_of::<Times>() == 96);
     assert!(size_of::<DetectionHeader>() == 256);
     assert!(offset_of!(DetectionHeader, count) == 12);
     assert!(offset_of!(DetectionHeader, frame_generation) == 32);
@@ -434,24 +346,5 @@ mod tests {
             DetectionRecord::from_bytes(&b),
             Err(RecordError::Lengths { .. })
         ));
-    }
-
-    #[test]
-    fn stages_sum_to_end_to_end() {
-        let t = Times {
-            sensor: 1_000_000,
-            dequeued: 2_000_000,
-            published: 2_500_000,
-            acquired: 4_000_000,
-            preprocessed: 5_000_000,
-            submitted: 5_100_000,
-            inferred: 15_000_000,
-            postprocessed: 15_500_000,
-            detections_published: 15_600_000,
-            ..Default::default()
-        };
-        let sum: f64 = t.stages_ms().iter().map(|s| s.1).sum();
-        assert!((sum - t.end_to_end_ms()).abs() < 1e-9);
-        assert!((sum - 14.6).abs() < 1e-9);
     }
 }

@@ -30,7 +30,8 @@ pub struct FrameMeta {
     pub flags: u32,
     /// Zero.
     pub reserved0: u32,
-    /// When the sensor (or driver) finished the frame; for file sources when the frame was due.
+    /// When the sensor (or driver) finished the frame, see also [`FrameFlags::HOST_TIME`] and
+    /// [`FrameFlags::EXPOSURE_TIME`]; for file sources when the frame was due.
     pub t_sensor: u64,
     /// When capture had the frame in its hands.
     pub t_dequeued: u64,
@@ -40,8 +41,15 @@ pub struct FrameMeta {
     pub lost_total: u64,
     /// Frames capture could not publish in this generation because readers held every slot.
     pub dropped_total: u64,
+    /// When capture had the first frame of the row of frames that carry this same `driver_seq`: `t_dequeued` if the
+    /// number is new, as it should be. Since version 1.2; 0 from an older writer. The same holds for the next two.
+    pub t_new_number: u64,
+    /// The same for `t_sensor`: the source's clock has stood still since.
+    pub t_new_time: u64,
+    /// The same for the bytes of the picture, as far as samples can tell: the picture has stood still since.
+    pub t_new_picture: u64,
     /// Zero.
-    pub reserved: [u64; 20],
+    pub reserved: [u64; 17],
 }
 
 const _: () = {
@@ -56,6 +64,8 @@ const _: () = {
     assert!(offset_of!(FrameMeta, t_published) == 72);
     assert!(offset_of!(FrameMeta, lost_total) == 80);
     assert!(offset_of!(FrameMeta, dropped_total) == 88);
+    assert!(offset_of!(FrameMeta, t_new_number) == 96);
+    assert!(offset_of!(FrameMeta, t_new_picture) == 112);
 };
 
 impl FrameMeta {
@@ -105,6 +115,11 @@ impl FrameFlags {
     pub const DRIVER_ERROR: u32 = 2;
     /// Drawn by `synth:`, not seen by a camera.
     pub const SYNTHETIC: u32 = 4;
+    /// The camera's driver gave no usable time (none, of another clock, from the future): the sensor time is when
+    /// capture had the frame. Since 1.2.
+    pub const HOST_TIME: u32 = 8;
+    /// The driver's time is that of the beginning of the exposure, not of the end of the frame. Since 1.2.
+    pub const EXPOSURE_TIME: u32 = 16;
 }
 
 /// The formats that travel in the ring: the camera's own bytes, unconverted.

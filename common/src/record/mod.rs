@@ -5,19 +5,23 @@
 
 mod detection;
 mod frame;
+mod histogram;
 mod stats;
+mod times;
 
 pub use detection::{
     Backend, Detection, DetectionHeader, DetectionRecord, MAX_DETECTIONS, NUMERALS, RecordError,
-    Status, Times, numeral,
+    Status, numeral,
 };
 pub use frame::{FrameFlags, FrameMeta, FrameRef, PixelFormat};
+pub use histogram::{BUCKETS, Histogram, HistogramRecord, Histograms};
 pub use stats::{Metric, MetricId, StageStats};
+pub use times::Times;
 
 /// Major version of every record and of the ring layout: readers refuse another one.
 pub const ABI_MAJOR: u16 = 1;
 /// Minor version: grows when a reserved word gets a meaning; readers accept any.
-pub const ABI_MINOR: u16 = 1;
+pub const ABI_MINOR: u16 = 2;
 
 #[cfg(not(target_endian = "little"))]
 compile_error!(

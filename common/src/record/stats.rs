@@ -1,6 +1,6 @@
 //! Stage statistics: what each stage says about itself once a second on its `stats` topic.
 
-use crate::record::{ABI_MAJOR, ABI_MINOR, RecordError};
+use crate::record::{ABI_MAJOR, ABI_MINOR, Histogram, HistogramRecord, Histograms, RecordError};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 const MAGIC: u32 = u32::from_le_bytes(*b"HJST");
@@ -33,10 +33,13 @@ pub enum MetricId {
     Present = 10,
     /// Sensor to detections visible.
     EndToEnd = 11,
+    /// Sensor to first byte of the picture out: everything. Since 1.2.
+    Show = 12,
 }
 
 impl MetricId {
-    const ALL: [Self; 11] = [
+    /// All that are measured, in the order in which a frame passes.
+    pub const ALL: [Self; 12] = [
         Self::Dequeue,
         Self::Publish,
         Self::Queue,
@@ -48,6 +51,7 @@ impl MetricId {
         Self::Deliver,
         Self::Present,
         Self::EndToEnd,
+        Self::Show,
     ];
 
     /// From the number in a record.
@@ -75,6 +79,7 @@ impl MetricId {
             Self::Deliver => "deliver",
             Self::Present => "present",
             Self::EndToEnd => "end_to_end",
+            Self::Show => "show",
         }
     }
 }
@@ -101,7 +106,9 @@ pub struct Metric {
     pub max_us: u32,
 }
 
-/// One second of a stage's life, 640 bytes; since version 1.1 followed by [`words_len`](Self::words_len) bytes of words.
+/// One second of a stage's life, 640 bytes; since version 1.1 followed by [`words_len`](Self::words_len) bytes of
+/// words, since 1.2 by histograms at [`histograms_at`](Self::histograms_at). Fields "since 1.2" are 0 from older
+/// writers.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 pub struct StageStats {
@@ -147,14 +154,37 @@ pub struct StageStats {
     pub readers: u32,
     /// Bytes of [`words_in`](Self::words_in) behind this record, at most 384; 0 from a writer of version 1.0.
     pub words_len: u32,
-    /// Zero.
-    pub reserved: [u64; 5],
+    /// Since 1.2: where the histograms begin, bytes from the beginning of this record, a multiple of 8.
+    pub histograms_at: u32,
+    /// Since 1.2: how many there are, at most 11, see [`histograms_in`](Self::histograms_in).
+    pub histogram_count: u16,
+    /// Since 1.2: bytes from one to the next, 784; step by it, it may grow.
+    pub histogram_len: u16,
+    /// Since 1.2: of [`readers`](Self::readers), those that lease slots (stages).
+    pub leases: u32,
+    /// Since 1.2: of [`readers`](Self::readers), those that only look (taps).
+    pub taps: u32,
+    /// Since 1.2: the part of [`cpu_us`](Self::cpu_us) that was spent in the kernel.
+    pub cpu_system_us: u64,
+    /// Since 1.2: most resident memory since the process started, KiB.
+    pub rss_peak_kib: u32,
+    /// Since 1.2: the longest that any input taken in the last second had been waiting, microseconds: frames
+    /// (infer), records (render).
+    pub queue_age_us: u32,
+    /// Since 1.2: detections in all records published (infer) or handled (render) since the process started.
+    pub detections_total: u64,
     /// Source (capture), model (infer) or address (render) in words, UTF-8, zero-padded.
     pub what: [u8; 128],
     /// Latencies.
     pub metrics: [Metric; 12],
+    /// Since 1.2: records that were overwritten before this stage read them (render).
+    pub missed_total: u64,
+    /// Since 1.2: pictures whose first byte left (render).
+    pub presented_total: u64,
+    /// Since 1.2: frames whose times or counts did not add up: a bug if it is not 0.
+    pub unbalanced_total: u64,
     /// Zero.
-    pub reserved1: [u64; 8],
+    pub reserved1: [u64; 5],
 }
 
 const _: () = {
@@ -163,15 +193,25 @@ const _: () = {
     assert!(size_of::<StageStats>() == 640);
     assert!(offset_of!(StageStats, t_ns) == 16);
     assert!(offset_of!(StageStats, words_len) == 116);
+    assert!(offset_of!(StageStats, histograms_at) == 120);
+    assert!(offset_of!(StageStats, cpu_system_us) == 136);
+    assert!(offset_of!(StageStats, detections_total) == 152);
     assert!(offset_of!(StageStats, what) == 160);
     assert!(offset_of!(StageStats, metrics) == 288);
+    assert!(offset_of!(StageStats, missed_total) == 576);
 };
 
 impl StageStats {
     /// Most bytes of words behind a record.
     pub const MAX_WORDS: usize = 384;
-    /// Most bytes of a record with its words.
-    pub const MAX_BYTES: usize = size_of::<Self>() + Self::MAX_WORDS;
+    /// Most histograms behind a record; no stage measures everything.
+    pub const MAX_HISTOGRAMS: usize = 11;
+    /// Where this version puts the histograms: behind the room for the words.
+    const HISTOGRAMS_AT: usize = size_of::<Self>() + Self::MAX_WORDS;
+    /// Most bytes of a record with its words and histograms. Not more than a detection record may have: readers of
+    /// 1.1 were told to have room for that.
+    pub const MAX_BYTES: usize =
+        Self::HISTOGRAMS_AT + Self::MAX_HISTOGRAMS * size_of::<HistogramRecord>();
 
     /// An empty record of a stage (1 capture, 2 infer, 3 render).
     #[must_use]
@@ -238,6 +278,69 @@ impl StageStats {
         String::from_utf8_lossy(&behind[..len]).into_owned()
     }
 
+    /// Writes the whole record to `out` (after clearing it): this head, the words, the histograms, of which empty ones
+    /// are left out. Never allocates once `out` has [`Self::MAX_BYTES`].
+    pub fn encode_into<'h>(
+        &mut self,
+        words: &str,
+        histograms: impl IntoIterator<Item = (MetricId, &'h Histogram)>,
+        out: &mut Vec<u8>,
+    ) {
+        let words = self.set_words(words);
+        out.clear();
+        out.resize(size_of::<Self>(), 0);
+        out.extend_from_slice(words.as_bytes());
+        out.resize(Self::HISTOGRAMS_AT, 0);
+        self.histogram_count = 0;
+        let measured = histograms.into_iter().filter(|(_, h)| h.count() > 0);
+        for (id, histogram) in measured.take(Self::MAX_HISTOGRAMS) {
+            out.extend_from_slice(histogram.to_record(id).as_bytes());
+            self.histogram_count += 1;
+        }
+        self.histograms_at = Self::HISTOGRAMS_AT as u32;
+        self.histogram_len = size_of::<HistogramRecord>() as u16;
+        out[..size_of::<Self>()].copy_from_slice(self.as_bytes());
+    }
+
+    /// The histograms behind this record in the `bytes` that it was read from, cumulative since the process started:
+    /// of two records, [`Histograms::since`] gives what was between them. Empty before 1.2. Those that are cut short
+    /// or not known to this version are left out.
+    #[must_use]
+    pub fn histograms_in(&self, bytes: &[u8]) -> Histograms {
+        let mut all = Histograms::default();
+        let len = usize::from(self.histogram_len);
+        if len < size_of::<HistogramRecord>() {
+            return all;
+        }
+        let behind = bytes.get(self.histograms_at as usize..).unwrap_or_default();
+        let most = usize::from(self.histogram_count).min(Self::MAX_HISTOGRAMS);
+        for chunk in behind.chunks_exact(len).take(most) {
+            if let Ok((record, _)) = HistogramRecord::read_from_prefix(chunk)
+                && let id = MetricId::from_u16(record.id)
+                && id != MetricId::None
+            {
+                all.add(id, &Histogram::from(&record));
+            }
+        }
+        all
+    }
+
+    /// What was not handled since the process started, by reason: `lost` (in the driver) and `ring_full` of capture,
+    /// `busy`, `undecodable` and `no_signal` of infer, `missed` of render. Only the reasons of the record's stage.
+    #[must_use]
+    pub fn drops(&self) -> Vec<(&'static str, u64)> {
+        match self.stage {
+            1 => vec![("lost", self.lost_total), ("ring_full", self.dropped_total)],
+            2 => vec![
+                ("busy", self.skipped_busy_total),
+                ("undecodable", self.skipped_undecodable_total),
+                ("no_signal", self.skipped_no_signal_total),
+            ],
+            3 => vec![("missed", self.missed_total)],
+            _ => vec![],
+        }
+    }
+
     /// [`what`](Self::what) as text, damaged bytes replaced.
     #[must_use]
     pub fn what(&self) -> String {
@@ -266,45 +369,4 @@ fn cut(text: &str, most: usize) -> &str {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn round_trip() {
-        let mut s = StageStats::new(2);
-        s.set_what(&"三".repeat(60));
-        s.metrics[1] = Metric {
-            id: MetricId::Inference as u16,
-            p50_us: 9,
-            ..Default::default()
-        };
-        let back = StageStats::from_bytes(s.as_bytes()).unwrap();
-        assert_eq!(back, s);
-        assert_eq!(back.what(), "三".repeat(42));
-        assert_eq!(back.metric(MetricId::Inference).unwrap().p50_us, 9);
-        assert!(back.metric(MetricId::Queue).is_none());
-        assert!(StageStats::from_bytes(&s.as_bytes()[..639]).is_err());
-    }
-
-    #[test]
-    fn words_stand_behind_the_record() {
-        let mut s = StageStats::new(2);
-        assert_eq!(s.words_in(s.as_bytes()), "");
-        let text = format!("a{}", "三".repeat(200));
-        let words = s.set_words(&text);
-        assert_eq!((words.len(), s.words_len), (382, 382));
-        let bytes = [s.as_bytes(), words.as_bytes()].concat();
-        let back = StageStats::from_bytes(&bytes).unwrap();
-        assert_eq!(back.words_in(&bytes), words);
-        // A length that is not true reads nothing else.
-        assert_eq!(back.words_in(&bytes[..643]), "a\u{fffd}");
-        assert_eq!(back.words_in(&bytes[..640]), "");
-        assert_eq!(back.words_in(&[]), "");
-        let liar = StageStats {
-            words_len: u32::MAX,
-            ..back
-        };
-        let long = [s.as_bytes(), &[b'x'; 1000]].concat();
-        assert_eq!(liar.words_in(&long).len(), StageStats::MAX_WORDS);
-    }
-}
+mod tests;

@@ -68,6 +68,8 @@ pub enum Topic {
     Stats = 3,
     /// What `synth:` drew where, as detection records; served by capture on request.
     Truth = 4,
+    /// Detection records as render handled them, with its own times; served by render.
+    Presented = 5,
 }
 
 impl Topic {
@@ -79,13 +81,19 @@ impl Topic {
             Self::Detections => "detections",
             Self::Stats => "stats",
             Self::Truth => "truth",
+            Self::Presented => "presented",
         }
     }
 
     pub(crate) fn from_u16(n: u16) -> Option<Self> {
-        [Self::Frames, Self::Detections, Self::Stats, Self::Truth]
-            .into_iter()
-            .find(|t| *t as u16 == n)
+        let all = [
+            Self::Frames,
+            Self::Detections,
+            Self::Stats,
+            Self::Truth,
+            Self::Presented,
+        ];
+        all.into_iter().find(|t| *t as u16 == n)
     }
 }
 
