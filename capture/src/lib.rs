@@ -7,12 +7,14 @@
 //! | `files` | directories of pictures, Y4M, MJPEG and AVI clips, standard input |
 //! | `synth` | handwriting drawn live, with ground truth |
 //! | `v4l2` | cameras |
+//! | `freshness` | whether a source delivers the same frame again |
 //! | `stage` | source to frames ring |
 
 #![deny(unsafe_code)]
 
 pub mod devices;
 mod files;
+mod freshness;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod pace;
@@ -22,11 +24,13 @@ mod synth;
 mod uri;
 mod v4l2;
 
-pub use source::SourceError;
+pub use source::{Patience, SourceError};
 pub use stage::{CaptureError, run};
+pub use synth::Fault;
 pub use uri::{SourceUri, UriError};
 
-/// What `auto` means on this machine: a source URI, and the reason in words.
+/// What `auto` means to `hanja run` on this machine: a source URI, and the reason in words. The capture stage alone
+/// waits for a camera instead.
 #[must_use]
 pub fn choose_source() -> (String, String) {
     match devices::list_devices().into_iter().find(|d| d.usable()) {

@@ -37,6 +37,26 @@ pub(crate) trait Source {
     /// Waits for the next frame, at most about `wait`, which is short: the caller looks after signals in between.
     /// An error is final.
     fn next(&mut self, wait: Duration) -> Result<Event<'_>, SourceError>;
+
+    /// Why there is no picture at present, in words.
+    fn trouble(&self) -> Option<&str> {
+        None
+    }
+
+    /// Whether to have nothing for a while is part of the source's own pace. Not a camera's: what it cannot show, it
+    /// says in flagged frames.
+    fn may_pause(&self) -> bool {
+        true
+    }
+}
+
+/// What to do about a camera that is not there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Patience {
+    /// Say so and end: somebody is looking on.
+    Fail,
+    /// Wait for it, with flagged frames meanwhile: a service that ended would only be started again.
+    Wait,
 }
 
 /// Why a source cannot be used.

@@ -1,16 +1,20 @@
 //! The capture stage: whatever the source delivers goes into the frames ring, with one copy and its times.
 
 use crate::files::{Clip, Dir};
-use crate::source::{Event, Frame, Source, SourceError};
+use crate::freshness::Freshness;
+use crate::source::{Event, Frame, Patience, Source, SourceError};
 use crate::synth::Synth;
 use crate::uri::{SourceUri, UriError};
-use crate::v4l2::Camera;
+use crate::v4l2::{Camera, Wanted, Which};
+use hanja_common::balance::{SourceBalance, check_times};
 use hanja_common::clock::now_ns;
 use hanja_common::config::CaptureConfig;
-use hanja_common::record::{Backend, DetectionRecord, FrameMeta, MetricId, PixelFormat, Times};
+use hanja_common::record::{
+    Backend, DetectionRecord, FrameMeta, MAX_DETECTIONS, MetricId, PixelFormat, Times,
+};
 use hanja_common::ring::{Geometry, RingError, Stamp, Topic};
 use hanja_common::stage::{Publisher, Stage};
-use hanja_common::telemetry::Reporter;
+use hanja_common::telemetry::{Drops, Reason, Reporter};
 use std::time::Duration;
 
 /// One written, one newest, two leased by infer, three by render, one to spare.
@@ -33,45 +37,120 @@ pub enum CaptureError {
     Ring(#[from] RingError),
 }
 
+impl CaptureError {
+    /// Whether another start would end the same way.
+    #[must_use]
+    pub fn is_final(&self) -> bool {
+        matches!(self, Self::Uri(_))
+    }
+}
+
 /// Runs until the stage is told to stop or the source ends.
 ///
 /// # Errors
-/// The source cannot be opened or read, or there is no memory. A camera that goes away later is not an error.
-pub fn run(stage: &Stage, config: &CaptureConfig) -> Result<(), CaptureError> {
-    let text = if config.source == "auto" {
-        let (uri, reason) = crate::choose_source();
-        tracing::info!("{reason}");
-        uri
-    } else {
-        config.source.clone()
-    };
-    let uri: SourceUri = text.parse()?;
-    let truth = matches!(uri, SourceUri::Synth { truth: true, .. });
-    let mut source = open(uri)?;
-    let mut desk = Desk::new(stage, &text, truth)?;
-    while !stage.stopping() {
-        match source.next(WAIT)? {
-            Event::Frame(frame) => desk.frame(&frame)?,
-            Event::Idle => {}
-            Event::Ended => {
-                tracing::info!("the source has ended");
-                break;
-            }
-        }
-        desk.reporter.tick();
-    }
-    desk.reporter.finish();
-    Ok(())
+/// The source cannot be opened or read, or there is no memory. A camera that goes away later is not an error; whether
+/// one that is missing at the start is, `patience` decides. `auto` is patient: it waits for the first camera.
+pub fn run(stage: &Stage, config: &CaptureConfig, patience: Patience) -> Result<(), CaptureError> {
+    serve(stage, Inlet::open(&config.source, patience)?)
 }
 
-fn open(uri: SourceUri) -> Result<Box<dyn Source>, SourceError> {
+fn serve(stage: &Stage, mut inlet: Inlet) -> Result<(), CaptureError> {
+    let mut desk = Desk::new(stage, &inlet)?;
+    let mut back = Ok(());
+    while !stage.stopping() && back.is_ok() && desk.turn(&mut *inlet.source)? {
+        stage.reload(|new| {
+            let taken = inlet.change(&new.capture.source);
+            let taken = taken.and_then(|taken| taken.then(|| desk.go_on_with(&inlet)).transpose());
+            match taken {
+                Ok(Some(())) => return vec!["capture.source"],
+                Ok(None) => {}
+                Err(e) => back = Err(e),
+            }
+            Vec::new()
+        });
+    }
+    desk.reporter.finish();
+    back
+}
+
+/// The source with its name.
+struct Inlet {
+    source: Box<dyn Source>,
+    text: String,
+    truth: bool,
+    patience: Patience,
+}
+
+impl Inlet {
+    fn open(text: &str, patience: Patience) -> Result<Self, CaptureError> {
+        let uri = parse(text)?;
+        Ok(Self {
+            truth: matches!(uri, SourceUri::Synth { truth: true, .. }),
+            source: open(uri, patience)?,
+            text: text.to_owned(),
+            patience,
+        })
+    }
+
+    /// Goes over to another source. False: it is the same, or of no use, and the old one goes on.
+    fn change(&mut self, text: &str) -> Result<bool, CaptureError> {
+        if text == self.text {
+            return Ok(false);
+        }
+        if let Err(e) = parse(text) {
+            tracing::warn!("reload: {e}");
+            return Ok(false);
+        }
+        // Closed first: both may be the same camera, which opens only once.
+        self.source = Box::new(Nothing);
+        match Self::open(text, self.patience) {
+            Ok(new) => {
+                *self = new;
+                Ok(true)
+            }
+            Err(e) => {
+                tracing::warn!("reload: {e}");
+                *self = Self::open(&self.text, self.patience)?;
+                Ok(false)
+            }
+        }
+    }
+}
+
+/// Between two sources.
+struct Nothing;
+
+impl Source for Nothing {
+    fn next(&mut self, _: Duration) -> Result<Event<'_>, SourceError> {
+        Ok(Event::Idle)
+    }
+}
+
+fn parse(text: &str) -> Result<SourceUri, UriError> {
+    if text == "auto" { "v4l2:auto" } else { text }.parse()
+}
+
+fn open(uri: SourceUri, patience: Patience) -> Result<Box<dyn Source>, SourceError> {
     Ok(match uri {
         SourceUri::V4l2 {
             path,
             size,
             fps,
             format,
-        } => Box::new(Camera::open(path, format, size, fps)?),
+        } => {
+            let (which, patience) = if path.as_os_str() == "auto" {
+                (Which::First, Patience::Wait)
+            } else {
+                (Which::Node(path), patience)
+            };
+            let wanted = Wanted {
+                which,
+                format,
+                size,
+                fps,
+            };
+            Box::new(Camera::open(wanted, patience)?)
+        }
         SourceUri::Dir { path, fps, repeat } => Box::new(Dir::open(&path, fps, repeat)?),
         SourceUri::File { path, fps, repeat } => Box::new(Clip::open(&path, fps, repeat)?),
         SourceUri::Stdin => Box::new(Clip::stdin()),
@@ -81,8 +160,9 @@ fn open(uri: SourceUri) -> Result<Box<dyn Source>, SourceError> {
             seed,
             glyphs,
             format,
+            fault,
             ..
-        } => Box::new(Synth::new(size, fps, seed, glyphs, format)),
+        } => Box::new(Synth::new(size, fps, seed, glyphs, format).with_fault(fault)),
     })
 }
 
@@ -93,8 +173,13 @@ struct Desk<'a> {
     frames: Option<Publisher>,
     truth: Option<Publisher>,
     reporter: Reporter,
+    drops: Drops,
+    /// What was last said of the source's trouble.
+    noted: Option<String>,
     shape: (PixelFormat, u32, u32),
     last_driver_seq: Option<u64>,
+    freshness: Freshness,
+    balance: SourceBalance,
     lost: u64,
     dropped: u64,
     record: DetectionRecord,
@@ -102,35 +187,95 @@ struct Desk<'a> {
 }
 
 impl<'a> Desk<'a> {
-    fn new(stage: &'a Stage, text: &str, truth: bool) -> Result<Self, RingError> {
+    fn new(stage: &'a Stage, inlet: &Inlet) -> Result<Self, RingError> {
+        let mut record = DetectionRecord::default();
+        record.header.backend = Backend::Truth as u16;
+        record.detections.reserve(MAX_DETECTIONS);
+        let mut desk = Self {
+            stage,
+            text: inlet.text.clone(),
+            frames: None,
+            truth: None,
+            reporter: Reporter::new(stage, &inlet.text)?,
+            drops: Drops::default(),
+            noted: None,
+            shape: (PixelFormat::Grey, 0, 0),
+            last_driver_seq: None,
+            freshness: Freshness::default(),
+            balance: SourceBalance::default(),
+            lost: 0,
+            dropped: 0,
+            record,
+            bytes: Vec::with_capacity(DetectionRecord::MAX_BYTES),
+        };
+        desk.offer_truth(inlet)?;
+        Ok(desk)
+    }
+
+    fn offer_truth(&mut self, inlet: &Inlet) -> Result<(), RingError> {
         let records = Geometry {
             slots: 64,
             meta_len: 0,
             payload_capacity: DetectionRecord::MAX_BYTES as u64,
         };
-        let truth = truth
-            .then(|| stage.publisher(Topic::Truth, records))
-            .transpose()?;
-        let mut record = DetectionRecord::default();
-        record.header.backend = Backend::Truth as u16;
-        Ok(Self {
-            stage,
-            text: text.to_owned(),
-            frames: None,
-            truth,
-            reporter: Reporter::new(stage, text)?,
-            shape: (PixelFormat::Grey, 0, 0),
-            last_driver_seq: None,
-            lost: 0,
-            dropped: 0,
-            record,
-            bytes: Vec::new(),
-        })
+        if inlet.truth && self.truth.is_none() {
+            self.truth = Some(self.stage.publisher(Topic::Truth, records)?);
+        }
+        Ok(())
+    }
+
+    /// Another source from the next frame on.
+    fn go_on_with(&mut self, inlet: &Inlet) -> Result<(), CaptureError> {
+        self.text.clone_from(&inlet.text);
+        self.reporter.stats_mut().set_what(&inlet.text);
+        self.last_driver_seq = None; // it counts anew
+        self.balance = SourceBalance::default();
+        Ok(self.offer_truth(inlet)?)
+    }
+
+    /// Says READY once frames flow, be they flagged, and what is wrong with the source while it is.
+    fn look_at(&mut self, source: &dyn Source) {
+        let trouble = source.trouble();
+        if trouble != self.noted.as_deref() {
+            self.stage.note(trouble.unwrap_or_default());
+            self.noted = trouble.map(str::to_owned);
+        }
+        if self.frames.is_some() && !self.stage.is_ready() {
+            let (format, width, height) = self.shape;
+            self.stage.ready(&match trouble {
+                Some(trouble) => format!("no picture yet: {trouble}"),
+                None => format!("{} ({format} {width}x{height})", self.text),
+            });
+        }
+    }
+
+    /// One frame, or a short wait in vain. False: the source has ended. Allocates nothing once the ring is there.
+    fn turn(&mut self, source: &mut dyn Source) -> Result<bool, CaptureError> {
+        match source.next(WAIT)? {
+            Event::Frame(frame) => {
+                self.frame(&frame)?;
+                self.stage.alive();
+            }
+            Event::Idle => {
+                if source.may_pause() {
+                    self.stage.alive();
+                }
+            }
+            Event::Ended => {
+                tracing::info!("the source has ended");
+                return Ok(false);
+            }
+        }
+        self.look_at(source);
+        self.reporter.tick();
+        self.drops.tick();
+        Ok(true)
     }
 
     fn frame(&mut self, frame: &Frame<'_>) -> Result<(), RingError> {
         self.fit(frame)?;
         self.count_lost(frame.driver_seq);
+        let since = self.freshness.look(frame);
         let Some(frames) = &mut self.frames else {
             return Ok(());
         };
@@ -138,7 +283,12 @@ impl<'a> Desk<'a> {
         let (lost_total, dropped_total) = (self.lost, self.dropped);
         let stamp = frames.publish(&[frame.bytes], |stamp| {
             published = now_ns();
-            meta(frame, stamp, published, lost_total, dropped_total)
+            FrameMeta {
+                t_new_number: since.number,
+                t_new_time: since.time,
+                t_new_picture: since.picture,
+                ..meta(frame, stamp, published, lost_total, dropped_total)
+            }
         })?;
         let stats = self.reporter.stats_mut();
         match stamp {
@@ -153,15 +303,31 @@ impl<'a> Desk<'a> {
             None => {
                 self.dropped += 1;
                 stats.dropped_total += 1;
-                tracing::debug!("frame dropped: every slot is leased");
+                self.drops.count(Reason::RingFull, 1, || {
+                    "infer and render hold every slot of the ring".into()
+                });
             }
         }
-        if !self.stage.is_ready() {
-            let (format, width, height) = self.shape;
-            self.stage
-                .ready(&format!("{} ({format} {width}x{height})", self.text));
-        }
+        self.check(frame, published);
         Ok(())
+    }
+
+    /// Whether times and counts add up, in every frame.
+    fn check(&mut self, frame: &Frame<'_>, published: u64) {
+        if !self.reporter.on() {
+            return;
+        }
+        let stats = self.reporter.stats_mut();
+        let counted = stats.frames_total + stats.dropped_total + stats.lost_total;
+        let counts = self.balance.check(frame.driver_seq, counted);
+        self.reporter.check(counts);
+        let times = Times {
+            sensor: frame.t_sensor,
+            dequeued: frame.t_dequeued,
+            published, // 0 if it was dropped
+            ..Times::default()
+        };
+        self.reporter.check(check_times(&times));
     }
 
     /// Gaps in the source's own numbers.
@@ -170,6 +336,9 @@ impl<'a> Desk<'a> {
             let gap = driver_seq.saturating_sub(last + 1);
             self.lost += gap;
             self.reporter.stats_mut().lost_total += gap;
+            self.drops.count(Reason::Lost, gap, || {
+                format!("the source went on from frame {last} to {driver_seq}")
+            });
         }
         self.last_driver_seq = Some(driver_seq);
     }
@@ -266,5 +435,7 @@ fn meta(
     }
 }
 
+#[cfg(test)]
+mod allocation;
 #[cfg(test)]
 mod tests;

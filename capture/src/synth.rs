@@ -1,10 +1,14 @@
 //! Handwriting drawn live: numerals drift over paper, turn a little, and are exchanged for others. The same seed draws
-//! the same frames, whatever the machine's speed; what stands where is known to the pixel.
+//! the same frames, whatever the machine's speed; what stands where is known to the pixel. It can pretend faults.
 
+mod fault;
 mod scene;
 
 use crate::pace::Pace;
 use crate::source::{Event, Frame, Source, SourceError};
+pub(crate) use fault::EXPECTED as FAULTS;
+pub use fault::Fault;
+use fault::Kind;
 use hanja_common::clock::now_ns;
 use hanja_common::record::{Detection, FrameFlags, PixelFormat};
 use scene::Scene;
@@ -19,6 +23,10 @@ pub(crate) struct Synth {
     bytes: Vec<u8>,
     truth: Vec<Detection>,
     seq: u64,
+    fault: Option<Fault>,
+    first_due: Option<u64>,
+    /// Number and time of the frame before.
+    last: (u64, u64),
 }
 
 impl Synth {
@@ -38,7 +46,21 @@ impl Synth {
             bytes: Vec::new(),
             truth: Vec::new(),
             seq: 0,
+            fault: None,
+            first_due: None,
+            last: (0, 0),
         }
+    }
+
+    /// The same with a fault.
+    pub(crate) fn with_fault(self, fault: Option<Fault>) -> Self {
+        Self { fault, ..self }
+    }
+
+    /// What is wrong with a frame that is due at `due`.
+    fn fault(&mut self, due: u64) -> Option<Kind> {
+        let first = *self.first_due.get_or_insert(due);
+        self.fault?.now((due - first) as f64 / 1e9)
     }
 
     fn pack(&mut self) {
@@ -72,9 +94,28 @@ impl Source for Synth {
         let Some(due) = self.pace.beat(wait) else {
             return Ok(Event::Idle);
         };
-        self.scene.draw(self.seq, &mut self.grey, &mut self.truth);
-        self.pack();
+        let fault = self.fault(due);
+        if fault == Some(Kind::Silence) {
+            return Ok(Event::Idle);
+        }
+        let begun = self.seq > 0;
+        let stands = |what| begun && [Some(what), Some(Kind::Repeat)].contains(&fault);
+        if !stands(Kind::Picture) {
+            self.scene.draw(self.seq, &mut self.grey, &mut self.truth);
+            self.pack();
+        }
+        if !stands(Kind::Number) {
+            self.last.0 += 1;
+        }
+        if !stands(Kind::Clock) {
+            self.last.1 = due;
+        }
         self.seq += 1;
+        let signal = if fault == Some(Kind::Signal) {
+            FrameFlags::NO_SIGNAL
+        } else {
+            0
+        };
         let (width, height) = (self.scene.width() as u32, self.scene.height() as u32);
         Ok(Event::Frame(Frame {
             format: self.format,
@@ -82,12 +123,17 @@ impl Source for Synth {
             height,
             stride: self.format.min_stride(width),
             bytes: &self.bytes,
-            driver_seq: self.seq - 1,
-            t_sensor: due,
+            driver_seq: self.last.0 - 1,
+            t_sensor: self.last.1,
             t_dequeued: now_ns(),
-            flags: FrameFlags::SYNTHETIC,
+            flags: FrameFlags::SYNTHETIC | signal,
             truth: &self.truth,
         }))
+    }
+
+    /// With a fault it plays a camera, which is never silent without saying so unless it hangs.
+    fn may_pause(&self) -> bool {
+        self.fault.is_none()
     }
 }
 
@@ -108,5 +154,35 @@ mod tests {
                 "{format}"
             );
         }
+    }
+
+    #[test]
+    fn faults_are_what_they_are_called() {
+        let frames = |fault: &str| {
+            let fault = Some(fault.parse().unwrap());
+            let mut synth = Synth::new((64, 64), 1000.0, 1, 1, PixelFormat::Grey).with_fault(fault);
+            let mut seen = Vec::new();
+            while seen.len() < 2 {
+                if let Event::Frame(f) = synth.next(Duration::from_secs(1)).unwrap() {
+                    seen.push((f.driver_seq, f.t_sensor, f.bytes.to_vec(), f.flags));
+                }
+            }
+            let changed = [
+                seen[0].0 != seen[1].0,
+                seen[0].1 != seen[1].1,
+                seen[0].2 != seen[1].2,
+            ];
+            (changed, seen[1].3 & FrameFlags::NO_SIGNAL != 0)
+        };
+        assert_eq!(frames("repeat"), ([false, false, false], false));
+        assert_eq!(frames("clock"), ([true, false, true], false));
+        assert_eq!(frames("number"), ([false, true, true], false));
+        assert_eq!(frames("picture"), ([true, true, false], false));
+        assert_eq!(frames("signal"), ([true, true, true], true));
+        assert_eq!(frames("repeat@100"), ([true, true, true], false));
+        let silence = Some("silence".parse().unwrap());
+        let mut synth = Synth::new((64, 64), 1000.0, 1, 1, PixelFormat::Grey).with_fault(silence);
+        let event = synth.next(Duration::from_secs(1));
+        assert!(matches!(event, Ok(Event::Idle)), "{event:?}");
     }
 }

@@ -1,5 +1,6 @@
 //! Source URIs: `scheme:path?key=value&key=value`. Unknown schemes and keys are refused with the nearest valid one.
 
+use crate::synth::{FAULTS, Fault};
 use hanja_common::config::nearest;
 use hanja_common::record::PixelFormat;
 use std::path::{Path, PathBuf};
@@ -8,9 +9,10 @@ use std::str::FromStr;
 /// A source as asked for, with defaults filled in.
 #[derive(Clone, Debug, PartialEq)]
 pub enum SourceUri {
-    /// `v4l2:/dev/video0?size=640x480&fps=30&format=auto`
+    /// `v4l2:/dev/video0?size=640x480&fps=30&format=auto`, or `v4l2:auto?…`: the first camera, now or whenever there is
+    /// one
     V4l2 {
-        /// Device node.
+        /// Device node, or `auto`.
         path: PathBuf,
         /// Wanted width and height in pixels.
         size: (u32, u32),
@@ -39,7 +41,7 @@ pub enum SourceUri {
     },
     /// `y4m:-`: YUV4MPEG2 on standard input, as fast as it comes.
     Stdin,
-    /// `synth:?size=640x480&fps=30&seed=1&glyphs=3&format=YUYV&truth=0`
+    /// `synth:?size=640x480&fps=30&seed=1&glyphs=3&format=YUYV&truth=0&fault=repeat@5-10`
     Synth {
         /// Width and height in pixels.
         size: (u32, u32),
@@ -53,6 +55,8 @@ pub enum SourceUri {
         format: PixelFormat,
         /// Publish what is drawn where on the topic `truth`.
         truth: bool,
+        /// What to pretend to be broken.
+        fault: Option<Fault>,
     },
 }
 
@@ -184,7 +188,7 @@ fn synth(path: &str, query: &str) -> Result<SourceUri, UriError> {
     let q = Query::new(
         "synth",
         query,
-        &["size", "fps", "seed", "glyphs", "format", "truth"],
+        &["size", "fps", "seed", "glyphs", "format", "truth", "fault"],
     )?;
     let format = q
         .get("format")
@@ -206,6 +210,7 @@ fn synth(path: &str, query: &str) -> Result<SourceUri, UriError> {
         glyphs: q.number("glyphs", 3, 0..=24, "0 to 24")? as u32,
         format,
         truth: q.flag("truth", false)?,
+        fault: q.fault()?,
     })
 }
 
@@ -303,6 +308,11 @@ impl<'a> Query<'a> {
         }
     }
 
+    fn fault(&self) -> Result<Option<Fault>, UriError> {
+        let fault = self.get("fault").map(str::parse).transpose();
+        fault.map_err(|()| self.bad("fault", FAULTS))
+    }
+
     fn number(
         &self,
         key: &'static str,
@@ -392,6 +402,10 @@ mod tests {
             ("synth:?size=big", "size=big is not usable: WIDTHxHEIGHT"),
             ("synth:?fps=0", "0.01 to 1000"),
             ("synth:?format=NV12", "YUYV, RGB3 or GREY"),
+            (
+                "synth:?fault=fire",
+                "fault=fire is not usable: repeat, clock",
+            ),
             ("v4l2:/dev/video0?format=H264", "YUYV, NV12"),
             ("dir:", "dir: needs a path"),
             ("y4m:clip", "standard input"),

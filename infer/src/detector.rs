@@ -210,6 +210,19 @@ impl Detector {
         Ok(detector)
     }
 
+    #[cfg(test)]
+    pub(crate) fn wrapped(mut self, wrap: impl FnOnce(Box<dyn Runner>) -> Box<dyn Runner>) -> Self {
+        self.runner = wrap(self.runner);
+        self
+    }
+
+    /// Takes other thresholds from the next picture on. False: the one for candidates, `conf`, is part of what was
+    /// loaded, and stays.
+    pub(crate) fn set_thresholds(&mut self, conf: f32, iou: f32) -> bool {
+        self.iou = iou;
+        self.runner.set_conf(conf)
+    }
+
     /// Runs the model on grey, checks the shape of its output, and takes the number of classes from there.
     fn warm_up(&mut self) -> Result<(), InferError> {
         self.submit_grey(640, 480)?;
@@ -227,6 +240,11 @@ impl Detector {
             let model = self.info.name.clone();
             Err(InferError::NotYolo { model, reason })
         };
+        // The most there can be, so that no picture, however cluttered, allocates later.
+        self.candidates.reserve(output.rows);
+        self.kept.reserve(MAX_DETECTIONS);
+        self.found.detections.reserve(MAX_DETECTIONS);
+        self.letterboxes.reserve(self.runner.depth());
         // Three anchors in each cell of at least the strides 16 and 32.
         let fewest = 3 * 5 * (width / 32) * (height / 32);
         let rows = output.rows;

@@ -65,6 +65,19 @@ pub enum InferError {
 }
 
 impl InferError {
+    /// Whether another start would end the same way: the model or the backend is at fault, not the moment.
+    #[must_use]
+    pub fn is_final(&self) -> bool {
+        match self {
+            Self::Read { .. }
+            | Self::Load { .. }
+            | Self::NotYolo { .. }
+            | Self::Backend { .. }
+            | Self::Engine(_) => true,
+            Self::Run { .. } | Self::Picture(_) | Self::Ring(_) => false,
+        }
+    }
+
     /// For a list of backends that has none.
     pub(crate) fn no_backend() -> Self {
         Self::Backend {

@@ -42,6 +42,14 @@ pub fn onnxruntime() -> Result<(std::path::PathBuf, String), String> {
     backend::onnxruntime::installed().map(|library| (library.path, library.version))
 }
 
+/// Whether there is a backend of this name in this program; not whether this machine can run it.
+///
+/// # Errors
+/// [`InferError::Backend`] with the names that there are.
+pub fn check_backend(name: &str) -> Result<(), InferError> {
+    backend::wanted(name).map(drop)
+}
+
 /// The TensorRT library that would be used, in words; or why there is none.
 ///
 /// # Errors

@@ -6,14 +6,17 @@ use crate::error::InferError;
 use crate::runner::Picture;
 use crate::upgrade::{News, Upgrade};
 use hanja_common::LeaseSubscriber;
+use hanja_common::balance::RecordBalance;
 use hanja_common::clock::now_ns;
 use hanja_common::config::InferConfig;
-use hanja_common::record::{Backend, DetectionRecord, FrameFlags, FrameMeta, Status, Times};
+use hanja_common::record::{
+    Backend, DetectionRecord, FrameFlags, FrameMeta, MAX_DETECTIONS, Status, Times,
+};
 use hanja_common::ring::{Geometry, Lease, Topic};
 use hanja_common::stage::{Publisher, Stage, StageName};
-use hanja_common::telemetry::Reporter;
+use hanja_common::telemetry::{Drops, Reason, Reporter};
 use std::collections::VecDeque;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Detection records to keep for taps: two seconds at 30 fps.
 const RECORDS: u32 = 64;
@@ -31,62 +34,24 @@ const LOOK: Duration = Duration::from_micros(200);
 /// then; none of them gets a record that says it was looked at.
 pub fn run(stage: &Stage, config: &InferConfig) -> Result<(), InferError> {
     let (detector, upgrade) = first_detector(config)?;
+    serve(stage, config, detector, upgrade)
+}
+
+fn serve(
+    stage: &Stage,
+    config: &InferConfig,
+    detector: Detector,
+    upgrade: Option<Upgrade>,
+) -> Result<(), InferError> {
     let info = detector.model_info().clone();
     tracing::info!("model {info}");
     for (backend, reason) in &info.passed_over {
         tracing::info!("backend {backend} not taken: {reason}");
     }
-    let geometry = Geometry {
-        slots: RECORDS,
-        meta_len: 0,
-        payload_capacity: DetectionRecord::MAX_BYTES as u64,
-    };
-    let publisher = stage.publisher(Topic::Detections, geometry)?;
-    let mut reporter = Reporter::new(stage, &info.to_string())?;
-    reporter.stats_mut().generation = publisher.next().generation;
-    let mut worker = Worker {
-        detector,
-        publisher,
-        reporter,
-        record: DetectionRecord::default(),
-        bytes: Vec::with_capacity(DetectionRecord::MAX_BYTES),
-        last: (0, 0),
-        pending: VecDeque::new(),
-        trouble: Trouble::default(),
-        upgrade,
-        tensorrt_or_nothing: config.backend == Backend::TensorRt.name(),
-    };
+    let mut worker = Worker::new(stage, config, detector, upgrade)?;
     worker.announce_backend();
     stage.ready(&info.to_string());
-    let mut frames = LeaseSubscriber::new(
-        stage.runtime_dir(),
-        StageName::Capture,
-        Topic::Frames,
-        QUOTA,
-    );
-    while !stage.stopping() {
-        if let Err(e) = worker.go_over() {
-            if matches!(e, InferError::Backend { .. }) {
-                stage.gives_up(); // after minutes of building: not again and again
-            }
-            return Err(e);
-        }
-        let wait = if worker.pending.is_empty() {
-            IDLE
-        } else {
-            LOOK
-        };
-        if worker.detector.room() > 0
-            && let Some(lease) = frames.newest(wait)
-        {
-            worker.take(lease)?;
-        }
-        worker.give(false)?;
-        worker.reporter.tick();
-    }
-    worker.give(true)?;
-    worker.reporter.finish();
-    Ok(())
+    worker.work(stage)
 }
 
 /// The best detector to begin with, and what may become of it.
@@ -119,7 +84,10 @@ struct Worker {
     last: (u64, u64),
     /// Frames taken whose records are not out, oldest first.
     pending: VecDeque<Pending>,
-    trouble: Trouble,
+    balance: RecordBalance,
+    drops: Drops,
+    /// `conf` and `iou` as last configured.
+    thresholds: (f32, f32),
     upgrade: Option<Upgrade>,
     /// TensorRT was asked for by name: without it the stage ends.
     tensorrt_or_nothing: bool,
@@ -144,6 +112,69 @@ enum Fate {
 }
 
 impl Worker {
+    fn new(
+        stage: &Stage,
+        config: &InferConfig,
+        detector: Detector,
+        upgrade: Option<Upgrade>,
+    ) -> Result<Self, InferError> {
+        let geometry = Geometry {
+            slots: RECORDS,
+            meta_len: 0,
+            payload_capacity: DetectionRecord::MAX_BYTES as u64,
+        };
+        let publisher = stage.publisher(Topic::Detections, geometry)?;
+        let mut reporter = Reporter::new(stage, &detector.model_info().to_string())?;
+        reporter.stats_mut().generation = publisher.next().generation;
+        let mut record = DetectionRecord::default();
+        record.detections.reserve(MAX_DETECTIONS);
+        Ok(Self {
+            detector,
+            publisher,
+            reporter,
+            record,
+            bytes: Vec::with_capacity(DetectionRecord::MAX_BYTES),
+            last: (0, 0),
+            pending: VecDeque::with_capacity(QUOTA as usize),
+            balance: RecordBalance::default(),
+            drops: Drops::default(),
+            thresholds: (config.conf, config.iou),
+            upgrade,
+            tensorrt_or_nothing: config.backend == Backend::TensorRt.name(),
+        })
+    }
+
+    fn work(mut self, stage: &Stage) -> Result<(), InferError> {
+        let (dir, capture) = (stage.runtime_dir(), StageName::Capture);
+        let mut frames = LeaseSubscriber::new(dir, capture, Topic::Frames, QUOTA);
+        while !stage.stopping() {
+            self.go_over()?;
+            if self.turn(&mut frames)? {
+                stage.alive();
+            }
+            stage.reload(|config| self.retune(&config.infer));
+        }
+        self.give(true)?;
+        self.reporter.finish();
+        Ok(())
+    }
+
+    /// Takes a frame, if there is one and room for it, and gives what is done. Nothing of ours allocates here once a
+    /// picture of each size has been seen. True: it got on, or there was nothing to do.
+    fn turn(&mut self, frames: &mut LeaseSubscriber) -> Result<bool, InferError> {
+        let wait = if self.pending.is_empty() { IDLE } else { LOOK };
+        if self.detector.room() > 0
+            && let Some(lease) = frames.newest(wait)
+        {
+            self.take(lease)?;
+        }
+        let handled = self.give(false)?;
+        self.reporter.tick();
+        self.drops.tick();
+        // A frame that is under way is no excuse, and neither is one that is there and cannot be had.
+        Ok(handled || (self.pending.is_empty() && frames.is_idle()))
+    }
+
     /// Starts a frame.
     fn take(&mut self, lease: Lease) -> Result<(), InferError> {
         let acquired = now_ns();
@@ -162,10 +193,14 @@ impl Worker {
             fate: Fate::UnderWay,
             passed_over: self.passed_over(seq),
         };
+        let words = || "a newer frame was there already".into();
+        self.drops.count(Reason::Busy, pending.passed_over, words);
         // What the ring says, whatever the metadata claims.
         (pending.frame.generation, pending.frame.seq) = seq;
         if meta.has(FrameFlags::NO_SIGNAL) {
             pending.fate = Fate::NoSignal;
+            let words = || "capture has no picture, see its log".into();
+            self.drops.count(Reason::NoSignal, 1, words);
         } else {
             match self.detector.submit(Picture::Leased(lease)) {
                 Ok(size) => {
@@ -175,7 +210,8 @@ impl Worker {
                 }
                 Err(InferError::Picture(why)) => {
                     pending.fate = Fate::Undecodable;
-                    self.trouble.say(&format!("frame {}: {why}", seq.1));
+                    let words = || format!("frame {}: {why}", seq.1);
+                    self.drops.count(Reason::Undecodable, 1, words);
                 }
                 Err(e) => return Err(e),
             }
@@ -186,17 +222,33 @@ impl Worker {
 
     /// Publishes the records of all frames that are done, in the order in which they were taken; of `all` frames, even
     /// if some have to be waited for. Waits for one as well if no other could be started meanwhile.
-    fn give(&mut self, all: bool) -> Result<(), InferError> {
+    /// True: there were some.
+    fn give(&mut self, all: bool) -> Result<bool, InferError> {
+        let mut some = false;
         while let Some(oldest) = self.pending.front() {
             let wait = all || self.detector.room() == 0;
             if matches!(oldest.fate, Fate::UnderWay) && !wait && !self.detector.is_done()? {
-                return Ok(());
+                break;
             }
             if let Some(oldest) = self.pending.pop_front() {
                 self.finish(oldest)?;
+                some = true;
             }
         }
-        Ok(())
+        Ok(some)
+    }
+
+    /// Takes what a reload can change; gives the keys.
+    fn retune(&mut self, config: &InferConfig) -> Vec<&'static str> {
+        self.thresholds = (config.conf, config.iou);
+        if let Some(upgrade) = &mut self.upgrade {
+            upgrade.set_thresholds(config.conf, config.iou);
+        }
+        if self.detector.set_thresholds(config.conf, config.iou) {
+            vec!["infer.conf", "infer.iou"]
+        } else {
+            vec!["infer.iou"]
+        }
     }
 
     /// Everything that is left to do about a frame.
@@ -263,7 +315,11 @@ impl Worker {
         self.publisher.publish(&[&self.bytes], |_| ())?;
         self.measure(&times);
         self.reporter.frame(times.sensor);
+        if self.reporter.on() {
+            self.reporter.check(self.balance.check(&self.record.header));
+        }
         let (header, stats) = (self.record.header, self.reporter.stats_mut());
+        stats.detections_total = stats.detections_total.saturating_add(header.count.into());
         stats.skipped_busy_total = header.skipped_busy_total;
         stats.skipped_undecodable_total = header.skipped_undecodable_total;
         stats.skipped_no_signal_total = header.skipped_no_signal_total;
@@ -306,6 +362,9 @@ impl Worker {
                 self.give(true)?;
                 self.upgrade = None;
                 self.detector = *detector;
+                // Those of a reload that came while it was being loaded.
+                let (conf, iou) = self.thresholds;
+                self.detector.set_thresholds(conf, iou);
                 let info = self.detector.model_info();
                 tracing::info!("from the next frame on: {info}");
                 self.announce_backend();
@@ -324,31 +383,7 @@ impl Worker {
     }
 }
 
-/// Warnings about frames, at most one a second; the rest are counted.
-#[derive(Debug, Default)]
-struct Trouble {
-    said: Option<Instant>,
-    silent: u64,
-}
-
-impl Trouble {
-    fn say(&mut self, what: &str) {
-        if self
-            .said
-            .is_some_and(|t| t.elapsed() < Duration::from_secs(1))
-        {
-            self.silent += 1;
-            return;
-        }
-        if self.silent > 0 {
-            tracing::warn!("{what} (and {} more such frames)", self.silent);
-        } else {
-            tracing::warn!("{what}");
-        }
-        self.said = Some(Instant::now());
-        self.silent = 0;
-    }
-}
-
+#[cfg(test)]
+mod allocation;
 #[cfg(test)]
 mod tests;

@@ -49,6 +49,11 @@ impl Upgrade {
         })
     }
 
+    /// The thresholds that it shall have.
+    pub(crate) fn set_thresholds(&mut self, conf: f32, iou: f32) {
+        (self.config.conf, self.config.iou) = (conf, iou);
+    }
+
     /// How it stands. Does not wait. After `Ready` and `Failed` it is over.
     pub(crate) fn poll(&mut self) -> News {
         match &mut self.step {

@@ -18,7 +18,7 @@ fn with_stage(source: &str, look: impl FnOnce(&Path)) -> Result<(), CaptureError
         source: source.into(),
     };
     std::thread::scope(|scope| {
-        let running = scope.spawn(|| run(&stage, &config));
+        let running = scope.spawn(|| run(&stage, &config, Patience::Fail));
         look(dir.path());
         stop.store(true, Ordering::Relaxed);
         running.join().unwrap()
@@ -156,4 +156,104 @@ fn any_seed_draws() {
         },
     )
     .unwrap();
+}
+
+/// Frames, then what `after` says; `wedged` is the driver that does not come back from a call.
+struct Script {
+    frames: u64,
+    wedged: std::sync::Arc<std::sync::atomic::AtomicBool>,
+    bytes: Vec<u8>,
+}
+
+impl Source for Script {
+    fn next(&mut self, _: Duration) -> Result<Event<'_>, SourceError> {
+        while self.wedged.load(Ordering::Relaxed) && self.frames == 0 {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        std::thread::sleep(Duration::from_millis(5));
+        if self.frames == 0 {
+            return Ok(Event::Idle);
+        }
+        self.frames -= 1;
+        Ok(Event::Frame(Frame {
+            format: PixelFormat::Grey,
+            width: 16,
+            height: 16,
+            stride: 16,
+            bytes: &self.bytes,
+            driver_seq: 10 - self.frames,
+            t_sensor: now_ns(),
+            t_dequeued: now_ns(),
+            flags: 0,
+            truth: &[],
+        }))
+    }
+
+    fn may_pause(&self) -> bool {
+        false
+    }
+}
+
+/// The watchdog is fed by frames: not by a driver that hangs, and not by a camera that is silent without saying so.
+#[test]
+fn only_frames_are_progress() {
+    for hangs in [true, false] {
+        let dir = tempfile::tempdir().unwrap();
+        let stage = Stage::start(StageName::Capture, dir.path()).unwrap();
+        let (stop, wedged) = (stage.stop_flag(), std::sync::Arc::new(hangs.into()));
+        let script = Script {
+            frames: 3,
+            wedged: std::sync::Arc::clone(&wedged),
+            bytes: vec![0; 256],
+        };
+        let inlet = move || Inlet {
+            source: Box::new(script),
+            text: "script".into(),
+            truth: false,
+            patience: Patience::Fail,
+        };
+        std::thread::scope(|scope| {
+            let running = scope.spawn(|| serve(&stage, inlet()));
+            let started = std::time::Instant::now();
+            while stage.progress() < 3 && started.elapsed() < LONG {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            std::thread::sleep(Duration::from_millis(300));
+            assert_eq!(
+                (stage.progress(), stage.is_ready()),
+                (3, true),
+                "hangs: {hangs}"
+            );
+            wedged.store(false, Ordering::Relaxed);
+            stop.store(true, Ordering::Relaxed);
+            running.join().unwrap().unwrap();
+        });
+    }
+}
+
+/// A missing camera is waited for by a service: it is ready, says so, and is alive.
+#[test]
+fn a_missing_camera_is_progress_in_flagged_frames() {
+    let dir = tempfile::tempdir().unwrap();
+    let stage = Stage::start(StageName::Capture, dir.path()).unwrap();
+    let stop = stage.stop_flag();
+    let config = CaptureConfig {
+        source: "v4l2:/dev/video97".into(),
+    };
+    assert!(
+        run(&stage, &config, Patience::Fail).is_err(),
+        "by hand it is an error"
+    );
+    std::thread::scope(|scope| {
+        let running = scope.spawn(|| run(&stage, &config, Patience::Wait));
+        let mut frames = TapSubscriber::new(dir.path(), StageName::Capture, Topic::Frames);
+        let mut sample = Sample::default();
+        for _ in 0..2 {
+            let meta = next_frame(&mut frames, &mut sample);
+            assert!(meta.has(hanja_common::record::FrameFlags::NO_SIGNAL));
+        }
+        assert!(stage.is_ready() && stage.progress() >= 1);
+        stop.store(true, Ordering::Relaxed);
+        running.join().unwrap().unwrap();
+    });
 }

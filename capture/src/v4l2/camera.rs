@@ -1,12 +1,13 @@
-//! A camera as a source that does not end: unplugged, it shows flagged grey frames and looks for its return.
+//! A camera as a source that does not end: while it is not there, it shows flagged grey frames and looks for it.
 
 use super::device::{Device, Filled};
+use crate::devices::DeviceInfo;
 use crate::pace::Pace;
-use crate::source::{Event, Frame, Source, SourceError};
+use crate::source::{Event, Frame, Patience, Source, SourceError};
 use hanja_common::clock::now_ns;
 use hanja_common::record::{FrameFlags, PixelFormat};
 use rustix::io::Errno;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// `no signal` frames per second: enough to be seen as alive.
@@ -16,14 +17,58 @@ const BACK_OFF: [u64; 4] = [200, 500, 1000, 2000];
 /// A camera that says nothing for so long has no signal (a capture card without input).
 const SILENCE: Duration = Duration::from_millis(1500);
 
+/// Which camera.
+#[derive(Clone, Debug)]
+pub(crate) enum Which {
+    /// The one at this node.
+    Node(PathBuf),
+    /// The first that can be used, each time anew.
+    First,
+}
+
+/// What is asked of it.
+#[derive(Clone, Debug)]
+pub(crate) struct Wanted {
+    pub(crate) which: Which,
+    pub(crate) format: Option<PixelFormat>,
+    /// Width and height in pixels.
+    pub(crate) size: (u32, u32),
+    /// Frames per second.
+    pub(crate) fps: f64,
+}
+
+impl Wanted {
+    fn start(&self) -> Result<(PathBuf, Device), SourceError> {
+        let path = match &self.which {
+            Which::Node(path) => path.clone(),
+            Which::First => first()?,
+        };
+        let device = Device::start(&path, self.format, self.size, self.fps)?;
+        Ok((path, device))
+    }
+}
+
+/// The first camera that can be used; or what is wrong with those that are there.
+fn first() -> Result<PathBuf, SourceError> {
+    let mut devices = super::list();
+    if let Some(at) = devices.iter().position(DeviceInfo::usable) {
+        return Ok(devices.swap_remove(at).path);
+    }
+    let found: Vec<_> = devices.iter().map(ToString::to_string).collect();
+    Err(SourceError::Camera(if found.is_empty() {
+        "no camera is plugged in".into()
+    } else {
+        format!("no usable camera: {}", found.join("; "))
+    }))
+}
+
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Camera {
-    path: PathBuf,
-    wanted: Option<PixelFormat>,
-    size: (u32, u32),
-    fps: f64,
+    wanted: Wanted,
     state: State,
+    /// Why there is no picture; empty while there is one.
+    trouble: String,
     grey: Vec<u8>,
     /// Numbers of all frames of this source, across re-opening: the driver's restart at 0.
     base: u64,
@@ -45,45 +90,47 @@ enum State {
     },
 }
 
+impl State {
+    fn away() -> Self {
+        Self::Away {
+            tries: 0,
+            retry: Instant::now() + Duration::from_millis(BACK_OFF[0]),
+            grey: Pace::new(GREY_FPS),
+        }
+    }
+}
+
 impl Camera {
-    /// Opens the camera; at the start a missing one is an error, with the list of those that are there.
-    pub(crate) fn open(
-        path: PathBuf,
-        wanted: Option<PixelFormat>,
-        size: (u32, u32),
-        fps: f64,
-    ) -> Result<Self, SourceError> {
-        let grey = vec![128; (GREY_SIZE.0 * GREY_SIZE.1) as usize];
-        let device = Device::start(&path, wanted, size, fps)?;
+    /// Opens the camera. If that fails, patience decides: an error, with the list of those that are there, or to wait.
+    pub(crate) fn open(wanted: Wanted, patience: Patience) -> Result<Self, SourceError> {
         let mut camera = Self {
-            path,
             wanted,
-            size,
-            fps,
-            state: State::Away {
-                tries: 0,
-                retry: Instant::now(),
-                grey: Pace::new(GREY_FPS),
-            },
-            grey,
+            state: State::away(),
+            trouble: String::new(),
+            grey: vec![128; (GREY_SIZE.0 * GREY_SIZE.1) as usize],
             base: 0,
             last: 0,
         };
-        camera.began(device);
+        match (camera.wanted.start(), patience) {
+            (Ok((path, device)), _) => camera.began(&path, device),
+            (Err(e), Patience::Fail) => return Err(e),
+            (Err(e), Patience::Wait) => camera.waits(e.to_string()),
+        }
         Ok(camera)
     }
 
-    fn began(&mut self, device: Device) {
+    fn began(&mut self, path: &Path, device: Device) {
         let rate = device
             .fps
             .map_or("unknown rate".into(), |f| format!("{f:.1} fps"));
         tracing::info!(
             "{}: {} {}x{}, {rate}",
-            self.path.display(),
+            path.display(),
             device.format,
             device.width,
             device.height
         );
+        self.trouble.clear();
         self.base = self.last + 1;
         self.state = State::Streaming {
             device,
@@ -94,15 +141,16 @@ impl Camera {
     }
 
     fn lost(&mut self, why: Errno) {
-        tracing::warn!(
-            "{}: camera lost ({why}); looking for its return",
-            self.path.display()
-        );
-        self.state = State::Away {
-            tries: 0,
-            retry: Instant::now(),
-            grey: Pace::new(GREY_FPS),
-        };
+        self.waits(format!("camera lost ({why})"));
+        self.state = State::away();
+    }
+
+    /// Each reason is said once.
+    fn waits(&mut self, why: String) {
+        if self.trouble != why {
+            tracing::warn!("{why}; waiting for it, with frames flagged 'no signal'");
+            self.trouble = why;
+        }
     }
 
     fn try_again(&mut self) {
@@ -114,10 +162,22 @@ impl Camera {
         }
         *retry = Instant::now() + Duration::from_millis(BACK_OFF[(*tries).min(BACK_OFF.len() - 1)]);
         *tries += 1;
-        match Device::start(&self.path, self.wanted, self.size, self.fps) {
-            Ok(device) => self.began(device),
-            Err(e) => tracing::debug!("{e}"),
+        match self.wanted.start() {
+            Ok((path, device)) => self.began(&path, device),
+            Err(e) => self.waits(e.to_string()),
         }
+    }
+
+    /// There is no camera, or one that has delivered nothing for a while.
+    fn is_silent(&mut self) -> bool {
+        let State::Streaming { heard, .. } = &self.state else {
+            return true;
+        };
+        let silent = heard.elapsed() > SILENCE;
+        if silent {
+            self.waits("the camera delivers no picture".into());
+        }
+        silent
     }
 
     /// The newest full buffer; older ones go back unseen, which their sequence numbers tell.
@@ -143,6 +203,10 @@ impl Camera {
         }
         *held = Some(newest.index);
         *heard = Instant::now();
+        if !self.trouble.is_empty() {
+            tracing::info!("the camera delivers pictures again");
+            self.trouble.clear();
+        }
         Ok(Some(newest))
     }
 
@@ -169,6 +233,14 @@ impl Camera {
 }
 
 impl Source for Camera {
+    fn trouble(&self) -> Option<&str> {
+        (!self.trouble.is_empty()).then_some(&*self.trouble)
+    }
+
+    fn may_pause(&self) -> bool {
+        false
+    }
+
     fn next(&mut self, wait: Duration) -> Result<Event<'_>, SourceError> {
         if matches!(self.state, State::Away { .. }) {
             self.try_again();
@@ -176,11 +248,7 @@ impl Source for Camera {
         let filled = match self.take(wait) {
             Ok(Some(filled)) => filled,
             Ok(None) => {
-                let silent = match &self.state {
-                    State::Away { .. } => true,
-                    State::Streaming { heard, .. } => heard.elapsed() > SILENCE,
-                };
-                return Ok(if silent {
+                return Ok(if self.is_silent() {
                     self.grey_frame(wait)
                 } else {
                     Event::Idle
@@ -198,13 +266,10 @@ impl Source for Camera {
         };
         let (format, width, height, stride) =
             (device.format, device.width, device.height, device.stride);
-        // A stamp from the future, or none: the moment we had it is the best there is.
-        let stamp = filled.timestamp;
-        let t_sensor = if stamp == 0 || stamp > t_dequeued {
-            t_dequeued
-        } else {
-            stamp
-        };
+        let (t_sensor, mut flags) = sensor_time(&filled, t_dequeued);
+        if filled.damaged {
+            flags |= FrameFlags::DRIVER_ERROR;
+        }
         Ok(Event::Frame(Frame {
             format,
             width,
@@ -214,12 +279,43 @@ impl Source for Camera {
             driver_seq: self.last,
             t_sensor,
             t_dequeued,
-            flags: if filled.damaged {
-                FrameFlags::DRIVER_ERROR
-            } else {
-                0
-            },
+            flags,
             truth: &[],
         }))
+    }
+}
+
+/// When the frame left the sensor, and flags that say how that is known.
+fn sensor_time(filled: &Filled, t_dequeued: u64) -> (u64, u32) {
+    let stamp = filled.timestamp;
+    // A stamp from the future, or none: the moment we had it is the best there is.
+    if stamp == 0 || stamp > t_dequeued {
+        (t_dequeued, FrameFlags::HOST_TIME)
+    } else if filled.exposure {
+        (stamp, FrameFlags::EXPOSURE_TIME)
+    } else {
+        (stamp, 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_drivers_time_is_taken_where_there_is_one() {
+        let filled = |timestamp, exposure| Filled {
+            index: 0,
+            used: 0,
+            sequence: 0,
+            timestamp,
+            exposure,
+            damaged: false,
+        };
+        let of = |timestamp, exposure| sensor_time(&filled(timestamp, exposure), 1000);
+        assert_eq!(of(900, false), (900, 0));
+        assert_eq!(of(900, true), (900, FrameFlags::EXPOSURE_TIME));
+        assert_eq!(of(0, true), (1000, FrameFlags::HOST_TIME));
+        assert_eq!(of(1001, false), (1000, FrameFlags::HOST_TIME));
     }
 }

@@ -107,6 +107,8 @@ pub(crate) struct Filled {
     pub(crate) sequence: u32,
     /// CLOCK_MONOTONIC nanoseconds; 0 if the driver uses another clock.
     pub(crate) timestamp: u64,
+    /// The timestamp is that of the beginning of the exposure.
+    pub(crate) exposure: bool,
     pub(crate) damaged: bool,
 }
 
@@ -221,8 +223,9 @@ impl Device {
             return Err(Errno::IO);
         }
         let clock = buffer.flags & sys::BUF_FLAG_TIMESTAMP_MASK;
-        let stamp = buffer.seconds.unsigned_abs() * 1_000_000_000
-            + buffer.microseconds.unsigned_abs() * 1000;
+        // Saturating: a driver may write anything.
+        let seconds = buffer.seconds.unsigned_abs().saturating_mul(1_000_000_000);
+        let stamp = seconds.saturating_add(buffer.microseconds.unsigned_abs().saturating_mul(1000));
         Ok(Some(Filled {
             index: buffer.index,
             used: buffer.bytesused,
@@ -232,6 +235,7 @@ impl Device {
             } else {
                 0
             },
+            exposure: buffer.flags & sys::BUF_FLAG_TSTAMP_SRC_MASK == sys::BUF_FLAG_TSTAMP_SRC_SOE,
             damaged: buffer.flags & sys::BUF_FLAG_ERROR != 0,
         }))
     }

@@ -12,7 +12,7 @@ mod device;
 mod negotiate;
 mod sys;
 
-pub(crate) use camera::Camera;
+pub(crate) use camera::{Camera, Wanted, Which};
 
 use crate::devices::DeviceInfo;
 

@@ -271,3 +271,9 @@ mod tests {
         );
     }
 }
+
+/// The backend that is always there, bare.
+#[cfg(test)]
+pub(crate) fn rten_for_tests(file: &ModelFile, config: &InferConfig) -> Box<dyn Backend> {
+    Box::new(RtenBackend::load(file, config.threads).expect("the embedded model loads"))
+}

@@ -41,6 +41,11 @@ impl CpuRunner {
 }
 
 impl Runner for CpuRunner {
+    fn set_conf(&mut self, conf: f32) -> bool {
+        self.conf = conf;
+        true
+    }
+
     fn kind(&self) -> record::Backend {
         self.backend.kind()
     }

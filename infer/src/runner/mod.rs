@@ -63,6 +63,12 @@ pub(crate) trait Runner: Send + fmt::Debug {
     /// What is known of the model.
     fn facts(&self) -> &Facts;
 
+    /// Takes another threshold for candidates. False: it cannot without being loaded anew.
+    fn set_conf(&mut self, conf: f32) -> bool {
+        let _ = conf;
+        false
+    }
+
     /// Most pictures under way at a time.
     fn depth(&self) -> usize;
 

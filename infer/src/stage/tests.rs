@@ -10,14 +10,14 @@ use std::sync::atomic::Ordering;
 const LONG: Duration = Duration::from_secs(10);
 
 /// Capture as far as infer can tell.
-struct Camera {
+pub(super) struct Camera {
     publisher: Publisher,
     // After the publisher: the sockets go last.
     _stage: Stage,
 }
 
 impl Camera {
-    fn new(dir: &Path) -> Self {
+    pub(super) fn new(dir: &Path) -> Self {
         let stage = Stage::start(StageName::Capture, dir).unwrap();
         let publisher = stage
             .publisher(Topic::Frames, Self::geometry(64, 48))
@@ -32,8 +32,32 @@ impl Camera {
         Geometry {
             slots: 8,
             meta_len: size_of::<FrameMeta>() as u32,
-            payload_capacity: width * height,
+            payload_capacity: 2 * width * height,
         }
+    }
+
+    /// Publishes a frame of this format, all of one value.
+    pub(super) fn publish_as(&mut self, format: PixelFormat) {
+        let (width, height) = (64, 48);
+        let stride = format.min_stride(width);
+        let bytes = [128; 2 * 64 * 48];
+        let bytes = &bytes[..format.frame_bytes(stride, width, height) as usize];
+        let sensor = now_ns();
+        let stamp = self.publisher.publish(&[bytes], |stamp| FrameMeta {
+            generation: stamp.generation,
+            seq: stamp.seq,
+            driver_seq: stamp.seq,
+            fourcc: format.fourcc(),
+            width,
+            height,
+            stride,
+            bytes_used: bytes.len() as u64,
+            t_sensor: sensor,
+            t_dequeued: sensor,
+            t_published: now_ns(),
+            ..FrameMeta::zeroed()
+        });
+        stamp.unwrap().expect("a free slot");
     }
 
     /// Publishes a grey frame; `change` spoils its metadata, `cut` bytes are missing.
@@ -218,11 +242,109 @@ fn a_bad_model_ends_the_stage_with_one_line() {
     assert!(!stage.is_ready());
 }
 
-#[test]
-fn warnings_are_one_a_second() {
-    let mut trouble = Trouble::default();
-    for _ in 0..5 {
-        trouble.say("frame 1: cut short");
+/// A model that does not come back as long as it is told not to.
+#[derive(Debug)]
+struct Wedged {
+    inner: Box<dyn crate::runner::Runner>,
+    wedged: std::sync::Arc<std::sync::atomic::AtomicBool>,
+}
+
+impl crate::runner::Runner for Wedged {
+    fn kind(&self) -> Backend {
+        self.inner.kind()
     }
-    assert_eq!(trouble.silent, 4);
+    fn describe(&self) -> String {
+        self.inner.describe()
+    }
+    fn facts(&self) -> &crate::backend::Facts {
+        self.inner.facts()
+    }
+    fn depth(&self) -> usize {
+        self.inner.depth()
+    }
+    fn submit(&mut self, picture: Picture<'_>) -> Result<crate::preprocess::Letterbox, InferError> {
+        self.inner.submit(picture)
+    }
+    fn is_done(&mut self) -> Result<bool, InferError> {
+        self.inner.is_done()
+    }
+    fn finish(
+        &mut self,
+        candidates: &mut Vec<crate::nms::Candidate>,
+    ) -> Result<crate::runner::Output, InferError> {
+        while self.wedged.load(Ordering::Relaxed) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        self.inner.finish(candidates)
+    }
+    fn bare_loop(&mut self, runs: usize) -> Result<Vec<u64>, InferError> {
+        self.inner.bare_loop(runs)
+    }
+}
+
+/// The watchdog is fed while there is nothing to do and by every frame done; a backend that hangs starves it.
+#[test]
+fn a_backend_that_hangs_is_no_progress() {
+    let dir = tempfile::tempdir().unwrap();
+    let stage = Stage::start(StageName::Infer, dir.path()).unwrap();
+    let (stop, wedged) = (stage.stop_flag(), std::sync::Arc::new(true.into()));
+    let config = InferConfig {
+        backend: "rten".into(),
+        size: 64,
+        threads: Some(1),
+        ..InferConfig::default()
+    };
+    let detector = Detector::load(&config).unwrap().wrapped(|inner| {
+        let wedged = std::sync::Arc::clone(&wedged);
+        Box::new(Wedged { inner, wedged })
+    });
+    let until = |what: &str, done: &dyn Fn(u64) -> bool| {
+        let started = std::time::Instant::now();
+        while !done(stage.progress()) {
+            assert!(started.elapsed() < LONG, "{what}: {}", stage.progress());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    };
+    std::thread::scope(|scope| {
+        let running = scope.spawn(|| serve(&stage, &config, detector, None));
+        until("no capture is no failure", &|n| n >= 3);
+        let mut camera = Camera::new(dir.path());
+        let attached = stage.progress();
+        until("nor is a silent one", &|n| n >= attached + 3);
+        camera.publish((64, 48), 0, |_| ());
+        // By then it has the frame, and hangs.
+        std::thread::sleep(Duration::from_millis(500));
+        let hung = stage.progress();
+        std::thread::sleep(Duration::from_millis(500));
+        assert_eq!(stage.progress(), hung);
+        wedged.store(false, Ordering::Relaxed);
+        until("it goes on", &|n| n > hung);
+        stop.store(true, Ordering::Relaxed);
+        running.join().unwrap().unwrap();
+    });
+}
+
+/// A reload takes the thresholds at once.
+#[test]
+fn thresholds_can_be_changed_while_it_runs() {
+    let config = InferConfig {
+        backend: "rten".into(),
+        size: 64,
+        threads: Some(1),
+        ..InferConfig::default()
+    };
+    let mut detector = Detector::load(&config).unwrap();
+    let frame = hanja_common::record::FrameRef {
+        format: PixelFormat::Grey,
+        width: 64,
+        height: 64,
+        stride: 64,
+        bytes: &(0..64 * 64).map(|n| (n * 37) as u8).collect::<Vec<_>>(),
+    };
+    let mut candidates = |conf| {
+        assert!(detector.set_thresholds(conf, 0.45));
+        detector.detect(&frame).unwrap().candidates
+    };
+    let (many, few) = (candidates(0.000_1), candidates(0.999_9));
+    assert!(many > few, "{many} {few}");
 }

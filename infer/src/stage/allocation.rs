@@ -1,0 +1,105 @@
+//! The frame loop allocates nothing of ours: counted over hundreds of frames, the once-a-second statistics among them.
+//! What is not ours is told apart: the backend's run of the model (rten makes its tensors anew each time), and the JPEG
+//! decoder. What the log's writer allocates is not in it: nobody listens here.
+
+use super::tests::Camera;
+use super::*;
+use crate::backend::{Backend as Engine, Facts, Input, Predictions};
+use crate::model::ModelFile;
+use crate::runner::CpuRunner;
+use hanja_common::record::PixelFormat;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A backend whose own allocations are left out, and ours on its threads are not.
+#[derive(Debug)]
+struct Counted {
+    inner: Box<dyn Engine>,
+    on_its_threads: Arc<AtomicU64>,
+}
+
+impl Engine for Counted {
+    fn kind(&self) -> Backend {
+        self.inner.kind()
+    }
+
+    fn facts(&self) -> &Facts {
+        self.inner.facts()
+    }
+
+    fn install(&self, work: &mut (dyn FnMut() + Send)) {
+        let mut n = 0;
+        allocation_counter::opt_out(|| {
+            self.inner.install(&mut || {
+                n = allocation_counter::measure(&mut *work).count_total;
+            });
+        });
+        self.on_its_threads.fetch_add(n, Ordering::Relaxed);
+    }
+
+    fn infer(&mut self, input: Input<'_>) -> Result<Predictions<'_>, InferError> {
+        let mut result = None;
+        allocation_counter::opt_out(|| result = Some(self.inner.infer(input)));
+        result.expect("it ran")
+    }
+}
+
+fn detector(config: &InferConfig, on_its_threads: &Arc<AtomicU64>) -> Detector {
+    let file = ModelFile::open(None).unwrap();
+    let inner = crate::backend::rten_for_tests(&file, config);
+    let counted = Counted {
+        inner,
+        on_its_threads: Arc::clone(on_its_threads),
+    };
+    let runner = CpuRunner::new(Box::new(counted), config);
+    Detector::with_runner(Box::new(runner), config, &file).unwrap()
+}
+
+/// Allocations of `frames` frames of a format after the first 20, by this thread and by ours on the backend's.
+fn allocations(format: PixelFormat, frames: u64) -> (u64, u64) {
+    let dir = tempfile::tempdir().unwrap();
+    let stage = Stage::start(StageName::Infer, dir.path()).unwrap();
+    let config = InferConfig {
+        size: 64,
+        threads: Some(1),
+        ..InferConfig::default()
+    };
+    let on_its_threads = Arc::new(AtomicU64::new(0));
+    let detector = detector(&config, &on_its_threads);
+    let mut worker = Worker::new(&stage, &config, detector, None).unwrap();
+    worker.announce_backend();
+    let mut camera = Camera::new(dir.path());
+    let mut frames_in = LeaseSubscriber::new(dir.path(), StageName::Capture, Topic::Frames, QUOTA);
+    let mut ours = 0;
+    for n in 0..20 + frames {
+        if n == 20 {
+            worker.reporter.finish(); // whatever is set up once has been
+            assert!(
+                ours > 0,
+                "attaching and the first picture do, so the counter counts"
+            );
+            (ours, _) = (0, on_its_threads.swap(0, Ordering::Relaxed));
+        }
+        camera.publish_as(format);
+        let counted = allocation_counter::measure(|| {
+            worker.turn(&mut frames_in).unwrap();
+            if n % 100 == 50 {
+                worker.reporter.finish(); // as if a second had passed
+            }
+        });
+        ours += counted.count_total;
+    }
+    let stats = worker.reporter.stats_mut();
+    assert_eq!(
+        (stats.frames_total, stats.unbalanced_total),
+        (20 + frames, 0)
+    );
+    (ours, on_its_threads.load(Ordering::Relaxed))
+}
+
+#[test]
+fn a_frame_allocates_nothing_of_ours() {
+    for format in [PixelFormat::Yuyv, PixelFormat::Nv12, PixelFormat::Grey] {
+        assert_eq!(allocations(format, 300), (0, 0), "{format}");
+    }
+}
