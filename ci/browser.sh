@@ -1,9 +1,14 @@
 #!/usr/bin/env bash
-# The web view, driven in headless Chromium over the real pipeline with the synthetic source.
+# The web view in headless Chromium, and a shorter round in Firefox where it is installed, over the real pipeline with the
+# synthetic source. SHOTS=FOLDER keeps screenshots; an argument runs only the tests whose names contain it.
 . "$(dirname "$0")/lib.sh"
 need chromium
 command -v node >/dev/null || need nodejs npm
 cargo build --release --locked -p hanja
 cd tests/browser
 npm install --no-audit --no-fund --silent
-HANJA="$PWD/../../target/release/hanja" node web_view.mjs
+export HANJA="$PWD/../../target/release/hanja"
+node web_view.mjs "$@"
+if [ $# = 0 ]; then
+    if command -v firefox-esr firefox >/dev/null; then node firefox.mjs; else echo "Firefox: not installed, not tried"; fi
+fi

@@ -1,259 +1,266 @@
-// The page: pictures with their records from /stream.mjpg, the stages' numbers from /stats.json.
-import { parts } from "./parts.js";
-import { words, korean, translate } from "./words.js";
+// The page: what comes from the feed goes to the picture, the waterfall and the charts; keys and buttons come back.
+import * as charts from "./charts.js";
+import { $, choice, element, mark, put, rebuild } from "./dom.js";
+import { Feed } from "./feed.js";
+import * as histogram from "./histogram.js";
+import { Keep, MOST_BYTES, MOST_FRAMES } from "./keep.js";
+import * as meet from "./meet.js";
+import * as numbers from "./numbers.js";
+import { decode, percent, redraw, save, setBoxes, show } from "./picture.js";
+import { judge } from "./state.js";
+import * as waterfall from "./waterfall.js";
+import { ago, count, ms, translate, words } from "./words.js";
 
-const $ = (id) => document.getElementById(id);
-const canvas = $("picture");
-const brush = canvas.getContext("2d");
-const COLOURS = ["#ffc43d", "#56ccf2", "#ff8a65", "#81d47a", "#d6a0ff", "#40e0be", "#ff96be", "#bed646", "#8caaff", "#f0be96"];
-const STEPS = Object.keys(words.step);
-const STALE_MS = 2000;
-
-// The picture on the canvas, and what the tests look at.
-let shown = null; // {bitmap, record, frame}
-let shownAt = 0;
-let chipsAt = 0;
-let connected = false;
+/** The state and the scores are looked at five times a second: what changes faster cannot be read. */
+const LOOK_MS = 200;
+const startedAt = performance.now();
+const keep = new Keep();
+let stats = null;
+let newest = null; // the last picture taken: {body, record, frame, at, ageMs}
+let recordAt = 0; // last picture with a record
+let signalAt = 0; // last picture with a signal
+let held = null; // the item that is held, paused or not at all: null
 let paused = false;
 let boxes = true;
-const probe = (window.__hanja = { record: null, frame: null, pictures: 0, stats: null, boxes: true, paused: false });
+let notLive = true; // then nothing is said of detections
+let detections = []; // of the picture on the canvas
+/** What tests look at. */
+const probe = (window.__hanja = { record: null, frame: null, pictures: 0, stats: null, boxes: true, paused: false, state: "connecting", keep });
 
-// ---- pictures
-
-async function follow() {
-  for (let wait = 250; ; wait = Math.min(wait * 2, 4000)) {
-    try {
-      const answer = await fetch("/stream.mjpg", { cache: "no-store" });
-      if (!answer.ok) throw new Error(answer.statusText);
-      connected = true;
-      for await (const part of parts(answer.body)) {
-        wait = 250;
-        if (!paused) await take(part);
-      }
-    } catch {
-      // Said by the badge; what matters is to try again.
-    }
-    connected = false;
-    state();
-    await new Promise((done) => setTimeout(done, wait));
-  }
-}
+const feed = new Feed({ picture: take, record, gap: () => waterfall.gap(), numbers: figures, changed: look });
 
 async function take({ headers, body }) {
   const json = (name) => (headers.has(name) ? JSON.parse(headers.get(name)) : null);
-  let bitmap;
-  try {
-    bitmap = await createImageBitmap(new Blob([body], { type: "image/jpeg" }));
-  } catch {
-    return; // a damaged picture from the camera: the next one comes
-  }
+  const bitmap = await decode(body);
+  if (!bitmap) return; // a damaged picture from the camera: the next one comes
   if (paused) return bitmap.close();
-  shown?.bitmap.close();
-  shown = { bitmap, record: json("x-record"), frame: json("x-frame") };
-  shownAt = performance.now();
-  draw();
-  probe.record = shown.record;
-  probe.frame = shown.frame;
-  if (probe.pictures++ === 0 && probe.stats) numbers(probe.stats); // now that the size is known
-  state();
+  const [found, frame, now] = [json("x-record"), json("x-frame"), Number(headers.get("x-now"))];
+  meet.picture(found, now);
+  const sensor = frame?.times_ns?.sensor;
+  newest = { body, record: found, frame, at: performance.now(), ageMs: sensor && now ? (now - sensor) / 1e6 : null };
+  if (found) recordAt = newest.at;
+  if (!frame?.no_signal) signalAt = newest.at;
+  keep.add(newest);
+  if (probe.pictures++ === 0) numbers.show(stats, frame); // now that the size is known
+  display(newest, bitmap);
+  look();
 }
 
-function draw() {
-  if (!shown) return;
-  const { bitmap, record } = shown;
-  if (canvas.width !== bitmap.width || canvas.height !== bitmap.height) {
-    canvas.width = bitmap.width;
-    canvas.height = bitmap.height;
+function display(item, bitmap) {
+  show(bitmap, item.record?.detections ?? []);
+  probe.record = item.record;
+  probe.frame = item.frame;
+  detections = item.record?.detections ?? [];
+}
+
+function record(json) {
+  meet.record(json);
+  histogram.add(json);
+  waterfall.add(json);
+}
+
+function figures(next, history) {
+  stats = probe.stats = next;
+  charts.add(history);
+  numbers.show(next, newest?.frame);
+  waterfall.numbers(next);
+  histogram.refresh();
+  look();
+}
+
+// ---- state
+
+/** The state of the page, its badge and the cover over a picture that is not live. */
+function look() {
+  const now = performance.now();
+  const verdict = judge({
+    now, startedAt, paused, lostAt: feed.lostAt, streaming: feed.streaming, shownAt: newest?.at ?? 0,
+    dataAgeMs: newest?.ageMs ?? null, recordAt: recordAt || startedAt,
+    noSignal: newest?.frame?.no_signal, synthetic: newest?.frame?.synthetic,
+    source: stats?.health?.stages?.capture?.state,
+  });
+  const { name, covered, since } = verdict;
+  const changed = probe.state !== name;
+  probe.state = name;
+  notLive = covered || name === "noDetections";
+  mark($("state"), "data-state", name);
+  put($("state-text"), words.state[name]);
+  mark($("stage"), "data-covered", covered);
+  $("cover").hidden = !covered;
+  if (covered) {
+    put($("cover-title"), words.state[name]);
+    put($("cover-text"), words.hint[name]);
+    put($("cover-age"), lastAge(name, now - since));
+    put($("cover-why"), feed.lostAt === null ? numbers.why(stats) : "");
   }
-  brush.drawImage(bitmap, 0, 0);
-  if (boxes && record) for (const d of record.detections) drawBox(d);
-  // Five times a second: a score that changes with every picture cannot be read.
-  if (performance.now() - chipsAt < 200) return;
-  chipsAt = performance.now();
-  chips(record?.detections ?? []);
+  const hint = covered ? null : words.hint[name];
+  $("ribbon").hidden = !hint && !paused;
+  if (paused) put($("ribbon"), heldWords(now));
+  else if (hint) put($("ribbon"), typeof hint === "function" ? hint(ago(now - since)) : hint);
+  steps();
+  if (changed) chips();
 }
 
-function drawBox({ class: n, label, score, box: [x1, y1, x2, y2] }) {
-  // In picture pixels, but as large on the screen whatever the picture's size.
-  const unit = Math.max(canvas.width / (canvas.clientWidth || canvas.width), 0.5);
-  const size = 17 * unit;
-  brush.strokeStyle = brush.fillStyle = COLOURS[n % COLOURS.length];
-  brush.lineWidth = 2.5 * unit;
-  brush.lineJoin = "round";
-  brush.strokeRect(x1, y1, x2 - x1, y2 - y1);
-  brush.font = `600 ${size}px system-ui, "Noto Sans CJK KR", sans-serif`;
-  const text = `${label} ${percent(score)}`;
-  const width = brush.measureText(text).width + 10 * unit;
-  const height = size * 1.4;
-  const left = Math.max(0, Math.min(x1 - brush.lineWidth / 2, canvas.width - width));
-  // Above the box, else below it, else inside: only then does it cover the numeral.
-  const below = y2 + height <= canvas.height ? y2 : y1;
-  const top = y1 >= height ? y1 - height : below;
-  brush.fillRect(left, top, width, height);
-  brush.fillStyle = "#101216";
-  brush.textBaseline = "middle";
-  brush.fillText(text, left + 5 * unit, top + height * 0.54);
+/** How old the picture under the cover is, where that says something. */
+function lastAge(name, age) {
+  // The frames that come are no pictures, or not of now: what they are is said, since when by the server's words.
+  if (!newest || name === "repeating") return "";
+  if (name === "noSignal") return signalAt ? words.lastPicture(ago(performance.now() - signalAt)) : "";
+  return words.lastPicture(ago(age + (newest.ageMs ?? 0)));
 }
 
-const percent = (score) => Math.round((score ?? 0) * 100);
-
-// ---- words and numbers
-
-function put(node, text) {
-  if (node.textContent !== text) node.textContent = text;
+function heldWords(now) {
+  if (!held) return words.heldNothing;
+  const seq = count(held.frame?.seq ?? 0);
+  const lost = feed.lostAt === null ? "" : ` · ${words.state.lost}`;
+  return `${words.held(seq, ago(now - held.at))}${lost}`;
 }
 
-// Rebuilds the children of `node` only when `key` changes: calm for eyes and screen readers.
-function rebuild(node, key, make) {
-  if (node.dataset.key === key) return;
-  node.dataset.key = key;
-  node.replaceChildren(...make());
+// ---- pause and step
+
+function setPaused(on) {
+  if (paused === on) return;
+  paused = probe.paused = feed.paused = on;
+  put($("pause-text"), on ? words.resume : words.pause);
+  put($("snap-text"), on ? words.save : words.snapshot);
+  mark($("stage"), "data-paused", on);
+  if (on) {
+    hold(keep.length - 1);
+  } else {
+    held = null;
+    recordAt = performance.now(); // a pause is no silence of infer
+    waterfall.hold(null);
+    put($("told"), "");
+  }
+  look();
 }
 
-function element(tag, props = {}, ...children) {
-  const node = Object.assign(document.createElement(tag), props);
-  node.append(...children);
-  return node;
+/** Holds the kept picture at `index`, counted from the oldest. */
+async function hold(index) {
+  const item = keep.at(Math.min(keep.length - 1, Math.max(0, index)));
+  if (!item) return;
+  held = item;
+  waterfall.hold(item.record);
+  steps();
+  const bitmap = await decode(item.body);
+  if (held !== item) return bitmap?.close(); // stepped on meanwhile
+  if (bitmap) display(item, bitmap);
+  chips();
+  tell(item);
+  look();
 }
 
-function chips(detections) {
+/** Holds the frame of a record, with its picture if one was made. */
+function pick(found) {
+  setPaused(true);
+  const index = keep.find(found.frame.generation, found.frame.seq);
+  if (index >= 0) return hold(index);
+  held = null;
+  waterfall.hold(found);
+  put($("told"), words.noPicture(count(found.frame.seq)));
+  put($("held-text"), words.noPicture(count(found.frame.seq)));
+}
+
+function tell(item) {
+  const found = item.record?.detections ?? [];
+  const text = found.map((d) => `${d.label} ${percent(d.score)} %`).join(", ") || words.none;
+  const total = item.record ? ` · ${ms(item.record.end_to_end_ms)} ms` : "";
+  put($("told"), `${words.frameNumber(count(item.frame?.seq ?? 0))}: ${text}${total}`);
+}
+
+const position = () => keep.indexOf(held);
+
+function step(by) {
+  if (!paused) setPaused(true);
+  const from = position();
+  hold((from < 0 ? keep.length - 1 : from) + by);
+}
+
+/** The row of buttons and the slider. */
+function steps() {
+  const last = keep.length - 1;
+  const at = paused ? position() : last;
+  const slider = $("scrub");
+  slider.max = Math.max(0, last);
+  if (at >= 0) slider.value = at;
+  slider.disabled = last < 1;
+  for (const id of ["first", "back"]) $(id).disabled = last < 1 || (paused && at === 0);
+  for (const id of ["forward", "last"]) $(id).disabled = !paused || at === last;
+  const span = keep.length ? (keep.at(last).at - keep.at(0).at) / 1000 : 0;
+  put($("kept"), words.kept(count(keep.length), span.toFixed(1), (keep.bytes / (1 << 20)).toFixed(1)));
+  put($("held-text"), paused ? words.position(at + 1, keep.length) : "");
+  mark(slider, "aria-valuetext", paused && held ? words.held(count(held.frame?.seq ?? 0), ago(performance.now() - held.at)) : words.now);
+}
+
+function chips() {
   // Left to right, so that a chip stays where its numeral is.
   const sorted = [...detections].sort((a, b) => a.box[0] - b.box[0]);
-  const key = sorted.map((d) => `${d.class}:${percent(d.score)}`).join();
+  const key = notLive ? probe.state : sorted.map((d) => `${d.class}:${percent(d.score)}`).join();
   rebuild($("chips"), key || "none", () =>
-    sorted.length
+    notLive ? [element("li", { className: "none", textContent: words.state[probe.state] })] : sorted.length
       ? sorted.map((d) => element("li", {}, element("b", { className: `k${d.class % 10}`, textContent: d.label, lang: "zh-Hant" }), `${percent(d.score)} %`))
       : [element("li", { className: "none", textContent: words.none })]);
 }
 
-function verdict() {
-  const age = performance.now() - shownAt;
-  if (paused) return ["paused", null];
-  if (!connected) return ["disconnected", "hintDisconnected"];
-  if (!shown) return ["connecting", "waitPicture"];
-  if (age > STALE_MS) return ["stale", "hintStale"];
-  if (shown.frame?.no_signal) return ["noSignal", "hintNoSignal"];
-  const name = shown.frame?.synthetic ? "synthetic" : "live";
-  return [name, shown.record ? null : "hintNoDetections"];
-}
-
-function state() {
-  const [name, hint] = verdict();
-  if ($("state").dataset.state !== name) {
-    $("state").dataset.state = name;
-    put($("state-text"), words[name]);
-  }
-  $("hint").hidden = !hint;
-  if (hint) put($("hint"), words[hint]);
-}
-
-function ms(value) {
-  if (value === undefined) return "–";
-  if (value < 0.01) return "<0.01";
-  return value.toFixed(value < 10 ? 2 : 1);
-}
-
-function stages(stats) {
-  $("stages").replaceChildren(...["capture", "infer", "render"].map((name) => {
-    const s = stats[name];
-    const fresh = s && s.age_s < 3;
-    const value = fresh ? [s.fps.toFixed(1), " ", element("small", { textContent: words.fps })] : [words.silent];
-    return element("div", { className: fresh ? "" : "silent" }, element("dt", { textContent: words[name] }), element("dd", {}, ...value));
-  }));
-}
-
-function latency(stats) {
-  const all = { ...stats.capture?.metrics, ...stats.infer?.metrics };
-  const rows = STEPS.filter((s) => all[s]);
-  const total = all.end_to_end;
-  put($("e2e"), total ? `${ms(total.p50_ms)} / ${ms(total.p99_ms)} ms` : "–");
-  const sum = rows.reduce((a, s) => a + all[s].p50_ms, 0) || 1;
-  $("bar").replaceChildren(...rows.map((s) => {
-    const part = element("i", { className: `s${STEPS.indexOf(s)}`, title: `${words.step[s]} ${ms(all[s].p50_ms)} ms` });
-    part.style.width = `${(100 * all[s].p50_ms) / sum}%`;
-    return part;
-  }));
-  $("bar").setAttribute("aria-label", rows.map((s) => `${words.step[s]} ${ms(all[s].p50_ms)} ms`).join(", "));
-  $("steps").replaceChildren(...rows.map((s) =>
-    element("tr", {},
-      element("td", {}, element("i", { className: `s${STEPS.indexOf(s)}` }), words.step[s]),
-      element("td", { textContent: ms(all[s].p50_ms) }), element("td", { textContent: ms(all[s].p99_ms) }))));
-}
-
-function pairs(node, rows) {
-  node.replaceChildren(...rows.flatMap(([name, value]) => [element("dt", { textContent: name }), element("dd", { textContent: value })]));
-}
-
-function numbers(stats) {
-  stages(stats);
-  latency(stats);
-  const count = (n) => (n ?? 0).toLocaleString(korean ? "ko" : "en");
-  const c = stats.capture?.counters;
-  const i = stats.infer?.counters;
-  pairs($("counters"), [
-    [words.lost, count(c?.lost)], [words.dropped, count(c?.dropped)], [words.busy, count(i?.skipped_busy)],
-    [words.undecodable, count(i?.skipped_undecodable)], [words.nosignal, count(i?.skipped_no_signal)],
-  ]);
-  const frame = shown?.frame;
-  const kib = ["capture", "infer", "render"].reduce((a, s) => a + (stats[s]?.rss_kib ?? 0), 0);
-  pairs($("about"), [
-    [words.source, stats.capture?.what || "–"],
-    [words.picture, frame ? `${frame.width}×${frame.height} ${frame.format ?? ""}` : "–"],
-    [words.model, stats.infer?.what || "–"],
-    [words.backend, stats.infer?.backend ?? "–"],
-    [words.memory, `${(kib / 1024).toFixed(0)} MiB`],
-  ]);
-}
-
-async function poll() {
-  for (;;) {
-    try {
-      const answer = await fetch("/stats.json", { cache: "no-store" });
-      if (!answer.ok) throw new Error(answer.statusText);
-      numbers((probe.stats = await answer.json()));
-    } catch {
-      stages({}); // old numbers would look like a running pipeline
-    }
-    state();
-    await new Promise((done) => setTimeout(done, 1000));
-  }
-}
-
 // ---- controls
 
-function setPaused(on) {
-  paused = probe.paused = on;
-  $("pause").setAttribute("aria-pressed", String(on));
-  put($("pause-text"), on ? words.resume : words.pause);
-  if (on && shown) chips(shown.record?.detections ?? []);
-  state();
-}
-
-function setBoxes(on) {
-  boxes = probe.boxes = on;
-  $("boxes").setAttribute("aria-pressed", String(on));
-  draw();
+function toggleBoxes() {
+  boxes = probe.boxes = !boxes;
+  mark($("boxes"), "aria-pressed", boxes);
+  setBoxes(boxes);
 }
 
 function fullscreen() {
-  const change = document.fullscreenElement ? document.exitFullscreen() : $("stage").requestFullscreen();
-  change.catch(() => {}); // not allowed here: nothing to be done
+  const change = document.fullscreenElement ? document.exitFullscreen() : $("stage").requestFullscreen?.();
+  change?.catch(() => {}); // not allowed here: nothing to be done
 }
 
-$("pause").addEventListener("click", () => setPaused(!paused));
-$("boxes").addEventListener("click", () => setBoxes(!boxes));
-$("full").addEventListener("click", fullscreen);
-const KEYS = { " ": () => setPaused(!paused), b: () => setBoxes(!boxes), f: fullscreen, s: () => $("snap").click() };
-document.addEventListener("keydown", (event) => {
-  // A focused button takes the space bar itself.
-  const busy = event.key === " " && event.target.closest("button, a");
-  const action = KEYS[event.key.toLowerCase()];
-  if (!action || busy || event.ctrlKey || event.altKey || event.metaKey || event.repeat) return;
+/** Live: the server's own snapshot. Held: the picture as it stands here. */
+async function snapshot(event) {
+  if (!paused) return;
+  event.preventDefault();
+  const url = URL.createObjectURL(await save());
+  element("a", { href: url, download: `hanja-${held?.frame?.seq ?? 0}.jpg` }).click();
+  setTimeout(() => URL.revokeObjectURL(url), 10_000);
+}
+
+const ACTIONS = { pause: () => setPaused(!paused), boxes: toggleBoxes, full: fullscreen, first: () => step(-MOST_FRAMES), back: () => step(-1), forward: () => step(1), last: () => step(MOST_FRAMES) };
+const KEYS = { " ": ACTIONS.pause, b: toggleBoxes, f: fullscreen, s: () => $("snap").click(), ArrowLeft: ACTIONS.back, ArrowRight: ACTIONS.forward, Home: ACTIONS.first, End: ACTIONS.last, Escape: () => setPaused(false) };
+
+function key(event) {
+  if (event.ctrlKey || event.altKey || event.metaKey) return;
+  const { target } = event;
+  // A focused control takes its own keys itself.
+  const own = event.key === " " ? "button, a, summary" : /^(Arrow|Home|End)/.test(event.key) ? "input, [role=slider]" : "";
+  const action = KEYS[event.key.length === 1 ? event.key.toLowerCase() : event.key];
+  if (!action || (own && target.closest(own))) return;
+  if (event.repeat && !event.key.startsWith("Arrow")) return;
+  // The page scrolls by Home and End as long as it is live.
+  if (!paused && (event.key === "Home" || event.key === "End")) return;
   event.preventDefault();
   action();
-});
+}
 
-translate();
-chips([]);
-follow();
-poll();
+for (const [id, action] of Object.entries(ACTIONS)) $(id).addEventListener("click", action);
+$("scrub").addEventListener("input", () => {
+  const index = Number($("scrub").value);
+  setPaused(true);
+  hold(index);
+});
+$("snap").addEventListener("click", snapshot);
+document.addEventListener("keydown", key);
+addEventListener("resize", redraw);
+choice($("waterfall-mode"), (value) => waterfall.setClock(value === "clock"));
+choice($("window"), (value) => charts.setWindow(Number(value)));
+
+translate({ keptMost: words.keptMost(count(MOST_FRAMES), MOST_BYTES >> 20) });
+chips();
+waterfall.start(pick);
+charts.start();
+histogram.start();
+feed.start();
+setInterval(() => {
+  if (document.hidden) return;
+  chips();
+  look();
+}, LOOK_MS);

@@ -1,118 +1,35 @@
-// All words of the page, in English and Korean, chosen by the browser's language.
+// Chooses the language of the page (?lang=ko or ?lang=en, else the browser's) and writes numbers in it.
+import { ENGLISH } from "./words.en.js";
+import { KOREAN } from "./words.ko.js";
 
-const ENGLISH = {
-  title: "Hanja numerals, live",
-  heading: "Hanja numerals",
-  view: "Live camera picture with detections",
-  connecting: "Connecting",
-  live: "Live",
-  synthetic: "Synthetic",
-  stale: "Stale",
-  noSignal: "No signal",
-  disconnected: "Disconnected",
-  paused: "Paused",
-  waitPicture: "Waiting for the first picture",
-  hintStale: "No new data. The last picture is shown.",
-  hintNoSignal: "The source gives no picture. Check the camera and its cable.",
-  hintDisconnected: "No connection to the pipeline. Trying again.",
-  hintNoDetections: "Frames without detections: infer is starting or silent.",
-  pause: "Pause",
-  resume: "Resume",
-  boxes: "Boxes",
-  fullscreen: "Full screen",
-  snapshot: "Snapshot",
-  detections: "Detections",
-  none: "No numerals in view",
-  latency: "Latency",
-  median: "median of each step",
-  endToEnd: "End to end",
-  p50: "p50",
-  p99: "p99",
-  stages: "Stages",
-  capture: "capture",
-  infer: "infer",
-  render: "render",
-  silent: "silent",
-  fps: "fps",
-  counters: "Frames not used",
-  lost: "lost in driver",
-  dropped: "ring full",
-  busy: "skipped, newer frame",
-  undecodable: "undecodable",
-  nosignal: "no signal",
-  about: "About",
-  source: "Source",
-  model: "Model",
-  backend: "Backend",
-  picture: "Picture",
-  memory: "Memory",
-  links: "For programs",
-  step: {
-    dequeue: "camera", publish: "publish", queue: "wait", preprocess: "prepare", submit: "submit",
-    inference: "model", postprocess: "decode", announce: "announce",
-  },
-};
-
-const KOREAN = {
-  title: "한자 숫자 실시간 인식",
-  heading: "한자 숫자 인식",
-  view: "검출 결과가 표시된 실시간 카메라 영상",
-  connecting: "연결 중",
-  live: "실시간",
-  synthetic: "합성 영상",
-  stale: "갱신 멈춤",
-  noSignal: "신호 없음",
-  disconnected: "연결 끊김",
-  paused: "일시 정지",
-  waitPicture: "첫 영상을 기다리는 중",
-  hintStale: "새 데이터가 없습니다. 마지막 영상을 표시합니다.",
-  hintNoSignal: "영상 신호가 없습니다. 카메라와 케이블을 확인하세요.",
-  hintDisconnected: "파이프라인에 연결할 수 없습니다. 다시 시도하는 중입니다.",
-  hintNoDetections: "검출 없이 영상만 표시합니다. infer가 시작 중이거나 응답하지 않습니다.",
-  pause: "일시 정지",
-  resume: "계속",
-  boxes: "상자",
-  fullscreen: "전체 화면",
-  snapshot: "스냅숏",
-  detections: "검출",
-  none: "보이는 숫자가 없습니다",
-  latency: "지연 시간",
-  median: "단계별 중앙값",
-  endToEnd: "전체",
-  p50: "p50",
-  p99: "p99",
-  stages: "단계",
-  capture: "캡처",
-  infer: "추론",
-  render: "표시",
-  silent: "응답 없음",
-  fps: "fps",
-  counters: "사용하지 않은 프레임",
-  lost: "드라이버 손실",
-  dropped: "링 가득 참",
-  busy: "새 프레임에 밀림",
-  undecodable: "디코딩 불가",
-  nosignal: "신호 없음",
-  about: "정보",
-  source: "소스",
-  model: "모델",
-  backend: "백엔드",
-  picture: "영상",
-  memory: "메모리",
-  links: "프로그램용",
-  step: {
-    dequeue: "카메라", publish: "게시", queue: "대기", preprocess: "전처리", submit: "제출",
-    inference: "모델", postprocess: "후처리", announce: "알림",
-  },
-};
-
-export const korean = /^ko\b/i.test(navigator.language);
+const wanted = new URLSearchParams(location.search).get("lang") ?? navigator.language;
+export const korean = /^ko\b/i.test(wanted);
 export const words = korean ? KOREAN : ENGLISH;
 
 /** Puts the words where the page asks for them, and says which language they are in. */
-export function translate() {
+export function translate(more = {}) {
+  const all = { ...words, ...more };
   document.documentElement.lang = korean ? "ko" : "en";
   document.title = words.title;
-  for (const node of document.querySelectorAll("[data-word]")) node.textContent = words[node.dataset.word];
-  for (const node of document.querySelectorAll("[data-label]")) node.setAttribute("aria-label", words[node.dataset.label]);
+  for (const node of document.querySelectorAll("[data-word]")) node.textContent = all[node.dataset.word];
+  for (const node of document.querySelectorAll("[data-label]")) node.setAttribute("aria-label", all[node.dataset.label]);
+}
+
+/** A whole number with separators. */
+export const count = (n) => (n ?? 0).toLocaleString(korean ? "ko" : "en");
+
+/** Milliseconds with as many digits as mean something. */
+export function ms(value) {
+  if (value === undefined || value === null || !Number.isFinite(value)) return "–";
+  if (value < 0.01) return value > 0 ? "<0.01" : "0";
+  return value.toFixed(value < 10 ? 2 : value < 1000 ? 1 : 0);
+}
+
+/** How long ago, for people. */
+export function ago(milliseconds) {
+  const s = Math.max(0, milliseconds) / 1000;
+  if (s < 10) return words.seconds(s.toFixed(1));
+  if (s < 120) return words.seconds(s.toFixed(0));
+  if (s < 7200) return words.minutes((s / 60).toFixed(0));
+  return words.hours((s / 3600).toFixed(0));
 }

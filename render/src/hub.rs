@@ -2,12 +2,15 @@
 
 use crate::json::{FrameJson, RecordJson};
 use crate::picture::{FrameRef, PictureError, to_jpeg};
+use crate::presented::Presented;
 use crate::shared::{Event, EventId, Shared, View};
+use hanja_common::balance::RecordBalance;
 use hanja_common::clock::now_ns;
-use hanja_common::record::{Detection, DetectionRecord, MetricId, StageStats, Status};
-use hanja_common::ring::{Lease, Sample, Topic};
+use hanja_common::liveness::Observer;
+use hanja_common::record::{Detection, DetectionRecord, MetricId, Status};
+use hanja_common::ring::{Lease, RingError, Sample, Topic};
 use hanja_common::stage::{Stage, StageName};
-use hanja_common::telemetry::Reporter;
+use hanja_common::telemetry::{Drops, Reason, Reporter};
 use hanja_common::{LeaseSubscriber, TapSubscriber};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
@@ -22,8 +25,6 @@ const SILENCE: Duration = Duration::from_millis(300);
 const LOOK: Duration = Duration::from_millis(50);
 /// How often the stages' numbers are looked at; they change once a second.
 const NUMBERS: Duration = Duration::from_millis(250);
-/// One warning in this time.
-const COMPLAIN: Duration = Duration::from_secs(5);
 
 /// See the module.
 #[derive(Debug)]
@@ -32,13 +33,16 @@ pub(crate) struct Hub {
     spans: mpsc::Receiver<(u64, u64)>,
     records: TapSubscriber,
     frames: LeaseSubscriber,
-    stats: [(StageName, TapSubscriber); 3],
+    observer: Observer,
+    presented: Presented,
+    balance: RecordBalance,
     sample: Sample,
     /// When the next picture is due.
     due: Instant,
     last_record: Instant,
+    last_id: Option<EventId>,
     last_numbers: Instant,
-    last_complaint: Option<Instant>,
+    drops: Drops,
 }
 
 impl Hub {
@@ -46,60 +50,83 @@ impl Hub {
         stage: &Stage,
         shared: Arc<Shared>,
         spans: mpsc::Receiver<(u64, u64)>,
-    ) -> Self {
+    ) -> Result<Self, RingError> {
         let dir = stage.runtime_dir();
         let now = Instant::now();
-        Self {
+        Ok(Self {
             shared,
             spans,
             records: TapSubscriber::new(dir, StageName::Infer, Topic::Detections),
             frames: LeaseSubscriber::new(dir, StageName::Capture, Topic::Frames, 3),
-            stats: StageName::ALL.map(|name| (name, TapSubscriber::new(dir, name, Topic::Stats))),
+            observer: Observer::new(dir),
+            presented: Presented::new(stage)?,
+            balance: RecordBalance::default(),
             sample: Sample::default(),
             due: now,
             last_record: now,
+            last_id: None,
             last_numbers: now,
-            last_complaint: None,
-        }
+            drops: Drops::default(),
+        })
     }
 
-    /// One turn: at most [`LOOK`] long when nothing comes.
-    pub(crate) fn turn(&mut self, reporter: &mut Reporter) {
-        if self.records.next(&mut self.sample, LOOK) {
+    /// The generation of what render publishes.
+    pub(crate) fn generation(&self) -> u64 {
+        self.presented.generation()
+    }
+
+    /// One turn: at most [`LOOK`] long when nothing comes. True: a record was served, or there is none to serve.
+    pub(crate) fn turn(&mut self, reporter: &mut Reporter) -> bool {
+        let came = self.records.next(&mut self.sample, LOOK);
+        if came {
             self.last_record = Instant::now();
             self.record(reporter);
         } else if self.last_record.elapsed() > SILENCE && self.picture_due() {
             self.bare_frame();
         }
         for (from, to) in self.spans.try_iter() {
-            reporter.record(MetricId::Present, from, to);
+            self.presented.seen(from, to, reporter);
         }
+        self.presented.tick(now_ns(), reporter);
         if self.last_numbers.elapsed() > NUMBERS {
             self.last_numbers = Instant::now();
             self.numbers();
         }
         reporter.tick();
+        self.drops.tick();
+        came || self.records.is_idle()
     }
 
     fn record(&mut self, reporter: &mut Reporter) {
         let now = now_ns();
         let missed = self.sample.lapped;
         if missed > 0 {
+            let stats = reporter.stats_mut();
+            stats.missed_total = stats.missed_total.saturating_add(missed);
             let mut n = self.shared.numbers();
             n.records_missed_total = n.records_missed_total.saturating_add(missed);
             drop(n);
-            self.complain(&format!(
-                "{missed} records missed: the machine is too busy for the view"
-            ));
+            let words = || "the machine is too busy for the view".into();
+            self.drops.count(Reason::RecordMissed, missed, words);
         }
         let mut record = match DetectionRecord::from_bytes(&self.sample.payload) {
             Ok(record) => record,
-            Err(e) => return self.fail(&format!("record not shown: {e}")),
+            Err(e) => {
+                self.last_id = None;
+                return self.fail(&format!("record not shown: {e}"));
+            }
         };
+        if reporter.on() {
+            reporter.check(self.balance.check(&record.header));
+        }
         record.header.times.render_acquired = now;
         let times = record.header.times;
         reporter.record(MetricId::Deliver, times.detections_published, now);
         reporter.frame(times.sensor);
+        let stats = reporter.stats_mut();
+        stats.detections_total = stats
+            .detections_total
+            .saturating_add(record.detections.len() as u64);
         let Ok(json) = serde_json::to_string(&RecordJson::new(&record)) else {
             return; // cannot happen: no map keys but strings
         };
@@ -115,20 +142,28 @@ impl Hub {
             generation: record.header.generation,
             seq: record.header.seq,
         };
+        // A reader drains the ring of a dead infer before it goes on to the next, so only what was lapped is missing.
+        let follows = self.last_id.replace(id).filter(|_| missed == 0);
         self.shared.publish(Event {
             id,
+            follows,
             json: Arc::clone(&json),
         });
-        if !self.picture_due() {
-            return;
-        }
+        let shown = self.picture_due() && self.picture(&record, json, now);
+        self.presented.handled(record, shown, reporter);
+    }
+
+    /// Shows the picture of a record, if it can be had.
+    fn picture(&mut self, record: &DetectionRecord, json: Arc<str>, now: u64) -> bool {
         let (generation, seq) = (record.header.frame_generation, record.header.frame_seq);
         // Gone already where render was late: then the next record has a picture.
         if let Some(lease) = self.frames.exact(generation, seq) {
-            self.show(&lease, Some((json, record.detections)), now);
-        } else if record.header.status == Status::NoSignal as u16 {
+            return self.show(&lease, Some((json, record.detections.clone())), now);
+        }
+        if record.header.status == Status::NoSignal as u16 {
             self.bare_frame();
         }
+        false
     }
 
     fn bare_frame(&mut self) {
@@ -142,7 +177,13 @@ impl Hub {
         self.shared.watched() && Instant::now() >= self.due
     }
 
-    fn show(&mut self, lease: &Lease, record: Option<(Arc<str>, Vec<Detection>)>, now: u64) {
+    /// False: it is not to be had, and the log says why.
+    fn show(
+        &mut self,
+        lease: &Lease,
+        record: Option<(Arc<str>, Vec<Detection>)>,
+        now: u64,
+    ) -> bool {
         // From the time it was due rather than from now, else 30 frames a second would become 15 pictures.
         let pace = Duration::from_secs(1) / PICTURES_PER_S;
         self.due = (self.due + pace).max(Instant::now().checked_sub(pace).unwrap_or(self.due));
@@ -150,36 +191,31 @@ impl Hub {
             Ok(jpeg) => {
                 let frame = FrameJson::new(&lease.frame_meta());
                 self.shared.show(View::new(jpeg, record, frame, now));
+                true
             }
-            Err(e) => self.fail(&format!("frame {} not shown: {e}", lease.seq())),
+            Err(e) => {
+                self.fail(&format!("frame {} not shown: {e}", lease.seq()));
+                false
+            }
         }
     }
 
     fn numbers(&mut self) {
-        for (name, tap) in &mut self.stats {
-            if !tap.newest(&mut self.sample, Duration::ZERO) {
-                continue;
-            }
-            match StageStats::from_bytes(&self.sample.payload) {
-                Ok(stats) => {
-                    let words = stats.words_in(&self.sample.payload);
-                    self.shared.numbers().set_stage(*name, stats, words);
-                }
-                Err(e) => tracing::debug!("statistics of {} not shown: {e}", name.name()),
+        let sight = self.observer.look(Duration::ZERO);
+        let mut numbers = self.shared.numbers();
+        for (name, stage) in StageName::ALL.into_iter().zip(&sight.stages) {
+            let known = numbers.stage(name).map(|s| s.t_ns);
+            if let Some(stats) = stage.stats.filter(|s| known != Some(s.t_ns)) {
+                self.shared.history().add(name, &stats);
+                numbers.set_stage(name, stats, stats.words_in(&stage.bytes));
             }
         }
+        numbers.sight.clone_from(sight);
     }
 
     fn fail(&mut self, text: &str) {
         self.shared.numbers().failures_total += 1;
-        self.complain(text);
-    }
-
-    fn complain(&mut self, text: &str) {
-        if self.last_complaint.is_none_or(|t| t.elapsed() > COMPLAIN) {
-            self.last_complaint = Some(Instant::now());
-            tracing::warn!("{text}");
-        }
+        self.drops.count(Reason::NotShown, 1, || text.to_owned());
     }
 }
 

@@ -179,8 +179,22 @@ pub struct StatsJson {
     pub rss_kib: u32,
     /// CPU time of the process in microseconds.
     pub cpu_us: u64,
+    /// The kernel's part of it.
+    pub cpu_system_us: u64,
+    /// Most resident memory since the process started, KiB.
+    pub rss_peak_kib: u32,
     /// Processes attached to the stage's rings.
     pub readers: u32,
+    /// Of them, stages that lease slots.
+    pub leases: u32,
+    /// Of them, those that only look.
+    pub taps: u32,
+    /// Longest wait of an input taken in the last second, milliseconds.
+    pub queue_age_ms: f64,
+    /// Since the newest frame handled left the sensor, milliseconds; null before the first.
+    pub data_age_ms: Option<f64>,
+    /// Detections in all records of this process.
+    pub detections: u64,
     /// What was not done, and why.
     pub counters: CountersJson,
     /// Source, model or address in words.
@@ -195,7 +209,7 @@ pub struct StatsJson {
     pub metrics: Pairs<MetricJson>,
 }
 
-/// Totals since the process started.
+/// Totals since the process started: what was not done, and why; what was.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct CountersJson {
     /// Frames lost in the driver.
@@ -208,6 +222,12 @@ pub struct CountersJson {
     pub skipped_undecodable: u64,
     /// Frames without signal.
     pub skipped_no_signal: u64,
+    /// Records overwritten before render read them.
+    pub missed: u64,
+    /// Pictures whose first byte left render.
+    pub presented: u64,
+    /// Frames whose times or counts did not add up: a bug.
+    pub unbalanced: u64,
 }
 
 /// One latency, milliseconds.
@@ -252,13 +272,24 @@ impl StatsJson {
             frames: s.frames_total,
             rss_kib: s.rss_kib,
             cpu_us: s.cpu_us,
+            cpu_system_us: s.cpu_system_us,
+            rss_peak_kib: s.rss_peak_kib,
             readers: s.readers,
+            leases: s.leases,
+            taps: s.taps,
+            queue_age_ms: ms(s.queue_age_us),
+            data_age_ms: (s.newest_ns != 0)
+                .then(|| rounded(s.t_ns.saturating_sub(s.newest_ns) as f64 / 1e6)),
+            detections: s.detections_total,
             counters: CountersJson {
                 lost: s.lost_total,
                 dropped: s.dropped_total,
                 skipped_busy: s.skipped_busy_total,
                 skipped_undecodable: s.skipped_undecodable_total,
                 skipped_no_signal: s.skipped_no_signal_total,
+                missed: s.missed_total,
+                presented: s.presented_total,
+                unbalanced: s.unbalanced_total,
             },
             what: s.what(),
             backend: (backend != Backend::None).then(|| backend.name()),
@@ -286,6 +317,10 @@ pub struct FrameJson {
     pub driver_error: bool,
     /// Drawn by `synth:`.
     pub synthetic: bool,
+    /// The driver gave no usable time: the sensor time is when capture had the frame.
+    pub host_time: bool,
+    /// The sensor time is that of the beginning of the exposure.
+    pub exposure_time: bool,
     /// Frames the driver lost in this generation.
     pub lost: u64,
     /// Frames dropped in this generation because every slot was leased.
@@ -312,6 +347,8 @@ impl FrameJson {
             no_signal: m.has(FrameFlags::NO_SIGNAL),
             driver_error: m.has(FrameFlags::DRIVER_ERROR),
             synthetic: m.has(FrameFlags::SYNTHETIC),
+            host_time: m.has(FrameFlags::HOST_TIME),
+            exposure_time: m.has(FrameFlags::EXPOSURE_TIME),
             lost: m.lost_total,
             dropped: m.dropped_total,
             times_ns: Pairs(vec![

@@ -6,9 +6,11 @@
 
 #![forbid(unsafe_code)]
 
+mod history;
 mod hub;
 pub mod json;
 pub mod picture;
+mod presented;
 mod server;
 mod shared;
 
@@ -48,6 +50,17 @@ pub enum RenderError {
     Ring(#[from] RingError),
 }
 
+impl RenderError {
+    /// Whether another start would end the same way. An address that is in use or not there yet may be free later.
+    #[must_use]
+    pub fn is_final(&self) -> bool {
+        match self {
+            Self::Address { source, .. } => source.kind() != io::ErrorKind::AddrNotAvailable,
+            Self::InUse { .. } | Self::Server(_) | Self::Ring(_) => false,
+        }
+    }
+}
+
 /// Runs render until the stage is told to stop. With `http = "off"` there is no server, but records are still
 /// consumed and reported.
 ///
@@ -69,10 +82,16 @@ pub fn run(stage: &Stage, config: &RenderConfig) -> Result<(), RenderError> {
         (Some(Server::start(listener, shared.clone(), guard)?), view)
     };
     let mut reporter = Reporter::new(stage, what.trim_start_matches("view at "))?;
-    let mut hub = Hub::new(stage, shared, spans);
+    let mut hub = Hub::new(stage, shared, spans)?;
+    reporter.stats_mut().generation = hub.generation();
     stage.ready(&what);
     while !stage.stopping() {
-        hub.turn(&mut reporter);
+        let served = hub.turn(&mut reporter);
+        if served && server.as_ref().is_none_or(Server::is_alive) {
+            stage.alive();
+        }
+        // What there is to set is bound to the address.
+        stage.reload(|_| Vec::new());
     }
     drop(server);
     reporter.finish();

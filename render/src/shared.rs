@@ -1,14 +1,17 @@
 //! What the hub thread gives to the server: the newest view, the last records, the numbers. The hub never waits for
 //! the server; a slow client misses views, and finds out.
 
+use crate::history::History;
 use crate::json::{FrameJson, StatsJson};
 use axum::body::Bytes;
 use hanja_common::clock::now_ns;
+use hanja_common::liveness::Sight;
 use hanja_common::record::{Detection, StageStats};
 use hanja_common::stage::StageName;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::sync::{broadcast, watch};
 
 /// Records kept for clients that come back: 17 s at 30 a second.
@@ -66,15 +69,6 @@ impl EventId {
             seq: seq.parse().ok()?,
         })
     }
-
-    /// Whether `next` comes right after this one, as far as numbers can tell.
-    pub(crate) fn is_followed_by(self, next: Self) -> bool {
-        if self.generation == next.generation {
-            next.seq == self.seq.saturating_add(1)
-        } else {
-            next.seq == 1
-        }
-    }
 }
 
 impl std::fmt::Display for EventId {
@@ -87,7 +81,19 @@ impl std::fmt::Display for EventId {
 #[derive(Debug)]
 pub(crate) struct Event {
     pub(crate) id: EventId,
+    /// The record before it, if render knows that there was none between.
+    pub(crate) follows: Option<EventId>,
     pub(crate) json: Arc<str>,
+}
+
+impl Event {
+    /// Whether a client whose last record is `last` has missed nothing before this one. Where render does not know,
+    /// only the numbers of one generation can tell: the first record of a new generation says nothing about the end
+    /// of the one before.
+    pub(crate) fn comes_after(&self, last: EventId) -> bool {
+        let next = (last.generation, last.seq.saturating_add(1));
+        self.follows == Some(last) || (self.id.generation, self.id.seq) == next
+    }
 }
 
 /// What is known about the stages.
@@ -97,6 +103,10 @@ pub(crate) struct Numbers {
     pub(crate) stages: [Option<StageStats>; 3],
     /// What each says in words behind its record.
     pub(crate) words: [String; 3],
+    /// The life each is in.
+    pub(crate) lives: [Life; 3],
+    /// What liveness is judged by.
+    pub(crate) sight: Sight,
     /// When the last record arrived, and when its frame left the sensor.
     pub(crate) record_ns: u64,
     pub(crate) record_sensor_ns: u64,
@@ -107,6 +117,31 @@ pub(crate) struct Numbers {
     pub(crate) failures_total: u64,
     pub(crate) pictures_total: u64,
     pub(crate) detections_total: u64,
+}
+
+/// Which life of a stage this is.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Life {
+    started_ns: u64,
+    /// Its start, seconds since 1970; 0: not heard of yet.
+    pub(crate) started_unix_s: f64,
+    /// Starts after the first that was seen.
+    pub(crate) restarts: u64,
+}
+
+impl Life {
+    fn goes_on(&mut self, stats: &StageStats) {
+        if self.started_ns == stats.started_ns && self.started_unix_s > 0.0 {
+            return;
+        }
+        self.restarts += u64::from(self.started_unix_s > 0.0);
+        self.started_ns = stats.started_ns;
+        // Once a life, so that it does not tremble with the clocks.
+        let epoch = SystemTime::now().duration_since(UNIX_EPOCH);
+        let age = now_ns().saturating_sub(stats.started_ns) as f64 / 1e9;
+        let start = epoch.map_or(0.0, |now| now.as_secs_f64()) - age;
+        self.started_unix_s = (start * 1e3).round() / 1e3;
+    }
 }
 
 impl Numbers {
@@ -124,6 +159,7 @@ impl Numbers {
     }
 
     pub(crate) fn set_stage(&mut self, name: StageName, stats: StageStats, words: String) {
+        self.lives[name as usize - 1].goes_on(&stats);
         self.stages[name as usize - 1] = Some(stats);
         self.words[name as usize - 1] = words;
     }
@@ -137,6 +173,7 @@ pub(crate) struct Shared {
     events: Mutex<VecDeque<Arc<Event>>>,
     live: broadcast::Sender<Arc<Event>>,
     numbers: Mutex<Numbers>,
+    history: Mutex<History>,
     /// Spans from acquired to handed to a client.
     presented: mpsc::Sender<(u64, u64)>,
 }
@@ -151,6 +188,7 @@ impl Shared {
             events: Mutex::new(VecDeque::with_capacity(KEPT)),
             live: broadcast::Sender::new(KEPT),
             numbers: Mutex::new(Numbers::default()),
+            history: Mutex::new(History::default()),
             presented,
         };
         (Arc::new(shared), spans)
@@ -217,6 +255,10 @@ impl Shared {
     pub(crate) fn numbers(&self) -> MutexGuard<'_, Numbers> {
         lock(&self.numbers)
     }
+
+    pub(crate) fn history(&self) -> MutexGuard<'_, History> {
+        lock(&self.history)
+    }
 }
 
 /// A poisoned lock still holds whole values: every writer replaces fields one at a time.
@@ -241,6 +283,7 @@ mod tests {
     fn event(generation: u64, seq: u64) -> Event {
         Event {
             id: EventId { generation, seq },
+            follows: None,
             json: "{}".into(),
         }
     }
@@ -260,8 +303,18 @@ mod tests {
         ] {
             assert_eq!(EventId::parse(bad), None, "{bad}");
         }
-        assert!(id("1-2").is_followed_by(id("1-3")) && id("1-2").is_followed_by(id("2-1")));
-        assert!(!id("1-2").is_followed_by(id("1-4")) && !id("1-2").is_followed_by(id("2-2")));
+    }
+
+    #[test]
+    fn a_record_says_what_it_follows() {
+        let id = |generation, seq| EventId { generation, seq };
+        assert!(event(1, 3).comes_after(id(1, 2)));
+        assert!(!event(1, 4).comes_after(id(1, 2)));
+        // infer restarted: the first record of the new life may hide the last ones of the old.
+        let mut first = event(2, 1);
+        assert!(!first.comes_after(id(1, 2)));
+        first.follows = Some(id(1, 5));
+        assert!(first.comes_after(id(1, 5)) && !first.comes_after(id(1, 2)));
     }
 
     #[test]

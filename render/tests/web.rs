@@ -195,7 +195,7 @@ fn frames_without_records_are_shown_bare() {
     assert!(
         health["reasons"]
             .to_string()
-            .contains("no detection record yet"),
+            .contains("infer starts: no detections yet"),
         "{health}"
     );
 }
@@ -248,6 +248,15 @@ fn numbers_metrics_and_health() {
         "{stats}"
     );
     assert_eq!(stats["pictures"], 0, "nobody watches, nothing is encoded");
+    let history = rig.json("/history.json", |_, v| {
+        v["infer"]["end_to_end_us"]
+            .as_array()
+            .is_some_and(|points| points.iter().any(|p| p[0].as_u64() > Some(10_000)))
+    });
+    assert_eq!(history["kept_s"], 600);
+    let newest = history["infer"]["t_ms"].as_array().unwrap().last().unwrap();
+    let later = rig.json(&format!("/history.json?infer={newest}"), |_, _| true);
+    assert!(later["infer"]["t_ms"].as_array().unwrap().len() < 4);
     let (_, head, body) = rig.get("/metrics", "");
     assert!(head.contains("text/plain; version=0.0.4"));
     assert!(
@@ -260,20 +269,14 @@ fn numbers_metrics_and_health() {
 #[test]
 fn the_page_is_served_with_its_rules() {
     let rig = Rig::start(false, None);
-    for path in [
-        "/",
-        "/app.js",
-        "/parts.js",
-        "/words.js",
-        "/app.css",
-        "/icon.svg",
-    ] {
+    for path in ["/", "/app.js", "/words.ko.js", "/app.css", "/icon.svg"] {
         let (status, head, body) = rig.get(path, "");
         assert_eq!(status, 200, "{path}");
         assert!(
             head.contains("content-security-policy: default-src 'none'"),
             "{head}"
         );
+        assert!(head.contains("require-trusted-types-for 'script'; trusted-types 'none'"));
         assert!(
             !body.is_empty() && !body.windows(4).any(|w| w == b"http" && path == "/"),
             "{path}"

@@ -72,6 +72,8 @@ fn stats_in_json() {
     s.set_what("hanja.onnx");
     s.fps_milli = 29_970;
     s.skipped_busy_total = 3;
+    (s.readers, s.leases, s.taps, s.queue_age_us) = (5, 2, 3, 1_500);
+    (s.t_ns, s.newest_ns, s.detections_total) = (90_000_000, 50_000_000, 7);
     s.backend = Backend::Rten as u16;
     s.metrics[0] = Metric {
         id: MetricId::Inference as u16,
@@ -93,6 +95,16 @@ fn stats_in_json() {
         (&json!(29.97), &json!("hanja.onnx"))
     );
     assert_eq!(value["counters"]["skipped_busy"], 3);
+    assert_eq!(
+        (&value["taps"], &value["queue_age_ms"]),
+        (&json!(3), &json!(1.5))
+    );
+    assert_eq!(
+        (&value["data_age_ms"], &value["detections"]),
+        (&json!(40.0), &json!(7))
+    );
+    let young = to_value(StatsJson::new(&StageStats::new(1), "")).unwrap();
+    assert_eq!(young["data_age_ms"], Value::Null);
     assert_eq!(value["metrics"].as_object().unwrap().len(), 1);
     assert_eq!(value["metrics"]["inference"]["p50_ms"], 12.5);
 }

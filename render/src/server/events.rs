@@ -13,7 +13,8 @@ use std::time::Duration;
 use tokio::sync::broadcast::{self, error::RecvError};
 
 /// `id` is `GENERATION-SEQ`; a client that comes back with it as `Last-Event-ID` gets what it missed, as far as it is
-/// still kept. An event `gap` says that records are missing between two.
+/// still kept. An event `gap` says that records are missing between two, or may be: a client that was away over a restart of
+/// infer, and whose last record is no longer kept, cannot know how the old life ended.
 pub(super) async fn events(
     State(shared): State<Arc<Shared>>,
     headers: HeaderMap,
@@ -60,7 +61,7 @@ impl Reader {
             },
         };
         match self.last {
-            Some(last) if !last.is_followed_by(event.id) => {
+            Some(last) if !event.comes_after(last) => {
                 let text = format!(r#"{{"after":"{last}","next":"{}"}}"#, event.id);
                 self.held = Some(event);
                 Some(sse::Event::default().event("gap").data(text))

@@ -1,4 +1,6 @@
-//! `/metrics`: the numbers in Prometheus' text format.
+//! `/metrics`: the numbers in Prometheus' text format, named by its conventions. `docs/metrics.md` has the table.
+
+mod text;
 
 use super::numbers::{age_s, judge};
 use crate::shared::{Numbers, Shared};
@@ -6,10 +8,11 @@ use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
 use hanja_common::clock::now_ns;
-use hanja_common::record::{MetricId, StageStats};
+use hanja_common::liveness;
+use hanja_common::record::{ABI_MAJOR, ABI_MINOR, Backend, MetricId, StageStats};
 use hanja_common::stage::StageName;
-use std::fmt::{Display, Write as _};
 use std::sync::Arc;
+use text::Text;
 
 pub(super) async fn metrics(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
     let (numbers, watchers) = (shared.numbers().clone(), shared.watchers());
@@ -20,15 +23,19 @@ pub(super) async fn metrics(State(shared): State<Arc<Shared>>) -> impl IntoRespo
     )
 }
 
-/// One value per stage.
-type OfStage = fn(&StageStats) -> f64;
-
 /// Name, kind, help, value: one family each, a sample per stage that has been heard of.
-const PER_STAGE: [(&str, &str, &str, OfStage); 6] = [
+type PerStage = (
+    &'static str,
+    &'static str,
+    &'static str,
+    fn(&StageStats) -> f64,
+);
+
+const PER_STAGE: [PerStage; 7] = [
     (
         "hanja_frames_total",
         "counter",
-        "Frames handled since the process started.",
+        "Frames published (capture) or looked at (infer), records handled (render), since the process started.",
         |s| s.frames_total as f64,
     ),
     (
@@ -37,129 +44,216 @@ const PER_STAGE: [(&str, &str, &str, OfStage); 6] = [
         "Frames per second over the last second.",
         StageStats::fps,
     ),
-    ("hanja_resident_bytes", "gauge", "Resident memory.", |s| {
-        f64::from(s.rss_kib) * 1024.0
-    }),
     (
-        "hanja_cpu_seconds_total",
+        "hanja_resident_memory_bytes",
+        "gauge",
+        "Resident memory of the process.",
+        |s| f64::from(s.rss_kib) * 1024.0,
+    ),
+    (
+        "hanja_resident_memory_peak_bytes",
+        "gauge",
+        "Most resident memory since the process started.",
+        |s| f64::from(s.rss_peak_kib) * 1024.0,
+    ),
+    (
+        "hanja_queue_age_seconds",
+        "gauge",
+        "Longest that an input taken in the last second had been waiting.",
+        |s| f64::from(s.queue_age_us) / 1e6,
+    ),
+    (
+        "hanja_ring_generation",
+        "gauge",
+        "Generation of the ring the stage writes: changes with every restart and every new frame size.",
+        |s| s.generation as f64,
+    ),
+    (
+        "hanja_frames_unbalanced_total",
         "counter",
-        "CPU time of the process.",
-        |s| s.cpu_us as f64 / 1e6,
-    ),
-    (
-        "hanja_readers",
-        "gauge",
-        "Processes attached to the rings.",
-        |s| f64::from(s.readers),
-    ),
-    (
-        "hanja_start_seconds",
-        "gauge",
-        "Start of the process, CLOCK_MONOTONIC.",
-        |s| s.started_ns as f64 / 1e9,
+        "Frames whose times or counts did not add up: a bug if it is not 0.",
+        |s| s.unbalanced_total as f64,
     ),
 ];
 
 fn text(n: &Numbers, watchers: usize, now: u64) -> String {
-    let mut t = Text(String::with_capacity(8192));
+    let mut t = Text::new();
     let stages: Vec<_> = StageName::ALL
         .iter()
         .filter_map(|s| Some((s.name(), n.stage(*s)?)))
         .collect();
+    about(&mut t, n, &stages);
     for (name, kind, help, value) in PER_STAGE {
         t.family(name, kind, help);
         for (stage, s) in &stages {
-            t.sample(name, &format!("{{stage=\"{stage}\"}}"), value(s));
+            t.sample(name, &[("stage", stage)], value(s));
         }
     }
-    t.family(
-        "hanja_stats_age_seconds",
-        "gauge",
-        "Since the stage last reported.",
-    );
-    for (stage, s) in &stages {
-        let age = age_s(now, s.t_ns).unwrap_or_default();
-        t.sample(
-            "hanja_stats_age_seconds",
-            &format!("{{stage=\"{stage}\"}}"),
-            age,
-        );
-    }
-    skipped(&mut t, n);
-    latencies(&mut t, &stages);
-    view(&mut t, n, watchers, now);
-    t.0
+    processes(&mut t, n, &stages, now);
+    skipped(&mut t, &stages);
+    durations(&mut t, n);
+    slowest(&mut t, &stages);
+    view(&mut t, n, watchers);
+    health(&mut t, n, now);
+    t.done()
 }
 
-fn skipped(t: &mut Text, n: &Numbers) {
+/// What runs: constant 1, the words are in the labels.
+fn about(t: &mut Text, n: &Numbers, stages: &[(&str, &StageStats)]) {
+    const BUILD: &str = "hanja_build_info";
+    t.family(
+        BUILD,
+        "gauge",
+        "Version of this executable and of its shared-memory records.",
+    );
+    let abi = format!("{ABI_MAJOR}.{ABI_MINOR}");
+    let labels = [("version", env!("CARGO_PKG_VERSION")), ("abi", &abi)];
+    t.sample(BUILD, &labels, 1);
+    const STAGE: &str = "hanja_stage_info";
+    t.family(
+        STAGE,
+        "gauge",
+        "Source (capture), model (infer) or address (render) in words.",
+    );
+    for (stage, s) in stages {
+        t.sample(STAGE, &[("stage", stage), ("what", &s.what())], 1);
+    }
+    const BACKEND: &str = "hanja_backend_info";
+    t.family(BACKEND, "gauge", "What computes.");
+    if let Some(s) = n.stage(StageName::Infer) {
+        let backend = Backend::from_u16(s.backend).name();
+        t.sample(BACKEND, &[("backend", backend)], 1);
+    }
+}
+
+fn processes(t: &mut Text, n: &Numbers, stages: &[(&str, &StageStats)], now: u64) {
+    const CPU: &str = "hanja_cpu_seconds_total";
+    t.family(
+        CPU,
+        "counter",
+        "CPU time of the process, in the program and in the kernel.",
+    );
+    for (stage, s) in stages {
+        let seconds = |us: u64| us as f64 / 1e6;
+        let user = s.cpu_us.saturating_sub(s.cpu_system_us);
+        t.sample(CPU, &[("stage", stage), ("mode", "user")], seconds(user));
+        let system = [("stage", *stage), ("mode", "system")];
+        t.sample(CPU, &system, seconds(s.cpu_system_us));
+    }
+    const READERS: &str = "hanja_readers";
+    t.family(
+        READERS,
+        "gauge",
+        "Processes attached to the stage's rings: leasing stages, and taps.",
+    );
+    for (stage, s) in stages {
+        t.sample(READERS, &[("stage", stage), ("kind", "lease")], s.leases);
+        t.sample(READERS, &[("stage", stage), ("kind", "tap")], s.taps);
+    }
+    const START: &str = "hanja_stage_start_time_seconds";
+    t.family(START, "gauge", "Start of the process, seconds since 1970.");
+    for (name, life) in StageName::ALL.iter().zip(&n.lives) {
+        if life.started_unix_s > 0.0 {
+            t.sample(START, &[("stage", name.name())], life.started_unix_s);
+        }
+    }
+    const RESTARTS: &str = "hanja_stage_restarts_total";
+    t.family(
+        RESTARTS,
+        "counter",
+        "Restarts of the stage that render has seen since its own start.",
+    );
+    for (name, life) in StageName::ALL.iter().zip(&n.lives) {
+        t.sample(RESTARTS, &[("stage", name.name())], life.restarts);
+    }
+    const AGE: &str = "hanja_stats_age_seconds";
+    t.family(AGE, "gauge", "Since the stage last reported.");
+    for (stage, s) in stages {
+        let age = age_s(now, s.t_ns).unwrap_or_default();
+        t.sample(AGE, &[("stage", stage)], age);
+    }
+}
+
+fn skipped(t: &mut Text, stages: &[(&str, &StageStats)]) {
     const NAME: &str = "hanja_frames_skipped_total";
     t.family(
         NAME,
         "counter",
-        "Frames no detections were sought in, by reason.",
+        "Frames and records that were not handled, by the stage that knows and the reason.",
     );
-    if let Some(s) = n.stage(StageName::Capture) {
-        t.sample(NAME, "{stage=\"capture\",reason=\"lost\"}", s.lost_total);
-        t.sample(
-            NAME,
-            "{stage=\"capture\",reason=\"ring_full\"}",
-            s.dropped_total,
-        );
-    }
-    if let Some(s) = n.stage(StageName::Infer) {
-        t.sample(
-            NAME,
-            "{stage=\"infer\",reason=\"busy\"}",
-            s.skipped_busy_total,
-        );
-        t.sample(
-            NAME,
-            "{stage=\"infer\",reason=\"undecodable\"}",
-            s.skipped_undecodable_total,
-        );
-        t.sample(
-            NAME,
-            "{stage=\"infer\",reason=\"no_signal\"}",
-            s.skipped_no_signal_total,
-        );
+    for (stage, s) in stages {
+        for (reason, count) in s.drops() {
+            t.sample(NAME, &[("stage", stage), ("reason", reason)], count);
+        }
     }
 }
 
-fn latencies(t: &mut Text, stages: &[(&str, &StageStats)]) {
-    const NAME: &str = "hanja_latency_seconds";
+/// Histograms since the start of each stage.
+fn durations(t: &mut Text, n: &Numbers) {
+    const STEP: &str = "hanja_step_duration_seconds";
+    const WHOLE: &str = "hanja_end_to_end_duration_seconds";
+    let of = |name: StageName| {
+        let seen = &n.sight.stages[name as usize - 1];
+        let histograms = seen.stats.map(|s| s.histograms_in(&seen.bytes));
+        (name.name(), histograms.unwrap_or_default())
+    };
+    let all = StageName::ALL.map(of);
     t.family(
-        NAME,
-        "gauge",
-        "Latency of each step over the last second, by quantile.",
+        STEP,
+        "histogram",
+        "How long each step took; the steps of a frame sum to its way from end to end.",
     );
-    for (stage, s) in stages {
-        for m in s.metrics.iter().filter(|m| m.count > 0) {
-            let step = MetricId::from_u16(m.id).name();
-            for (quantile, us) in [
-                ("0.5", m.p50_us),
-                ("0.9", m.p90_us),
-                ("0.99", m.p99_us),
-                ("1", m.max_us),
-            ] {
-                let labels =
-                    format!("{{stage=\"{stage}\",step=\"{step}\",quantile=\"{quantile}\"}}");
-                t.sample(NAME, &labels, f64::from(us) / 1e6);
+    for (stage, histograms) in &all {
+        let steps = histograms.iter().filter(|(id, _)| whole(*id).is_none());
+        for (id, histogram) in steps {
+            t.histogram(STEP, &[("stage", stage), ("step", id.name())], histogram);
+        }
+    }
+    t.family(
+        WHOLE,
+        "histogram",
+        "From the sensor to the detections being visible, and to the picture's first byte out.",
+    );
+    for (_, histograms) in &all {
+        for (id, histogram) in histograms.iter() {
+            if let Some(to) = whole(id) {
+                t.histogram(WHOLE, &[("to", to)], histogram);
             }
         }
     }
 }
 
-fn view(t: &mut Text, n: &Numbers, watchers: usize, now: u64) {
+/// Where a way ends that begins at the sensor; `None` for a single step.
+fn whole(id: MetricId) -> Option<&'static str> {
+    match id {
+        MetricId::EndToEnd => Some("detections"),
+        MetricId::Show => Some("picture"),
+        _ => None,
+    }
+}
+
+fn slowest(t: &mut Text, stages: &[(&str, &StageStats)]) {
+    const NAME: &str = "hanja_step_longest_seconds";
+    t.family(NAME, "gauge", "Longest of each step in the last second.");
+    for (stage, s) in stages {
+        let steps = s.metrics.iter().filter(|m| m.count > 0);
+        for m in steps.filter(|m| whole(MetricId::from_u16(m.id)).is_none()) {
+            let step = MetricId::from_u16(m.id).name();
+            t.sample(
+                NAME,
+                &[("stage", stage), ("step", step)],
+                f64::from(m.max_us) / 1e6,
+            );
+        }
+    }
+}
+
+fn view(t: &mut Text, n: &Numbers, watchers: usize) {
     let counters = [
         (
             "hanja_records_total",
             "Detection records seen.",
             n.records_total,
-        ),
-        (
-            "hanja_records_missed_total",
-            "Records overwritten before render read them.",
-            n.records_missed_total,
         ),
         (
             "hanja_detections_total",
@@ -178,39 +272,62 @@ fn view(t: &mut Text, n: &Numbers, watchers: usize, now: u64) {
         ),
     ];
     for (name, help, value) in counters {
-        t.family(name, "counter", help);
-        t.sample(name, "", value);
+        t.single(name, "counter", help, value);
     }
-    t.family("hanja_watchers", "gauge", "Open picture streams.");
-    t.sample("hanja_watchers", "", watchers);
+    t.single("hanja_watchers", "gauge", "Open picture streams.", watchers);
+}
+
+/// The judgement of `/healthz`, state by state.
+fn health(t: &mut Text, n: &Numbers, now: u64) {
+    let health = judge(n, now);
     t.family(
         "hanja_data_age_seconds",
         "gauge",
         "Since the newest frame with a record left the sensor.",
     );
-    if let Some(age) = age_s(now, n.record_sensor_ns) {
-        t.sample("hanja_data_age_seconds", "", age);
+    if let Some(age) = health.data_age_s {
+        t.sample("hanja_data_age_seconds", &[], age);
     }
-    t.family("hanja_healthy", "gauge", "1 if /healthz says 200.");
-    t.sample("hanja_healthy", "", u8::from(judge(n, now).ok));
-}
-
-struct Text(String);
-
-impl Text {
-    fn family(&mut self, name: &str, kind: &str, help: &str) {
-        let _ = writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}");
+    let ok = u8::from(health.live.ok);
+    t.single("hanja_healthy", "gauge", "1 if /healthz says 200.", ok);
+    const STATE: &str = "hanja_state";
+    t.family(
+        STATE,
+        "gauge",
+        "1 at the state the pipeline is in, 0 at the others.",
+    );
+    for state in liveness::State::ALL {
+        let is = u8::from(state == health.live.overall.state);
+        t.sample(STATE, &[("state", state.code())], is);
     }
-
-    fn sample(&mut self, name: &str, labels: &str, value: impl Display) {
-        let _ = writeln!(self.0, "{name}{labels} {value}");
+    const STAGE: &str = "hanja_stage_state";
+    t.family(
+        STAGE,
+        "gauge",
+        "1 at the state the stage is in, 0 at the others.",
+    );
+    for (name, judgement) in health.live.stages.named() {
+        for state in liveness::State::ALL {
+            let is = u8::from(state == judgement.state);
+            t.sample(STAGE, &[("stage", name), ("state", state.code())], is);
+        }
+    }
+    const NOTICE: &str = "hanja_notice";
+    t.family(
+        NOTICE,
+        "gauge",
+        "1 while there is something that may be in order and may not.",
+    );
+    for code in liveness::NOTICES {
+        let is = u8::from(health.live.notices.iter().any(|n| n.code == code));
+        t.sample(NOTICE, &[("code", code)], is);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hanja_common::record::Metric;
+    use hanja_common::record::Histogram;
 
     #[test]
     fn the_text_is_well_formed() {
@@ -218,22 +335,27 @@ mod tests {
         let mut infer = StageStats {
             t_ns: 5_000_000_000,
             skipped_busy_total: 7,
+            backend: Backend::Rten as u16,
             ..StageStats::new(2)
         };
-        infer.metrics[0] = Metric {
-            id: MetricId::Inference as u16,
-            count: 3,
-            p50_us: 1500,
-            ..Default::default()
-        };
+        let mut steps = Histogram::new();
+        steps.record_ns(1_400_000);
+        let mut bytes = Vec::new();
+        infer.encode_into("", [(MetricId::Inference, &steps)], &mut bytes);
         n.set_stage(StageName::Infer, infer, String::new());
+        (n.sight.stages[1].stats, n.sight.stages[1].bytes) = (Some(infer), bytes);
         let text = text(&n, 2, 6_000_000_000);
         for line in [
             "hanja_frames_skipped_total{stage=\"infer\",reason=\"busy\"} 7",
-            "hanja_latency_seconds{stage=\"infer\",step=\"inference\",quantile=\"0.5\"} 0.0015",
+            "hanja_step_duration_seconds_bucket{stage=\"infer\",step=\"inference\",le=\"0.001024\"} 0",
+            "hanja_step_duration_seconds_bucket{stage=\"infer\",step=\"inference\",le=\"0.001536\"} 1",
+            "hanja_step_duration_seconds_sum{stage=\"infer\",step=\"inference\"} 0.0014",
             "hanja_stats_age_seconds{stage=\"infer\"} 1",
+            "hanja_backend_info{backend=\"rten\"} 1",
             "hanja_watchers 2",
             "hanja_healthy 0",
+            "hanja_state{state=\"starting\"} 1",
+            "hanja_stage_state{stage=\"infer\",state=\"live\"} 0",
             "# TYPE hanja_fps gauge",
         ] {
             assert!(text.lines().any(|l| l == line), "{line} not in\n{text}");

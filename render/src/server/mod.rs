@@ -1,5 +1,6 @@
 //! The web server: one thread, a dozen routes, no state of its own.
 
+mod assets;
 mod events;
 mod guard;
 mod metrics;
@@ -12,21 +13,29 @@ use crate::RenderError;
 use crate::shared::Shared;
 use axum::Router;
 use axum::http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::middleware::{from_fn_with_state, map_response};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use axum::routing::get;
+use hanja_common::clock::now_ns;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::sync::watch;
 
-/// Nothing but our own files, no inline script, nobody may frame the page.
-const CSP: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; \
-    connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+/// Nothing but our own files, no inline script or style, no text that becomes markup, nobody may frame the page.
+const CSP: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
+    base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'";
+/// The page needs none of what a browser can offer beyond the window.
+const PERMISSIONS: &str = "camera=(), microphone=(), geolocation=(), usb=(), serial=()";
+
+/// How often the event loop says that it turns, and after what time it counts as stuck.
+const BEAT: Duration = Duration::from_millis(200);
+const STALE: Duration = Duration::from_secs(2);
 
 /// Binds the address; it is in use from here on.
 ///
@@ -58,6 +67,7 @@ pub(crate) fn bind(http: &str) -> Result<(TcpListener, SocketAddr), RenderError>
 #[derive(Debug)]
 pub(crate) struct Server {
     stop: watch::Sender<bool>,
+    beat: Arc<AtomicU64>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -78,6 +88,8 @@ impl Server {
             .build()
             .map_err(RenderError::Server)?;
         let (stop, mut stopped) = watch::channel(false);
+        let beat = Arc::new(AtomicU64::new(now_ns()));
+        let beats = Arc::clone(&beat);
         let app = router(shared, guard);
         let serve = move || {
             runtime.block_on(async {
@@ -88,6 +100,7 @@ impl Server {
                 // Streams never end by themselves, so there is nothing to wait for.
                 tokio::select! {
                     _ = stopped.changed() => {}
+                    () = keep_beating(&beats) => {}
                     end = axum::serve(listener, app) => {
                         if let Err(e) = end {
                             tracing::warn!("the web view ended: {e}");
@@ -103,8 +116,23 @@ impl Server {
             .map_err(RenderError::Server)?;
         Ok(Self {
             stop,
+            beat,
             thread: Some(thread),
         })
+    }
+
+    /// Whether the event loop has turned lately: no handler keeps it, and the server has not ended.
+    pub(crate) fn is_alive(&self) -> bool {
+        let age = now_ns().saturating_sub(self.beat.load(Ordering::Relaxed));
+        u128::from(age) < STALE.as_nanos()
+    }
+}
+
+/// Says again and again that the event loop turns.
+async fn keep_beating(beat: &AtomicU64) {
+    loop {
+        beat.store(now_ns(), Ordering::Relaxed);
+        tokio::time::sleep(BEAT).await;
     }
 }
 
@@ -118,60 +146,12 @@ impl Drop for Server {
 }
 
 fn router(shared: Arc<Shared>, guard: Guard) -> Router {
-    Router::new()
-        .route(
-            "/",
-            get(|| {
-                asset(
-                    "text/html; charset=utf-8",
-                    include_str!("../../assets/index.html"),
-                )
-            }),
-        )
-        .route(
-            "/app.js",
-            get(|| {
-                asset(
-                    "text/javascript; charset=utf-8",
-                    include_str!("../../assets/app.js"),
-                )
-            }),
-        )
-        .route(
-            "/parts.js",
-            get(|| {
-                asset(
-                    "text/javascript; charset=utf-8",
-                    include_str!("../../assets/parts.js"),
-                )
-            }),
-        )
-        .route(
-            "/words.js",
-            get(|| {
-                asset(
-                    "text/javascript; charset=utf-8",
-                    include_str!("../../assets/words.js"),
-                )
-            }),
-        )
-        .route(
-            "/app.css",
-            get(|| {
-                asset(
-                    "text/css; charset=utf-8",
-                    include_str!("../../assets/app.css"),
-                )
-            }),
-        )
-        .route(
-            "/icon.svg",
-            get(|| asset("image/svg+xml", include_str!("../../assets/icon.svg"))),
-        )
+    assets::routes(Router::new())
         .route("/stream.mjpg", get(stream::stream))
         .route("/snapshot.jpg", get(stream::snapshot))
         .route("/detections", get(events::events))
         .route("/stats.json", get(numbers::stats))
+        .route("/history.json", get(numbers::history))
         .route("/healthz", get(numbers::health))
         .route("/metrics", get(metrics::metrics))
         .fallback(|| async { (StatusCode::NOT_FOUND, "no such page; start at /\n") })
@@ -180,14 +160,11 @@ fn router(shared: Arc<Shared>, guard: Guard) -> Router {
         .layer(map_response(headers))
 }
 
-async fn asset(kind: &'static str, text: &'static str) -> impl IntoResponse {
-    ([(CONTENT_TYPE, kind)], text)
-}
-
 /// On every answer, refusals included.
 async fn headers(mut response: Response) -> Response {
     let all = [
         (CONTENT_SECURITY_POLICY, CSP),
+        (HeaderName::from_static("permissions-policy"), PERMISSIONS),
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (REFERRER_POLICY, "no-referrer"),
         // Everything here is either live or changes with the release.
@@ -199,4 +176,31 @@ async fn headers(mut response: Response) -> Response {
             .insert(name, HeaderValue::from_static(value));
     }
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A handler that does not give the thread back stops the heart as well.
+    #[test]
+    fn the_heart_beats_with_the_event_loop() {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let beat = Arc::new(AtomicU64::new(0));
+            let beats = Arc::clone(&beat);
+            let heart = tokio::spawn(async move { keep_beating(&beats).await });
+            tokio::time::sleep(BEAT / 2).await;
+            let first = beat.load(Ordering::Relaxed);
+            assert!(first > 0);
+            std::thread::sleep(BEAT * 3);
+            assert_eq!(beat.load(Ordering::Relaxed), first, "the thread was busy");
+            tokio::time::sleep(BEAT).await;
+            assert!(beat.load(Ordering::Relaxed) > first);
+            heart.abort();
+        });
+    }
 }

@@ -2,26 +2,23 @@
 
 use crate::json::StatsJson;
 use crate::shared::{Numbers, Shared};
-use axum::extract::State;
+use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
 use hanja_common::clock::now_ns;
+use hanja_common::liveness::Liveness;
 use hanja_common::stage::StageName;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
-
-/// Data older than this is not live.
-const STALE_S: f64 = 2.0;
-/// Statistics come once a second: three missing mean that the stage is gone.
-const SILENT_S: f64 = 3.0;
 
 /// Answer of `/healthz`.
 #[derive(Debug, Serialize)]
 pub(super) struct Health {
-    /// Everything live.
-    pub(super) ok: bool,
-    /// What is not, in words.
+    /// The judgement that `hanja status` gives as well.
+    #[serde(flatten)]
+    pub(super) live: Liveness,
+    /// What is not as it should be, in words; empty when live.
     pub(super) reasons: Vec<String>,
     /// Since the newest frame with a record left the sensor, seconds; null: none yet.
     pub(super) data_age_s: Option<f64>,
@@ -31,6 +28,8 @@ pub(super) struct Health {
 
 #[derive(Debug, Serialize)]
 struct Stats {
+    /// When this was written, CLOCK_MONOTONIC milliseconds.
+    now_ms: f64,
     health: Health,
     watchers: usize,
     pictures: u64,
@@ -57,31 +56,12 @@ pub(super) fn age_s(now: u64, stamp: u64) -> Option<f64> {
 
 /// Judges the numbers as of `now`.
 pub(super) fn judge(n: &Numbers, now: u64) -> Health {
-    let mut reasons = Vec::new();
-    for (name, remedy) in [
-        (StageName::Capture, "no frames"),
-        (StageName::Infer, "no detections"),
-    ] {
-        let stage = name.name();
-        match n.stage(name).and_then(|s| age_s(now, s.t_ns)) {
-            None => reasons.push(format!("{stage} has not been heard of: {remedy}")),
-            Some(age) if age > SILENT_S => {
-                reasons.push(format!("{stage} is silent for {age:.1} s: {remedy}"))
-            }
-            Some(_) => {}
-        }
-    }
-    let data_age_s = age_s(now, n.record_sensor_ns);
-    match data_age_s {
-        None => reasons.push("no detection record yet".into()),
-        Some(age) if age > STALE_S => reasons.push(format!("the newest data is {age:.1} s old")),
-        Some(_) => {}
-    }
+    let live = hanja_common::liveness::judge(&n.sight, now);
     let backend = Some(n.words(StageName::Infer)).filter(|w| !w.is_empty());
     Health {
-        ok: reasons.is_empty(),
-        reasons,
-        data_age_s,
+        reasons: live.reasons(),
+        live,
+        data_age_s: age_s(now, n.record_sensor_ns),
         backend: backend.map(str::to_owned),
     }
 }
@@ -95,7 +75,7 @@ fn json<T: Serialize>(value: &T) -> impl IntoResponse + use<T> {
 /// `/healthz`: 200 or 503.
 pub(super) async fn health(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
     let health = judge(&shared.numbers(), now_ns());
-    let status = if health.ok {
+    let status = if health.live.ok {
         StatusCode::OK
     } else {
         StatusCode::SERVICE_UNAVAILABLE
@@ -114,6 +94,7 @@ pub(super) async fn stats(State(shared): State<Arc<Shared>>) -> impl IntoRespons
         })
     };
     let stats = Stats {
+        now_ms: (now / 1000) as f64 / 1e3,
         health: judge(&n, now),
         watchers: shared.watchers(),
         pictures: n.pictures_total,
@@ -127,6 +108,25 @@ pub(super) async fn stats(State(shared): State<Arc<Shared>>) -> impl IntoRespons
     json(&stats)
 }
 
+/// Query of `/history.json`: CLOCK_MONOTONIC milliseconds of the newest point that the client has of each stage.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct After {
+    capture: f64,
+    infer: f64,
+    render: f64,
+}
+
+/// `/history.json`: the last ten minutes, or what came since.
+pub(super) async fn history(
+    State(shared): State<Arc<Shared>>,
+    Query(after): Query<After>,
+) -> impl IntoResponse {
+    let after = [after.capture, after.infer, after.render];
+    let history = shared.history().since(after, now_ns());
+    json(&history)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -135,29 +135,23 @@ mod tests {
     const SECOND: u64 = 1_000_000_000;
 
     #[test]
-    fn health_is_the_age_of_the_data() {
+    fn health_is_the_judgement_and_the_backends_words() {
         let now = 100 * SECOND;
         let mut n = Numbers::default();
         let unheard = judge(&n, now);
-        assert_eq!((unheard.reasons.len(), unheard.backend), (3, None));
-        for name in StageName::ALL {
-            n.set_stage(
-                name,
-                StageStats {
-                    t_ns: now - SECOND,
-                    ..StageStats::new(name as u16)
-                },
-                format!("words of {}", name.name()),
-            );
-        }
+        assert!(!unheard.live.ok && unheard.backend.is_none());
+        assert_eq!(unheard.reasons.len(), 3, "{:?}", unheard.reasons);
+        let words = "words of infer".to_owned();
+        n.set_stage(StageName::Infer, StageStats::new(2), words);
         n.record_sensor_ns = now - SECOND;
-        let live = judge(&n, now);
-        assert!(live.ok);
-        assert_eq!(live.backend.as_deref(), Some("words of infer"));
-        let late = judge(&n, now + 3 * SECOND);
-        assert!(!late.ok);
-        assert_eq!(late.data_age_s, Some(4.0));
-        assert_eq!(late.reasons.len(), 3, "{:?}", late.reasons);
-        assert!(late.reasons[0].contains("capture is silent for 4.0 s"));
+        let health = judge(&n, now);
+        assert_eq!(health.backend.as_deref(), Some("words of infer"));
+        assert_eq!(health.data_age_s, Some(1.0));
+        let json = serde_json::to_value(&health).unwrap();
+        assert_eq!(
+            (&json["ok"], &json["state"]),
+            (&false.into(), &"starting".into())
+        );
+        assert_eq!(json["stages"]["capture"]["state"], "starting");
     }
 }

@@ -9,6 +9,7 @@ use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
+use hanja_common::clock::now_ns;
 use hanja_common::record::PixelFormat;
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -30,7 +31,7 @@ pub(super) async fn stream(State(shared): State<Arc<Shared>>) -> impl IntoRespon
                 views.changed().await.ok()?;
                 let view = views.borrow_and_update().clone();
                 if let Some(view) = view {
-                    let bytes = part(&view);
+                    let bytes = part(&view, now_ns());
                     shared.presented(&view);
                     return Some((Ok::<_, Infallible>(bytes), (guard, views, shared)));
                 }
@@ -42,10 +43,11 @@ pub(super) async fn stream(State(shared): State<Arc<Shared>>) -> impl IntoRespon
 }
 
 /// One part: delimiter, headers, picture, and the end of the line before the next delimiter.
-fn part(view: &View) -> Bytes {
+/// `now`: CLOCK_MONOTONIC nanoseconds, so that a client knows how old the picture was when it left.
+fn part(view: &View, now: u64) -> Bytes {
     let frame = serde_json::to_string(&view.frame).unwrap_or_default();
     let mut head = format!(
-        "--{BOUNDARY}\r\nContent-Type: image/jpeg\r\nContent-Length: {}\r\nX-Frame: {}\r\n",
+        "--{BOUNDARY}\r\nContent-Type: image/jpeg\r\nContent-Length: {}\r\nX-Now: {now}\r\nX-Frame: {}\r\n",
         view.jpeg.len(),
         ascii(&frame)
     );
@@ -105,13 +107,14 @@ mod tests {
             FrameJson::new(&FrameMeta::zeroed()),
             1,
         );
-        let bytes = part(&view);
+        let bytes = part(&view, 77);
         let split = bytes.windows(4).position(|w| w == b"\r\n\r\n").unwrap();
         let head = std::str::from_utf8(&bytes[..split]).unwrap();
         let mut lines = head.split("\r\n");
         assert_eq!(lines.next(), Some("--hanja"));
         assert_eq!(lines.next(), Some("Content-Type: image/jpeg"));
         assert_eq!(lines.next(), Some("Content-Length: 4"));
+        assert_eq!(lines.next(), Some("X-Now: 77"));
         assert!(lines.next().unwrap().starts_with("X-Frame: {"));
         assert_eq!(lines.next(), Some(r#"X-Record: {"label":"\u4e09"}"#));
         assert_eq!(lines.next(), None);

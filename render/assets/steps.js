@@ -1,0 +1,48 @@
+// The steps of a frame on its way from the sensor to the eye, and what records say of them.
+
+/** In the order in which a frame takes them; the names are those of the records. */
+export const STEPS = [
+  "dequeue", "publish", "queue", "preprocess", "submit", "inference", "postprocess", "announce", "deliver", "present",
+];
+
+/** The first of them make up "end to end": sensor to detections. All together are "show": sensor to screen. */
+export const TO_DETECTIONS = STEPS.slice(0, 8);
+export const TOTALS = ["end_to_end", "show"];
+
+/** Milliseconds of a step or a total in a record; undefined: has not happened. */
+export function spent(record, step) {
+  const parts = record.latency_ms;
+  if (step === "show") return parts.present === undefined ? undefined : record.end_to_end_ms;
+  if (step !== "end_to_end") return parts[step];
+  return parts.announce === undefined ? undefined : TO_DETECTIONS.reduce((sum, s) => sum + (parts[s] ?? 0), 0);
+}
+
+/** Stages in the order of the pipeline. */
+export const STAGES = ["capture", "infer", "render"];
+
+/** Why a frame was not used, with the stage that says so. */
+export const REASONS = [
+  ["lost", "capture"], ["dropped", "capture"], ["skipped_busy", "infer"], ["skipped_undecodable", "infer"],
+  ["skipped_no_signal", "infer"],
+];
+
+/** The steps of a record as [{step, start, ms}], milliseconds from the sensor. */
+export function spans(record) {
+  let start = 0;
+  return Object.entries(record.latency_ms).map(([step, ms]) => {
+    const span = { step, start, ms };
+    start += ms;
+    return span;
+  });
+}
+
+/** When the frame left the sensor, milliseconds of the pipeline's clock. */
+export const sensorMs = (record) => (record.times_ns.sensor ?? 0) / 1e6;
+
+/** One name for a frame everywhere. */
+export const frameKey = (frame) => `${frame.generation}-${frame.seq}`;
+
+/** Latest report of each step over all stages: {step: {p50_ms, p99_ms, ...}}. */
+export function metrics(stats) {
+  return Object.assign({}, ...STAGES.map((stage) => stats?.[stage]?.metrics));
+}
