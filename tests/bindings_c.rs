@@ -4,7 +4,9 @@
 
 mod harness;
 
-use hanja_common::record::{Detection, DetectionHeader, FrameMeta, Metric, StageStats, Times};
+use hanja_common::record::{
+    Detection, DetectionHeader, FrameMeta, HistogramRecord, Metric, StageStats, Times,
+};
 // Links nothing: makes cargo build the library.
 use hanja_tap as _;
 use harness::*;
@@ -115,7 +117,8 @@ fn the_header_agrees_with_rust() {
         (
             "hanja_frame_meta",
             fields_of!(FrameMeta: generation, seq, driver_seq, fourcc, width, height, stride, bytes_used, flags,
-                reserved0, t_sensor, t_dequeued, t_published, lost_total, dropped_total, reserved),
+                reserved0, t_sensor, t_dequeued, t_published, lost_total, dropped_total, t_new_number,
+                t_new_time, t_new_picture, reserved),
         ),
         (
             "hanja_times",
@@ -141,8 +144,13 @@ fn the_header_agrees_with_rust() {
             "hanja_stage_stats",
             fields_of!(StageStats: magic, abi_major, abi_minor, stage, backend, pid, t_ns, started_ns, generation,
                 frames_total, fps_milli, rss_kib, cpu_us, lost_total, dropped_total, skipped_busy_total,
-                skipped_undecodable_total, skipped_no_signal_total, newest_ns, readers, words_len, reserved, what,
-                metrics, reserved1),
+                skipped_undecodable_total, skipped_no_signal_total, newest_ns, readers, words_len, histograms_at,
+                histogram_count, histogram_len, leases, taps, cpu_system_us, rss_peak_kib, queue_age_us,
+                detections_total, what, metrics, missed_total, presented_total, unbalanced_total, reserved1),
+        ),
+        (
+            "hanja_histogram",
+            fields_of!(HistogramRecord: id, reserved, reserved1, sum_ns, counts),
         ),
         (
             "hanja_tap_sample",
@@ -192,7 +200,10 @@ fn the_header_agrees_with_the_document() {
             "Detection record",
             vec!["hanja_detection_header", "hanja_detection"],
         ),
-        ("Stage statistics", vec!["hanja_stage_stats"]),
+        (
+            "Stage statistics",
+            vec!["hanja_stage_stats", "hanja_histogram"],
+        ),
     ];
     for (heading, structures) in tables {
         let documented = documented(heading);

@@ -2,6 +2,7 @@
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use hanja_common::config::Config;
+use hanja_common::stage::RuntimeDir;
 use hanja_infer::engine::Shape;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -23,7 +24,7 @@ pub(crate) struct Cli {
 
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct Global {
-    /// Directory of the control sockets [default: systemd's, else $XDG_RUNTIME_DIR/hanja, else a per-user temporary one]
+    /// Directory of the control sockets [default: systemd's, else $XDG_RUNTIME_DIR/hanja, else a per-user temporary one; readers: else /run/hanja, the service's]
     #[arg(long, global = true, value_name = "DIR")]
     pub(crate) runtime_dir: Option<PathBuf>,
     /// Configuration file (TOML); flags win over it
@@ -38,7 +39,12 @@ impl Global {
     pub(crate) fn runtime_dir(&self) -> PathBuf {
         self.runtime_dir
             .clone()
-            .unwrap_or_else(hanja_common::stage::RuntimeDir::default_path)
+            .unwrap_or_else(RuntimeDir::default_path)
+    }
+
+    /// Where to look for a pipeline that runs.
+    pub(crate) fn reading_dir(&self) -> PathBuf {
+        self.runtime_dir.clone().unwrap_or_else(RuntimeDir::to_read)
     }
 
     pub(crate) fn config(&self) -> anyhow::Result<Config> {
@@ -63,6 +69,13 @@ pub(crate) enum Command {
     Render(RenderArgs),
     /// Print what passes through a ring, without disturbing it
     Tap(TapArgs),
+    /// Say whether the pipeline shows what is there now; exit status 0: live, 3: not running, 4: starting, 5: no new
+    /// picture (no signal, the same frame again, clock frozen), 6: stale
+    Status(StatusArgs),
+    /// Write some seconds of every frame's way as a trace for Perfetto or Chrome
+    Trace(TraceArgs),
+    /// Watch the pipeline on the terminal: frames, latencies, losses, detections, and what is wrong
+    Top(TopArgs),
     /// Find numerals in picture files, without daemons
     Detect(DetectArgs),
     /// Say what this machine has and what is missing
@@ -71,11 +84,16 @@ pub(crate) enum Command {
     Bench(BenchArgs),
     /// TensorRT engines and their cache
     Engine(EngineArgs),
+    /// Write manual pages and shell completions
+    #[command(hide = true)]
+    Manual(hanja_manual::ManualArgs),
+    /// Check the configuration file, without starting anything
+    Check,
 }
 
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct CaptureArgs {
-    /// Where frames come from: auto, v4l2:/dev/video0?size=640x480&fps=30&format=auto, dir:PATH?fps=30&loop=1,
+    /// Where frames come from: auto (the first camera; hanja run falls back to synth:, hanja capture waits for one), v4l2:/dev/video0?size=640x480&fps=30&format=auto, dir:PATH?fps=30&loop=1,
     /// file:CLIP (Y4M, MJPEG, AVI-MJPEG), y4m:- (standard input), synth:?size=640x480&fps=30&seed=1&glyphs=3
     #[arg(long, value_name = "URI")]
     pub(crate) source: Option<String>,
@@ -153,6 +171,8 @@ pub(crate) enum TapTopic {
     Stats,
     /// What synth:?truth=1 drew where
     Truth,
+    /// The records again, with the times when render had them and showed them
+    Presented,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -175,12 +195,62 @@ pub(crate) struct TapArgs {
     /// One JSON object a line (for frames: their metadata)
     #[arg(long)]
     pub(crate) json: bool,
+    /// Comma-separated values with a header (for frames: their metadata; for detections: a row per detection)
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) csv: bool,
     /// Stop after so many
     #[arg(long, value_name = "N")]
     pub(crate) count: Option<u64>,
     /// How frames are written to standard output
     #[arg(long, value_enum, default_value = "raw")]
     pub(crate) format: FrameFormat,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ColorChoice {
+    /// If the terminal has it and NO_COLOR is not set
+    Auto,
+    /// In any case
+    Always,
+    /// Bold and reverse only
+    Never,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Keys: q quit, space pause, 1 2 3 a stage alone, r reset, ? help.")]
+pub(crate) struct TopArgs {
+    /// Print one picture as plain text and end; so too where standard output is no terminal, or one that cannot be drawn on
+    #[arg(long)]
+    pub(crate) once: bool,
+    /// Time between two pictures, for example 500ms or 2s
+    #[arg(long, value_name = "TIME", default_value = "500ms", value_parser = parse_interval)]
+    pub(crate) interval: Duration,
+    /// When to use colour
+    #[arg(long, value_enum, value_name = "WHEN", default_value = "auto")]
+    pub(crate) color: ColorChoice,
+    /// No characters but ASCII; so too where the locale is not UTF-8
+    #[arg(long)]
+    pub(crate) ascii: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    /// As one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Wait until it is live, at most so long, for example 30s
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    pub(crate) wait: Option<Duration>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TraceArgs {
+    /// How long, at most 10m
+    #[arg(long, value_name = "TIME", value_parser = parse_trace_duration, default_value = "5s")]
+    pub(crate) duration: Duration,
+    /// Where to; - is standard output
+    #[arg(long, short, value_name = "FILE.json", default_value = "-")]
+    pub(crate) out: PathBuf,
 }
 
 #[derive(Debug, Args)]
@@ -213,6 +283,8 @@ pub(crate) enum BenchWhat {
     Model,
     /// The shared-memory ring between two processes: hand-over, wake-up, copies, what taps cost the writer
     Ring,
+    /// What histograms, checks and statistics cost the pipeline: with them against without
+    Telemetry,
 }
 
 #[derive(Debug, Args)]
@@ -378,6 +450,16 @@ fn parse_stdout(text: &str) -> Result<(), String> {
     }
 }
 
+/// All of it is kept in memory until it is written.
+fn parse_trace_duration(text: &str) -> Result<Duration, String> {
+    let duration = parse_duration(text)?;
+    if duration > Duration::from_secs(600) {
+        Err("at most 10m".into())
+    } else {
+        Ok(duration)
+    }
+}
+
 fn parse_duration(text: &str) -> Result<Duration, String> {
     let duration = humantime::parse_duration(text)
         .or_else(|e| {
@@ -390,6 +472,16 @@ fn parse_duration(text: &str) -> Result<Duration, String> {
         Err("must be more than nothing".into())
     } else {
         Ok(duration)
+    }
+}
+
+/// Slower than a picture a minute is no view; faster than the eye is a waste.
+fn parse_interval(text: &str) -> Result<Duration, String> {
+    let interval = parse_duration(text)?;
+    if (Duration::from_millis(50)..=Duration::from_secs(60)).contains(&interval) {
+        Ok(interval)
+    } else {
+        Err("must be from 50ms to 60s".into())
     }
 }
 
@@ -409,5 +501,7 @@ mod tests {
         assert_eq!(parse_duration("500ms"), Ok(Duration::from_millis(500)));
         assert_eq!(parse_duration("7"), Ok(Duration::from_secs(7)));
         assert!(parse_duration("0s").is_err() && parse_duration("soon").is_err());
+        assert_eq!(parse_interval("1s"), Ok(Duration::from_secs(1)));
+        assert!(parse_interval("1ms").is_err() && parse_interval("2m").is_err());
     }
 }

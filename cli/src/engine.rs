@@ -6,7 +6,7 @@ use crate::args::{
 };
 use anyhow::Context;
 use hanja_common::config::Config;
-use hanja_common::telemetry;
+use hanja_common::logging;
 use hanja_infer::engine::{
     self, Building, Cache, Current, Done, Entry, Health, Job, Phase, Progress, State,
 };
@@ -33,7 +33,7 @@ pub(crate) fn engine(global: &Global, args: &EngineArgs) -> anyhow::Result<ExitC
 
 /// The child. It has told its parent why it failed, which tells people.
 fn worker() -> anyhow::Result<ExitCode> {
-    let built = engine::worker(|filter| telemetry::init_logging(Some(filter)))?;
+    let built = engine::worker(|filter| logging::start(Some(filter), None))?;
     Ok(if built {
         ExitCode::SUCCESS
     } else {
@@ -42,7 +42,7 @@ fn worker() -> anyhow::Result<ExitCode> {
 }
 
 fn build(global: &Global, args: &EngineBuildArgs) -> anyhow::Result<()> {
-    telemetry::init_logging(Some(global.log.as_deref().unwrap_or("warn")))
+    logging::start(Some(global.log.as_deref().unwrap_or("warn")), None)
         .map_err(anyhow::Error::msg)?;
     let mut config = global.config()?;
     args.apply(&mut config)?;

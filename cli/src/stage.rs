@@ -1,41 +1,129 @@
 //! `hanja capture`, `hanja infer`, `hanja render`: one stage in the foreground, as the systemd units start it.
+//!
+//! By hand a failure is exit status 1, like anywhere else. Under a service manager the status says whether another start
+//! makes sense: [`EXIT_CONFIG`] if it would end the same way.
 
 use crate::args::{CaptureArgs, Global, InferArgs, RenderArgs};
-use hanja_common::config::Config;
-use hanja_common::stage::{Stage, StageName};
-use hanja_common::telemetry;
+use hanja_capture::{CaptureError, Patience};
+use hanja_common::config::{Config, ConfigError};
+use hanja_common::logging;
+use hanja_common::stage::{EXIT_CONFIG, Stage, StageError, StageName, is_managed};
+use hanja_infer::InferError;
+use hanja_render::RenderError;
+use std::io::IsTerminal;
+use std::process::ExitCode;
+use std::time::Duration;
 
 /// Set by `hanja run` for its children: its own process id.
 pub(crate) const SUPERVISED: &str = "HANJA_SUPERVISED";
 
-pub(crate) fn capture(global: &Global, args: &CaptureArgs) -> anyhow::Result<()> {
-    let mut config = global.config()?;
-    args.apply(&mut config);
-    let stage = start(StageName::Capture, global)?;
-    hanja_capture::run(&stage, &config.capture)?;
-    Ok(())
+/// What a failed start waits before it ends. systemd starts a service again at once, which is right after a crash; it
+/// has no back-off before version 254, and the one it has since never forgets.
+const FAILED_START: Duration = Duration::from_secs(2);
+
+pub(crate) fn capture(global: &Global, args: CaptureArgs) -> anyhow::Result<ExitCode> {
+    let patience = if is_managed() && !is_supervised() {
+        Patience::Wait
+    } else {
+        Patience::Fail
+    };
+    run(
+        StageName::Capture,
+        global,
+        move |config| {
+            args.apply(config);
+            Ok(())
+        },
+        |stage, config| Ok(hanja_capture::run(stage, &config.capture, patience)?),
+    )
 }
 
-pub(crate) fn infer(global: &Global, args: &InferArgs) -> anyhow::Result<()> {
-    let mut config: Config = global.config()?;
-    args.apply(&mut config)?;
-    let stage = start(StageName::Infer, global)?;
-    hanja_infer::run(&stage, &config.infer)?;
-    Ok(())
+pub(crate) fn infer(global: &Global, args: InferArgs) -> anyhow::Result<ExitCode> {
+    run(
+        StageName::Infer,
+        global,
+        move |config| args.apply(config),
+        |stage, config| Ok(hanja_infer::run(stage, &config.infer)?),
+    )
 }
 
-pub(crate) fn render(global: &Global, args: &RenderArgs) -> anyhow::Result<()> {
-    let mut config = global.config()?;
-    args.apply(&mut config);
-    let stage = start(StageName::Render, global)?;
-    hanja_render::run(&stage, &config.render)?;
-    Ok(())
+pub(crate) fn render(global: &Global, args: RenderArgs) -> anyhow::Result<ExitCode> {
+    run(
+        StageName::Render,
+        global,
+        move |config| {
+            args.apply(config);
+            Ok(())
+        },
+        |stage, config| Ok(hanja_render::run(stage, &config.render)?),
+    )
 }
 
-fn start(name: StageName, global: &Global) -> anyhow::Result<Stage> {
-    telemetry::init_logging(global.log.as_deref()).map_err(anyhow::Error::msg)?;
-    follow_supervisor()?;
-    Ok(Stage::start(name, &global.runtime_dir())?)
+/// One stage from its configuration to its end. `flags` puts the command line over the file, at every reload anew.
+fn run(
+    name: StageName,
+    global: &Global,
+    flags: impl Fn(&mut Config) -> anyhow::Result<()> + Clone + Send + Sync + 'static,
+    serve: impl FnOnce(&Stage, &Config) -> anyhow::Result<()>,
+) -> anyhow::Result<ExitCode> {
+    let again = global.clone();
+    let read = move || {
+        let mut config = again.config()?;
+        flags(&mut config)?;
+        config.log = again.log.clone().or(config.log);
+        Ok(config)
+    };
+    let mut was_ready = false;
+    let whole = || {
+        let config: Config = read()?;
+        logging::start(config.log.as_deref(), Some(name)).map_err(anyhow::Error::msg)?;
+        follow_supervisor()?;
+        let mut stage = Stage::start(name, &global.runtime_dir())?;
+        // A closed terminal ends what was started from it, by SIGHUP as well.
+        if global.config.is_some() && !std::io::stdin().is_terminal() {
+            let read = read.clone();
+            let read = Box::new(move || read().map_err(|e| crate::one_line(&e)));
+            stage.reloads(&config, read)?;
+        }
+        let result = serve(&stage, &config);
+        was_ready = stage.is_ready();
+        result
+    };
+    match whole() {
+        Ok(()) => Ok(ExitCode::SUCCESS),
+        Err(e) if !is_managed() => Err(e),
+        Err(e) => {
+            if logging::stderr_is_journal() {
+                // With its fields, even if it is about the configuration, before which there is no log.
+                let _ = logging::start(None, Some(name));
+                tracing::error!("{}", crate::one_line(&e));
+            } else {
+                crate::complain(&e);
+            }
+            if is_final(&e) {
+                return Ok(ExitCode::from(EXIT_CONFIG));
+            }
+            if !was_ready && !is_supervised() {
+                std::thread::sleep(FAILED_START);
+            }
+            Ok(ExitCode::FAILURE)
+        }
+    }
+}
+
+/// Whether another start would end the same way.
+fn is_final(e: &anyhow::Error) -> bool {
+    let stage = e.downcast_ref::<StageError>().map(StageError::is_final);
+    let capture = e.downcast_ref::<CaptureError>().map(CaptureError::is_final);
+    let infer = e.downcast_ref::<InferError>().map(InferError::is_final);
+    let render = e.downcast_ref::<RenderError>().map(RenderError::is_final);
+    let one = stage.or(capture).or(infer).or(render);
+    one.unwrap_or_else(|| e.is::<ConfigError>())
+}
+
+/// A child of `hanja run`.
+fn is_supervised() -> bool {
+    std::env::var_os(SUPERVISED).is_some()
 }
 
 /// A child of `hanja run` ends with it, even if it is killed with -9: the kernel sends SIGTERM.

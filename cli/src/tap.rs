@@ -1,12 +1,14 @@
 //! `hanja tap`: what passes through a ring, on standard output. A tap writes nothing to shared memory; it can be
 //! slow, stopped or killed without the pipeline noticing. It survives restarts of the stage it reads.
 
+mod csv;
+
 use crate::args::{FrameFormat, Global, TapArgs, TapTopic};
 use anyhow::Context;
 use hanja_common::record::{DetectionRecord, FrameMeta, FrameRef, PixelFormat, StageStats};
 use hanja_common::ring::{Sample, Topic};
 use hanja_common::stage::StageName;
-use hanja_common::{TapSubscriber, telemetry};
+use hanja_common::{TapSubscriber, logging};
 use hanja_render::picture::{to_i420, to_jpeg};
 use std::io::{self, Write};
 use std::path::Path;
@@ -23,12 +25,12 @@ const RATE_PATIENCE: Duration = Duration::from_millis(2500);
 pub(crate) fn tap(global: &Global, args: &TapArgs) -> anyhow::Result<()> {
     // What is wrong with a stage that is there but cannot be read.
     let level = global.log.as_deref().unwrap_or("warn");
-    telemetry::init_logging(Some(level)).map_err(anyhow::Error::msg)?;
+    logging::start(Some(level), None).map_err(anyhow::Error::msg)?;
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
         signal_hook::flag::register(signal, Arc::clone(&stop))?;
     }
-    let dir = global.runtime_dir();
+    let dir = global.reading_dir();
     let mut taps: Vec<_> = sources(args.topic)
         .iter()
         .map(|(stage, topic)| TapSubscriber::new(&dir, *stage, *topic))
@@ -42,6 +44,9 @@ pub(crate) fn tap(global: &Global, args: &TapArgs) -> anyhow::Result<()> {
         sample: Sample::default(),
         trouble: Trouble::default(),
     };
+    if args.csv {
+        writer.csv(|rows| header(rows, args.topic))?;
+    }
     let mut patience = Patience::new(&dir, args.topic);
     let mut count = 0;
     while !stop.load(Ordering::Relaxed) && args.count.is_none_or(|most| count < most) {
@@ -68,11 +73,20 @@ pub(crate) fn tap(global: &Global, args: &TapArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
+fn header(rows: &mut csv::Rows, topic: TapTopic) -> anyhow::Result<()> {
+    match topic {
+        TapTopic::Frames => rows.frames_header(),
+        TapTopic::Stats => rows.stats_header(),
+        TapTopic::Detections | TapTopic::Truth | TapTopic::Presented => rows.detections_header(),
+    }
+}
+
 fn sources(topic: TapTopic) -> &'static [(StageName, Topic)] {
     match topic {
         TapTopic::Detections => &[(StageName::Infer, Topic::Detections)],
         TapTopic::Frames => &[(StageName::Capture, Topic::Frames)],
         TapTopic::Truth => &[(StageName::Capture, Topic::Truth)],
+        TapTopic::Presented => &[(StageName::Render, Topic::Presented)],
         TapTopic::Stats => &[
             (StageName::Capture, Topic::Stats),
             (StageName::Infer, Topic::Stats),
@@ -107,7 +121,8 @@ impl<'a> Patience<'a> {
             .is_some_and(|t| t.elapsed() > Duration::from_secs(1))
         {
             self.since = None;
-            if taps.iter().any(TapSubscriber::attached) {
+            // Somebody is there. What is wrong with them has been said.
+            if taps.iter().any(|t| t.attached() || t.complained()) {
                 return;
             }
             let extra = if self.topic == TapTopic::Truth {
@@ -163,10 +178,12 @@ impl<W: Write> Writer<'_, W> {
         let bytes = &self.sample.payload;
         let unreadable = match self.args.topic {
             TapTopic::Frames => return self.frame(),
-            TapTopic::Detections | TapTopic::Truth => match DetectionRecord::from_bytes(bytes) {
-                Ok(record) => return self.detections(&record).map(|()| true),
-                Err(e) => e,
-            },
+            TapTopic::Detections | TapTopic::Truth | TapTopic::Presented => {
+                match DetectionRecord::from_bytes(bytes) {
+                    Ok(record) => return self.detections(&record).map(|()| true),
+                    Err(e) => e,
+                }
+            }
             TapTopic::Stats => match StageStats::from_bytes(bytes) {
                 Ok(stats) => {
                     let words = stats.words_in(bytes);
@@ -182,6 +199,9 @@ impl<W: Write> Writer<'_, W> {
     }
 
     fn detections(&mut self, record: &DetectionRecord) -> anyhow::Result<()> {
+        if self.args.csv {
+            return self.csv(|rows| rows.detections(record));
+        }
         let json = hanja_render::json::RecordJson::new(record);
         if self.args.json {
             self.line(&json)
@@ -198,6 +218,9 @@ impl<W: Write> Writer<'_, W> {
     }
 
     fn stats(&mut self, stats: &StageStats, words: &str) -> anyhow::Result<()> {
+        if self.args.csv {
+            return self.csv(|rows| rows.stats(stats));
+        }
         let json = hanja_render::json::StatsJson::new(stats, words);
         if self.args.json {
             self.line(&json)
@@ -221,6 +244,9 @@ impl<W: Write> Writer<'_, W> {
         if self.args.json {
             self.line(&hanja_render::json::FrameJson::new(&meta))?;
             return Ok(true);
+        }
+        if self.args.csv {
+            return self.csv(|rows| rows.frame(&meta)).map(|()| true);
         }
         let Some(format) = meta.format() else {
             return self.left_out(format!("unknown pixel format {:#010x}", meta.fourcc));
@@ -267,6 +293,19 @@ impl<W: Write> Writer<'_, W> {
         );
         self.out.write_all(b"FRAME\n")?;
         Ok(self.out.write_all(planes)?)
+    }
+
+    /// Rows, at once.
+    fn csv(
+        &mut self,
+        fill: impl FnOnce(&mut csv::Rows) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let mut rows = csv::Rows::new();
+        fill(&mut rows)?;
+        self.out
+            .write_all(rows.bytes())
+            .context("writing to standard output")?;
+        Ok(self.out.flush()?)
     }
 
     /// One JSON object on a line of its own, at once: the reader may be a robot.

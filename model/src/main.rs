@@ -7,7 +7,7 @@ mod command_half;
 mod command_prune;
 mod command_synth;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use std::process::ExitCode;
 
 /// Makes data sets for the hanja numeral model, scores models and makes them smaller.
@@ -28,6 +28,9 @@ enum Command {
     Prune(command_prune::PruneArgs),
     /// Converts an ONNX model to fp16, with f32 inputs and outputs
     Half(command_half::HalfArgs),
+    /// Writes manual pages and shell completions
+    #[command(hide = true)]
+    Manual(hanja_manual::ManualArgs),
 }
 
 fn main() -> ExitCode {
@@ -36,6 +39,9 @@ fn main() -> ExitCode {
         Command::Eval(args) => command_eval::run(&args),
         Command::Prune(args) => command_prune::run(&args),
         Command::Half(args) => command_half::run(&args),
+        Command::Manual(args) => args
+            .write(&Cli::command(), "hanja(1)")
+            .map_err(anyhow::Error::from),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -117,6 +117,7 @@ impl Place {
         let duration = format!("--duration={duration}");
         let out = self.output(&["run", &source, "--http=off", &duration, &summary]);
         assert!(out.status.success(), "{}", text(&out));
+        assert_adds_up(&text(&out));
         read_json(&path)
     }
 
@@ -191,6 +192,15 @@ pub struct Running {
 }
 
 impl Running {
+    /// A process started elsewhere, with its output in file `log` of the place.
+    pub fn adopt(place: &Place, child: Child, log: &str) -> Self {
+        Self {
+            child,
+            out: place.path(log),
+            runtime_dir: place.runtime_dir(),
+        }
+    }
+
     pub fn log(&self) -> String {
         std::fs::read_to_string(&self.out).unwrap_or_default()
     }
@@ -251,7 +261,16 @@ impl Drop for Running {
         for pid in processes(&self.runtime_dir) {
             let _ = Command::new("kill").arg("-9").arg(pid.to_string()).status();
         }
+        if !std::thread::panicking() {
+            assert_adds_up(&self.log());
+        }
     }
+}
+
+/// No process has said that a frame's times or counts do not add up: every stage asks that of every frame.
+pub fn assert_adds_up(log: &str) {
+    let bad: Vec<_> = log.lines().filter(|l| l.contains("not add up")).collect();
+    assert!(bad.is_empty(), "{bad:#?}");
 }
 
 /// Polls until there is an answer.

@@ -3,6 +3,7 @@
 mod model;
 mod pipeline;
 mod ring;
+mod telemetry;
 
 use crate::args::{BenchArgs, BenchWhat, Global};
 use serde::Serialize;
@@ -13,6 +14,7 @@ pub(crate) fn bench(global: &Global, args: &BenchArgs) -> anyhow::Result<()> {
         BenchWhat::Pipeline => pipeline::bench(global, args),
         BenchWhat::Model => model::bench(global, args),
         BenchWhat::Ring => ring::bench(args),
+        BenchWhat::Telemetry => telemetry::bench(global, args),
     }
 }
 

@@ -15,7 +15,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// Long enough that start-up does not count.
-const ROUND: Duration = Duration::from_secs(8);
+pub(super) const ROUND: Duration = Duration::from_secs(8);
 /// Frames of the clip.
 const CLIP_FRAMES: u32 = 60;
 /// How fast it is played, as a multiple of what the bare model does: more than the engine can take, so that the engine
@@ -50,11 +50,7 @@ pub(super) fn bench(global: &Global, args: &BenchArgs) -> anyhow::Result<()> {
     let mut rounds = Vec::new();
     for round in 1..=args.rounds {
         let bare_fps = bare(&mut detector)?;
-        let source = format!(
-            "file:{}?fps={:.0}&loop=1",
-            clip.display(),
-            CLIP_SPEED * bare_fps
-        );
+        let source = clip_source(&clip, bare_fps);
         let (pipeline_fps, pictures_per_second) = pipeline(args, dir, &source)?;
         let ratio = pipeline_fps / bare_fps;
         eprintln!(
@@ -93,7 +89,7 @@ impl fmt::Display for Report {
     }
 }
 
-fn bare(detector: &mut Detector) -> anyhow::Result<f64> {
+pub(super) fn bare(detector: &mut Detector) -> anyhow::Result<f64> {
     let started = Instant::now();
     let mut runs = 0u32;
     while started.elapsed() < ROUND {
@@ -103,7 +99,7 @@ fn bare(detector: &mut Detector) -> anyhow::Result<f64> {
 }
 
 /// Draws the frames beforehand: a camera costs no CPU, drawing does.
-fn record_clip(dir: &Path) -> anyhow::Result<PathBuf> {
+pub(super) fn record_clip(dir: &Path) -> anyhow::Result<PathBuf> {
     let (exe, run, clip) = (
         std::env::current_exe()?,
         dir.join("run"),
@@ -132,14 +128,25 @@ fn record_clip(dir: &Path) -> anyhow::Result<PathBuf> {
     Ok(clip)
 }
 
-/// One run of the real thing, as a user starts it, with one viewer.
-fn pipeline(args: &BenchArgs, dir: &Path, source: &str) -> anyhow::Result<(f64, f64)> {
-    let summary = dir.join("summary.json");
+/// The clip, somewhat faster than the bare model.
+pub(super) fn clip_source(clip: &Path, bare_fps: f64) -> String {
+    let fps = CLIP_SPEED * bare_fps;
+    format!("file:{}?fps={fps:.0}&loop=1", clip.display())
+}
+
+/// `hanja run` for one round, with the model and backend that the benchmark was asked for.
+pub(super) fn command(
+    args: &BenchArgs,
+    dir: &Path,
+    source: &str,
+    http: &str,
+    summary: &Path,
+) -> anyhow::Result<Command> {
     let mut command = Command::new(std::env::current_exe()?);
     command
         .arg("run")
         .arg(format!("--source={source}"))
-        .arg("--http=127.0.0.1:0")
+        .arg(format!("--http={http}"))
         .arg(format!("--duration={}ms", ROUND.as_millis()))
         .args(["--summary".as_ref(), summary.as_os_str()])
         .arg("--runtime-dir")
@@ -156,6 +163,13 @@ fn pipeline(args: &BenchArgs, dir: &Path, source: &str) -> anyhow::Result<(f64, 
             command.arg(format!("{flag}={value}"));
         }
     }
+    Ok(command)
+}
+
+/// One run of the real thing, as a user starts it, with one viewer.
+fn pipeline(args: &BenchArgs, dir: &Path, source: &str) -> anyhow::Result<(f64, f64)> {
+    let summary = dir.join("summary.json");
+    let mut command = command(args, dir, source, "127.0.0.1:0", &summary)?;
     let mut child = command
         .stdout(Stdio::null())
         .stderr(Stdio::piped())

@@ -5,7 +5,7 @@ use crate::stage::SUPERVISED;
 use anyhow::Context;
 use hanja_common::config::Config;
 use hanja_common::process::describe;
-use hanja_common::stage::StageName;
+use hanja_common::stage::{EXIT_CONFIG, StageName};
 use hanja_common::telemetry::FPS_TARGET;
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -44,7 +44,8 @@ pub(super) struct Child {
     stdin: bool,
     process: Option<std::process::Child>,
     log: Option<JoinHandle<String>>,
-    /// Was ready in any life: its configuration is good, so a failure now is worth a retry; unless it says otherwise.
+    /// Was ready in any life: its configuration is good, so a failure now is worth a retry; unless its exit status says
+    /// otherwise.
     proven: bool,
     started: Instant,
     respawn_at: Option<Instant>,
@@ -161,10 +162,8 @@ impl Child {
         if notice.ready {
             self.proven = true;
         }
-        if notice.gives_up {
-            self.proven = false;
-        }
-        if let Some(status) = &notice.status {
+        // Later ones come every second.
+        if let Some(status) = notice.status.as_ref().filter(|_| notice.ready) {
             super::say(&format!("{:8}| {status}", self.stage.name()));
         }
     }
@@ -193,7 +192,8 @@ impl Child {
         if status.success() && self.stage == StageName::Capture {
             return Ok(Some(Ended::Source));
         }
-        if !self.proven && status.code().is_some() {
+        let hopeless = status.code() == Some(EXIT_CONFIG.into());
+        if hopeless || (!self.proven && status.code().is_some()) {
             // It said why and gave up by itself; again would be the same.
             let why = last_line
                 .strip_prefix("hanja: ")

@@ -13,6 +13,7 @@ use hanja_common::config::Config;
 use hanja_common::stage::{RuntimeDir, StageError, StageName};
 use notify::NotifySocket;
 use observe::Observer;
+pub(crate) use observe::labels;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -41,11 +42,10 @@ pub(crate) fn run(global: &Global, args: &RunArgs) -> anyhow::Result<ExitCode> {
     let dir = RuntimeDir::prepare(&global.runtime_dir())?;
     for stage in StageName::ALL {
         if let Some(pid) = RuntimeDir::running(dir.path(), stage) {
-            let path = dir.path().to_owned();
-            return Err(StageError::InUse { stage, path, pid }.into());
+            return Err(StageError::in_use(stage, dir.path(), pid).into());
         }
     }
-    let mut supervisor = Supervisor::start(&dir, config, global.log.clone())?;
+    let mut supervisor = Supervisor::start(&dir, config, global.log.as_deref())?;
     let outcome = supervisor.watch(&stop, args.duration);
     supervisor.stop();
     if let Some(path) = &args.summary {
@@ -92,7 +92,8 @@ struct Supervisor {
 }
 
 impl Supervisor {
-    fn start(dir: &RuntimeDir, config: Config, log: Option<String>) -> anyhow::Result<Self> {
+    fn start(dir: &RuntimeDir, config: Config, log: Option<&str>) -> anyhow::Result<Self> {
+        let log = log.or(config.log.as_deref()).map(str::to_owned);
         let runtime_dir = dir.path().to_owned();
         let notify = NotifySocket::bind(&runtime_dir).map_err(|source| StageError::RuntimeDir {
             path: runtime_dir.clone(),

@@ -9,8 +9,6 @@ use std::path::{Path, PathBuf};
 pub(super) struct Notice {
     pub(super) stage: String,
     pub(super) ready: bool,
-    /// It is about to end, and would end the same way again.
-    pub(super) gives_up: bool,
     pub(super) status: Option<String>,
 }
 
@@ -56,7 +54,6 @@ fn parse(text: &str) -> Notice {
     for line in text.lines() {
         match line.split_once('=') {
             Some(("READY", "1")) => notice.ready = true,
-            Some(("X_HANJA_GIVES_UP", "1")) => notice.gives_up = true,
             Some(("STATUS", status)) => notice.status = Some(status.to_owned()),
             Some(("X_HANJA_STAGE", stage)) => stage.clone_into(&mut notice.stage),
             _ => {}
@@ -77,11 +74,9 @@ mod tests {
             Notice {
                 stage: "infer".into(),
                 ready: true,
-                gives_up: false,
                 status: Some("30 fps".into())
             }
         );
-        assert!(parse("X_HANJA_STAGE=infer\nX_HANJA_GIVES_UP=1\n").gives_up);
         assert_eq!(parse("rubbish"), Notice::default());
     }
 }

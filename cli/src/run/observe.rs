@@ -1,13 +1,14 @@
 //! What the supervisor sees of its own pipeline, through taps like anybody else's: rates, latencies, the books.
 
 use hanja_common::TapSubscriber;
+use hanja_common::balance::RecordBalance;
 use hanja_common::ledger::{Ledger, Totals};
 use hanja_common::record::{
-    Backend, DetectionRecord, FrameMeta, MetricId, StageStats, Status, Times,
+    Backend, DetectionRecord, FrameMeta, Histogram, Histograms, MetricId, StageStats, Status, Times,
 };
 use hanja_common::ring::{Sample, Topic};
 use hanja_common::stage::StageName;
-use hdrhistogram::Histogram;
+use hdrhistogram::Histogram as Precise;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -58,6 +59,8 @@ struct StageView {
     tap: TapSubscriber,
     stats: Option<StageStats>,
     words: String,
+    /// Since the process started.
+    histograms: Histograms,
     /// Frames of earlier lives of the stage.
     earlier: u64,
     first_ns: u64,
@@ -72,9 +75,11 @@ pub(super) struct Observer {
     sample: Sample,
     frame_sample: Sample,
     ledger: Ledger,
-    histograms: Vec<Histogram<u64>>,
-    /// Render's own words: median and 99th percentile of each second, weighted by its count.
-    deliver: (Histogram<u64>, Histogram<u64>),
+    /// To three digits, which the buckets of statistics are not: the summary is for measuring.
+    histograms: Vec<Precise<u64>>,
+    /// Of render, in its own words; lives that are over.
+    deliver: Histogram,
+    balance: RecordBalance,
     last: Option<DetectionRecord>,
     newest_frame: (u64, u64),
     found: u64,
@@ -84,11 +89,12 @@ pub(super) struct Observer {
 impl Observer {
     pub(super) fn new(dir: &Path) -> Self {
         // Up to ten minutes, to three digits.
-        let histogram = || Histogram::new_with_bounds(1, 600_000_000, 3).expect("constant bounds");
+        let histogram = || Precise::new_with_bounds(1, 600_000_000, 3).expect("constant bounds");
         let view = |stage| StageView {
             tap: TapSubscriber::new(dir, stage, Topic::Stats),
             stats: None,
             words: String::new(),
+            histograms: Histograms::default(),
             earlier: 0,
             first_ns: 0,
         };
@@ -101,7 +107,8 @@ impl Observer {
             frame_sample: Sample::default(),
             ledger: Ledger::default(),
             histograms: SPANS.iter().map(|_| histogram()).collect(),
-            deliver: (histogram(), histogram()),
+            deliver: Histogram::new(),
+            balance: RecordBalance::default(),
             last: None,
             newest_frame: (0, 0),
             found: 0,
@@ -136,6 +143,9 @@ impl Observer {
         };
         self.take_frame(); // the ledger wants to know the frame before its record
         self.ledger.record(&record.header);
+        if let Err(imbalance) = self.balance.check(&record.header) {
+            super::say(&format!("{imbalance}; a bug, please report it"));
+        }
         self.found += record.detections.len() as u64;
         if record.header.status == Status::Ok as u16 {
             for (histogram, (_, span)) in self.histograms.iter_mut().zip(&SPANS) {
@@ -183,11 +193,18 @@ impl Observer {
                 if view.first_ns == 0 {
                     view.first_ns = stats.started_ns;
                 }
-                if let Some(m) = stats.metric(MetricId::Deliver) {
-                    let n = u64::from(m.count);
-                    self.deliver.0.saturating_record_n(m.p50_us.into(), n);
-                    self.deliver.1.saturating_record_n(m.p99_us.into(), n);
+                let histograms = stats.histograms_in(&self.sample.payload);
+                if let Some(h) = histograms.get(MetricId::Deliver) {
+                    // What is new in it: the whole of it, if it is another process's.
+                    match view
+                        .same_life(&stats)
+                        .then(|| view.histograms.get(MetricId::Deliver))
+                    {
+                        Some(Some(before)) => self.deliver.merge(&h.since(before)),
+                        _ => self.deliver.merge(h),
+                    }
                 }
+                view.histograms = histograms;
                 view.words = stats.words_in(&self.sample.payload);
                 view.stats = Some(stats);
             }
@@ -250,17 +267,17 @@ impl Observer {
     pub(super) fn finish(mut self) -> Report {
         self.poll(Duration::ZERO);
         self.take_frame();
-        let ms = |h: &Histogram<u64>, q| h.value_at_quantile(q) as f64 / 1000.0;
-        let quantiles = |p50: &Histogram<u64>, p99: &Histogram<u64>| Quantiles {
-            p50: ms(p50, 0.5),
-            p99: ms(p99, 0.99),
+        let quantiles = |q: &dyn Fn(f64) -> f64| Quantiles {
+            p50: q(0.5) / 1000.0,
+            p99: q(0.99) / 1000.0,
         };
         let mut latency: Vec<_> = SPANS
             .iter()
             .zip(&self.histograms)
-            .map(|((name, _), h)| (*name, quantiles(h, h)))
+            .map(|((name, _), h)| (*name, quantiles(&|q| h.value_at_quantile(q) as f64)))
             .collect();
-        latency.push(("render", quantiles(&self.deliver.0, &self.deliver.1)));
+        let deliver = |q| self.deliver.quantile(q).unwrap_or(0.0);
+        latency.push(("render", quantiles(&deliver)));
         let fps = [0, 1, 2].map(|i| self.stages[i].mean_fps());
         let last = self.last.as_ref();
         Report {
@@ -281,6 +298,14 @@ impl Observer {
 }
 
 impl StageView {
+    /// Whether these are the same process's as the last.
+    fn same_life(&self, stats: &StageStats) -> bool {
+        let life = |s: &StageStats| (s.pid, s.started_ns);
+        self.stats
+            .as_ref()
+            .is_some_and(|last| life(last) == life(stats))
+    }
+
     /// Frames per second from the first life's start to the last word.
     fn mean_fps(&self) -> f64 {
         let Some(stats) = &self.stats else { return 0.0 };
@@ -294,7 +319,7 @@ impl StageView {
 }
 
 /// The best `most` detections in words.
-fn labels(record: &DetectionRecord, most: usize) -> String {
+pub(crate) fn labels(record: &DetectionRecord, most: usize) -> String {
     let mut best: Vec<_> = record.detections.iter().collect();
     best.sort_by(|a, b| b.score.total_cmp(&a.score));
     let words = best
