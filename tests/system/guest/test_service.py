@@ -1,0 +1,144 @@
+"""The pipeline as a service: start, what a healthy run says, reload, restart, and that a stop leaves nothing behind."""
+
+import os
+import re
+import time
+import unittest
+
+import machine
+from machine import RUN, STAGES, UNIT, Reader, active, pids, run, show, systemctl, until
+
+
+def setUpModule():
+    machine.running()
+
+
+class Service(unittest.TestCase):
+    def setUp(self):
+        systemctl("start", UNIT)
+
+    def test_start_returns_when_data_flows(self):
+        systemctl("stop", UNIT)
+        with Reader() as reader:
+            systemctl("start", UNIT)
+            self.assertEqual({active(f"hanja-{s}") for s in STAGES}, {"active"})
+            reader.wait_for(lambda r: r["status"] == "ok", 1, "a detection, right after start returned")
+
+    def test_both_taps_find_numerals(self):
+        for kind in Reader.COMMANDS:
+            with self.subTest(kind), Reader(kind) as reader:
+                reader.wait_for(lambda r: r["detections"], 20, "a numeral")
+
+    def test_users_and_groups(self):
+        for stage, number in pids().items():
+            with open(f"/proc/{number}/status", encoding="utf-8") as file:
+                status = dict(line.rstrip("\n").split(":\t", 1) for line in file if ":\t" in line)
+            uid = int(run("id", "-u", f"hanja-{stage}").stdout)
+            self.assertEqual(status["Uid"].split(), [str(uid)] * 4, stage)
+            self.assertEqual(int(status["CapEff"], 16), 0, stage)
+            self.assertEqual(status["NoNewPrivs"], "1", stage)
+            self.assertEqual(status["Seccomp"], "2", stage)
+
+    def test_status_line_has_the_rate(self):
+        for stage in STAGES:
+            line = until(lambda s=stage: re.search(r"fps [\d.]+", show(f"hanja-{s}", "StatusText")), 10,
+                         f"the status line of {stage} has its frame rate")
+            self.assertTrue(line)
+        rates = {stage: re.search(r"fps ([\d.]+)", show(f"hanja-{stage}", "StatusText")) for stage in STAGES}
+        for stage, found in rates.items():
+            self.assertGreater(float(found[1]), 0, stage)
+
+    def test_healthy_run_says_nothing_bad(self):
+        mark = machine.cursor()
+        systemctl("restart", UNIT)
+        with Reader() as reader:
+            reader.wait_for(lambda r: r["detections"], 20, "a numeral")
+            time.sleep(3)  # a run, not a start: long enough for what is said once a second
+        systemctl("stop", UNIT)
+        for entry in machine.journal(f"--after-cursor={mark}"):
+            unit, program = (entry.get(key, "") for key in ("_SYSTEMD_UNIT", "_EXE"))
+            if "hanja-test" in unit or "hanja" not in unit + entry.get("UNIT", ""):
+                continue
+            # The product has no reason to warn either; systemd has its own, of what a container cannot do.
+            most = 4 if program.endswith("/hanja") else 3
+            self.assertGreater(int(entry.get("PRIORITY", 6)), most, entry.get("MESSAGE"))
+
+    def test_stop_leaves_nothing(self):
+        systemctl("stop", UNIT)
+        for stage in STAGES:
+            self.assertEqual(active(f"hanja-{stage}"), "inactive")
+        self.assertEqual(machine.processes(), {})
+        self.assertEqual(machine.shared_memory(), [])
+        sockets = [name for name in os.listdir(RUN)] if os.path.isdir(RUN) else []
+        self.assertEqual(sockets, [], "left in the runtime directory")
+        with open("/proc/net/unix", encoding="utf-8") as file:
+            self.assertNotIn(RUN + "/", file.read())
+
+    def test_stop_while_being_read(self):
+        """Taps that wait and ask again do not bring a stopped pipeline back to life."""
+        with Reader() as cli, Reader("python") as python:
+            for reader in (cli, python):
+                reader.wait_for(lambda r: True, 20, "a record")
+            systemctl("stop", UNIT)
+            time.sleep(2)
+            stages = [command for command in machine.processes().values() if " tap " not in command]
+            self.assertEqual(stages, [], "stages that came back")
+            for stage in STAGES:
+                self.assertEqual(active(f"hanja-{stage}"), "inactive")
+            marks = len(cli.records), len(python.records)
+            systemctl("start", UNIT)
+            for reader, mark in zip((cli, python), marks):
+                reader.wait_for(lambda r: r["status"] == "ok", 10, "a detection after the start", mark)
+
+    def test_restart(self):
+        before = pids()
+        with Reader() as reader:
+            reader.wait_for(lambda r: True, 20, "a record")
+            mark = len(reader.records)
+            systemctl("restart", UNIT)
+            after = pids()
+            for stage in STAGES:
+                self.assertNotEqual(after[stage], before[stage], stage)
+            reader.wait_for(lambda r: r["status"] == "ok", 10, "a detection after the restart", mark)
+
+    def test_restart_of_one_stage(self):
+        for stage in STAGES:
+            before = pids()
+            systemctl("restart", f"hanja-{stage}")
+            after = pids()
+            changed = [s for s in STAGES if after[s] != before[s]]
+            self.assertEqual(changed, [stage])
+
+    def test_reload(self):
+        before = pids()
+        mark = machine.cursor()
+        with Reader() as reader:
+            reader.wait_for(lambda r: True, 20, "a record")
+            machine.configure(infer="conf = 0.99")
+            self.addCleanup(machine.configure)
+            systemctl("reload", UNIT)
+            self.assertEqual(pids(), before)
+            reader.wait_for(lambda r: not r["detections"], 10, "hardly anything is as sure as that",
+                            len(reader.records))
+        self.assertIn("conf", machine.said_since(mark, "hanja-infer"))
+
+    def test_reload_says_what_needs_a_restart(self):
+        before = pids()
+        mark = machine.cursor()
+        machine.configure(render='http = "127.0.0.1:8081"')
+        self.addCleanup(machine.configure)
+        systemctl("reload", UNIT)
+        until(lambda: "systemctl restart hanja-render" in machine.said_since(mark, "hanja-render"), 5, "restart, it says")
+        self.assertEqual(pids(), before)
+
+    def test_reload_of_a_broken_configuration_changes_nothing(self):
+        before = pids()
+        machine.configure(text="[infer\nconf = 1")
+        self.addCleanup(machine.configure)
+        systemctl("reload", UNIT, check=False)
+        self.assertEqual(pids(), before)
+        with Reader() as reader:
+            reader.wait_for(lambda r: r["status"] == "ok", 10, "a detection")
+        machine.configure()
+        systemctl("reload", UNIT)
+        self.assertEqual(pids(), before)
