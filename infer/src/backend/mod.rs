@@ -83,9 +83,10 @@ impl Reason {
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotBuilt(_) => {
-                f.write_str("its engine is not built yet, 'hanja engine build' does it")
-            }
+            Self::NotBuilt(job) => match &job.refused {
+                Some(why) => write!(f, "its engine is refused, to be built anew: {why}"),
+                None => f.write_str("its engine is not built yet, 'hanja engine build' does it"),
+            },
             Self::Missing(words) => f.write_str(words),
             Self::Model(error) => error.fmt(f),
         }
