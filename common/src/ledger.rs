@@ -89,6 +89,17 @@ fn total(numbers: impl IntoIterator<Item = u64>) -> u64 {
     numbers.into_iter().fold(0, u64::saturating_add)
 }
 
+/// Most frames that a ring which nobody else saw can have had, if infer's word on it has to be found between two records
+/// with `missed` others between them: theirs, and those that were passed over meanwhile. What goes beyond was counted
+/// twice, and has to show.
+fn possible(missed: u64, busy: u64) -> u64 {
+    if missed == 0 {
+        0
+    } else {
+        total([missed, busy])
+    }
+}
+
 /// Keeps the books. Feed it the newest frame metadata and every detection record, in order; missing some of either
 /// does no harm, since both carry totals.
 #[derive(Clone, Debug, Default)]
@@ -97,7 +108,7 @@ pub struct Ledger {
     /// Newest metadata of every generation, oldest first; those before `at` are closed. Of a generation known from
     /// records alone, only the number is filled in.
     frames: Vec<FrameMeta>,
-    /// Frames that infer handled in generations of which no frame and no record was seen.
+    /// See [`unseen`](Self::unseen).
     unseen: u64,
     /// Generation and number of the newest frame that is accounted for.
     at: (u64, u64),
@@ -151,7 +162,6 @@ impl Ledger {
         let missed = h.seq.saturating_sub(base_seq.saturating_add(1));
         let first_life = self.infer_generation == 0;
         let crossed = h.frame_generation != self.at.0;
-        let known = self.status;
         self.frame(&FrameMeta {
             generation: h.frame_generation,
             seq: h.frame_seq,
@@ -160,10 +170,11 @@ impl Ledger {
         let between = self.advance_to(h.frame_generation, h.frame_seq);
         // More than there were: the frame where the last life ended, once more.
         if new_life && !first_life && grown.sum() > between {
-            grown = grown.without_one(known);
+            grown = grown.without_one(self.status);
         }
         if crossed {
-            self.unseen(grown.sum().saturating_sub(between), missed, grown.busy);
+            let more = grown.sum().saturating_sub(between);
+            self.unseen = total([self.unseen, more.min(possible(missed, grown.busy))]);
         }
         let reason = match (first_life, new_life, crossed) {
             (true, _, _) => "startup",
@@ -181,22 +192,10 @@ impl Ledger {
         self.handled = now;
     }
 
-    /// Infer handled `more` frames than are known, across a change of generation. Only frames of records that were
-    /// missed, and those passed over between them, can be of a ring that nobody else saw; what goes beyond was counted
-    /// twice, and has to show.
-    fn unseen(&mut self, more: u64, missed: u64, busy: u64) {
-        let possible = if missed == 0 {
-            0
-        } else {
-            total([missed, busy])
-        };
-        let frames = more.min(possible);
-        if frames > 0 {
-            tracing::info!(
-                "{frames} frames of a ring that was gone before anybody read it are in the books by infer's word alone"
-            );
-            self.unseen = total([self.unseen, frames]);
-        }
+    /// Frames that are in the books by infer's word alone: of rings that were gone before anybody else read them.
+    #[must_use]
+    pub fn unseen(&self) -> u64 {
+        self.unseen
     }
 
     /// Frames published from where we stand up to and including (`generation`, `seq`).
