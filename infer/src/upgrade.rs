@@ -23,7 +23,7 @@ pub(crate) struct Upgrade {
 
 #[derive(Debug)]
 enum Step {
-    Building(Building),
+    Building(Box<Building>),
     Loading(Receiver<Result<Box<Detector>, InferError>>),
 }
 
@@ -44,7 +44,7 @@ impl Upgrade {
         say_why(job);
         tracing::info!("building the TensorRT engine; the CPU serves meanwhile");
         Ok(Self {
-            step: Step::Building(Building::start(job)?),
+            step: Step::Building(Box::new(Building::start(job)?)),
             config: config.clone(),
             said: None,
         })

@@ -199,6 +199,12 @@ pub(crate) fn first<T>(
     }
 }
 
+/// The backend that is always there, bare.
+#[cfg(test)]
+pub(crate) fn rten_for_tests(file: &ModelFile, config: &InferConfig) -> Box<dyn Backend> {
+    Box::new(RtenBackend::load(file, config.threads).expect("the embedded model loads"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -271,10 +277,4 @@ mod tests {
             "{error}"
         );
     }
-}
-
-/// The backend that is always there, bare.
-#[cfg(test)]
-pub(crate) fn rten_for_tests(file: &ModelFile, config: &InferConfig) -> Box<dyn Backend> {
-    Box::new(RtenBackend::load(file, config.threads).expect("the embedded model loads"))
 }
