@@ -2,7 +2,7 @@
 # The onnxruntime backend with the library of PyPI's wheel: it passes every test of detector and stage that rten passes,
 # finds the same boxes in drawn pictures, and is found and taken without being asked for. Needs PyPI.
 #
-#     ci/onnxruntime.sh [FOLDER...]      real pictures to compare as well, at any depth
+#     ci/onnxruntime.sh [FOLDER...]      real pictures to compare as well, which lie in the folder itself
 . "$(dirname "$0")/lib.sh"
 need python3 python3-venv
 cargo build --locked -p hanja -p hanja-model --bins

@@ -163,6 +163,43 @@ fn killed_stages_come_back_alone_and_the_books_still_balance() {
     place.assert_clean();
 }
 
+/// A source so slow that the next life of infer finds the frame that its predecessor has recorded: it records it again,
+/// and the books count it once.
+#[test]
+fn a_frame_that_two_lives_of_infer_record_is_counted_once() {
+    let place = Place::new();
+    let summary = place.path("summary.json");
+    let flag = format!("--summary={}", summary.display());
+    let source = "--source=synth:?fps=1&seed=1&glyphs=3";
+    let mut running = place.start(&["run", source, "--http=off", &flag]);
+    running.wait_for("first detection");
+    let records = place.hanja(&["tap", "detections", "--json"]);
+    let mut records = place.start_command(records, "records.txt");
+    let newest = || {
+        let log = records.log();
+        let line = log.lines().rfind(|line| line.ends_with('}'))?;
+        let record: serde_json::Value = serde_json::from_str(line).expect("a record");
+        Some((record["generation"].clone(), record["frame"]["seq"].clone()))
+    };
+    let (mut last, mut repeated) = (until("a record", newest), 0);
+    for _ in 0..4 {
+        // Idle: the frame's record is out.
+        let before = until("a record", || newest().filter(|now| *now != last));
+        running.signal(running.stage("infer").expect("infer runs"), "KILL");
+        last = until("its successor's record", || {
+            newest().filter(|now| now.0 != before.0)
+        });
+        repeated += u32::from(last.1 == before.1);
+    }
+    assert!(repeated > 0, "nothing was tested: {}", records.log());
+    records.signal(records.pid(), "INT");
+    records.wait(LONG);
+    running.signal(running.pid(), "TERM");
+    assert!(running.wait(LONG).success(), "{}", running.log());
+    assert_balanced(&read_json(&summary));
+    place.assert_clean();
+}
+
 /// Generations of the newest detection record and of its frame.
 fn newest(place: &Place) -> (u64, u64) {
     let out = place.output(&["tap", "detections", "--json", "--count=1"]);

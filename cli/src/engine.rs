@@ -59,7 +59,7 @@ fn build(global: &Global, args: &EngineBuildArgs) -> anyhow::Result<()> {
         workspace_mib: args.workspace,
         cache: engine::cache_dir(infer),
         out: args.out.clone(),
-        anew: false,
+        refused: None,
         log: global.log.clone().unwrap_or_else(|| "warn".into()),
     };
     let started = Instant::now();

@@ -20,8 +20,7 @@ typedef unsigned int code;
 #define EXPORT __attribute__((visibility("default")))
 enum {
     OK = 0, INVALID_VALUE = 1, OUT_OF_MEMORY = 2, NO_DEVICE = 100, INVALID_CONTEXT = 201, INVALID_HANDLE = 400,
-    NOT_FOUND = 500, NOT_READY = 600, LAUNCH_FAILED = 719, NOT_SUPPORTED = 801, CAPTURE_INVALIDATED = 901,
-    UPDATE_FAILURE = 910
+    NOT_FOUND = 500, NOT_READY = 600, LAUNCH_FAILED = 719, NOT_SUPPORTED = 801, CAPTURE_INVALIDATED = 901
 };
 
 #include "streams.h"
@@ -242,14 +241,6 @@ EXPORT code cuEventSynchronize(struct event *e) {
     return leave(OK);
 }
 
-EXPORT code cuEventElapsedTime(float *ms, struct event *start, struct event *end) {
-    ENTER("cuEventElapsedTime");
-    (void)start;
-    (void)end;
-    *ms = 1.0f;
-    return leave(OK);
-}
-
 EXPORT code cuMemAlloc_v2(u64 *address, size_t len) {
     void *p = NULL;
     ENTER_WITH_CONTEXT("cuMemAlloc_v2");
@@ -376,19 +367,6 @@ EXPORT code cuGraphInstantiateWithFlags(struct graph **out, struct graph *g, uns
     if (!*out || flags)
         return leave(OUT_OF_MEMORY);
     copy_graph(*out, g);
-    return leave(OK);
-}
-
-EXPORT code cuGraphExecUpdate_v2(struct graph *e, struct graph *g, void *info) {
-    size_t i;
-    ENTER_WITH_CONTEXT("cuGraphExecUpdate_v2");
-    memset(info, 0, 24);
-    if (e->list.count != g->list.count)
-        return leave(UPDATE_FAILURE);
-    for (i = 0; i < g->list.count; i++)
-        if (e->list.ops[i].kind != g->list.ops[i].kind)
-            return leave(UPDATE_FAILURE);
-    copy_graph(e, g);
     return leave(OK);
 }
 #endif

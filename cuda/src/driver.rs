@@ -75,7 +75,6 @@ table! {
         event_record = c"cuEventRecord" (CUevent, CUstream);
         event_query = c"cuEventQuery" (CUevent);
         event_synchronize = c"cuEventSynchronize" (CUevent);
-        event_elapsed = c"cuEventElapsedTime" (*mut f32, CUevent, CUevent);
         mem_alloc = c"cuMemAlloc_v2" (*mut CUdeviceptr, usize);
         mem_free = c"cuMemFree_v2" (CUdeviceptr);
         host_alloc = c"cuMemHostAlloc" (*mut *mut c_void, usize, c_uint);
@@ -95,9 +94,6 @@ table! {
         // 11.4: what came before has two incompatible forms under changing names.
         graph_instantiate = c"cuGraphInstantiateWithFlags" (*mut CUgraphExec, CUgraph, c_ulonglong);
         graph_launch = c"cuGraphLaunch" (CUgraphExec, CUstream);
-        // 12.0.
-        graph_update = c"cuGraphExecUpdate_v2"
-            (CUgraphExec, CUgraph, *mut sys::CUgraphExecUpdateResultInfo);
         graph_exec_destroy = c"cuGraphExecDestroy" (CUgraphExec);
     }
 }

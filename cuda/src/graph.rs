@@ -5,7 +5,7 @@ use crate::device::Device;
 use crate::driver::SUCCESS;
 use crate::error::Error;
 use crate::stream::Stream;
-use cudarc::driver::sys::{CUgraph, CUgraphExec, CUgraphExecUpdateResultInfo, CUstreamCaptureMode};
+use cudarc::driver::sys::{CUgraph, CUgraphExec, CUstreamCaptureMode};
 use std::ptr::null_mut;
 
 /// Why there is no graph. The work can still be queued piece by piece.
@@ -28,7 +28,7 @@ pub struct Graph {
     executable: CUgraphExec,
 }
 
-// SAFETY: the driver lets one thread at a time use it; `launch` and `update` of a `!Sync` type are that.
+// SAFETY: the driver lets one thread at a time use it; a `!Sync` type is that.
 unsafe impl Send for Graph {}
 
 /// A recorded, not yet executable graph.
@@ -88,35 +88,6 @@ impl Graph {
             device: device.clone(),
             executable,
         })
-    }
-
-    /// Records anew and takes over what is different (addresses, numbers), if the driver can do that and the shape of
-    /// the work is the same. Gives whether it did; if not, the graph is as it was.
-    ///
-    /// # Errors
-    /// As for [`capture`](Self::capture).
-    pub fn update<E>(
-        &mut self,
-        stream: &Stream,
-        work: impl FnOnce() -> Result<(), E>,
-    ) -> Result<bool, CaptureError<E>> {
-        let recording = record(stream, work)?;
-        let Some(update) = self.device.driver().graph_update else {
-            return Ok(false);
-        };
-        // Never looked at: a newer driver's answer may be none that the type knows.
-        let mut info = std::mem::MaybeUninit::<CUgraphExecUpdateResultInfo>::zeroed();
-        // SAFETY: the invariant, a complete recording; writes `info`.
-        let code = unsafe { update(self.executable, recording.raw, info.as_mut_ptr()) };
-        // Another shape is CUDA_ERROR_GRAPH_EXEC_UPDATE_FAILURE.
-        if code == 910 {
-            return Ok(false);
-        }
-        self.device
-            .driver()
-            .check("cuGraphExecUpdate", code)
-            .map_err(CaptureError::Graph)?;
-        Ok(true)
     }
 
     /// Queues the recorded work.

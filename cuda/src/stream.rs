@@ -95,17 +95,15 @@ pub struct Event {
 unsafe impl Send for Event {}
 
 impl Event {
-    /// An event that knows only whether it has fired; with `timed`, also when, which costs a little.
+    /// An event that knows only whether it has fired; when would cost a little.
     ///
     /// # Errors
     /// The driver has none.
-    pub fn new(device: &Device, timed: bool) -> Result<Self, Error> {
+    pub fn new(device: &Device) -> Result<Self, Error> {
         device.bind_to_thread()?;
         let mut raw: CUevent = std::ptr::null_mut();
-        let mut flags = CUevent_flags::CU_EVENT_BLOCKING_SYNC as u32;
-        if !timed {
-            flags |= CUevent_flags::CU_EVENT_DISABLE_TIMING as u32;
-        }
+        let flags = CUevent_flags::CU_EVENT_BLOCKING_SYNC as u32
+            | CUevent_flags::CU_EVENT_DISABLE_TIMING as u32;
         // SAFETY: writes one pointer; a context is current.
         let code = unsafe { (device.driver().event_create)(&raw mut raw, flags) };
         device.driver().check("cuEventCreate", code)?;
@@ -147,19 +145,6 @@ impl Event {
         // SAFETY: the invariant.
         let code = unsafe { (self.device.driver().event_synchronize)(self.raw) };
         self.device.driver().check("cuEventSynchronize", code)
-    }
-
-    /// Milliseconds from `start` to this one; both timed, both fired.
-    ///
-    /// # Errors
-    /// They are not.
-    pub fn milliseconds_since(&self, start: &Self) -> Result<f32, Error> {
-        let mut ms = 0.0;
-        // SAFETY: both invariants; writes one float.
-        let code =
-            unsafe { (self.device.driver().event_elapsed)(&raw mut ms, start.raw, self.raw) };
-        self.device.driver().check("cuEventElapsedTime", code)?;
-        Ok(ms)
     }
 }
 

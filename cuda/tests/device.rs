@@ -254,10 +254,7 @@ fn events_tell_how_far_a_stream_is() {
         || {
             let device = Device::probe().unwrap();
             let stream = Stream::new(&device).unwrap();
-            let (start, end) = (
-                Event::new(&device, true).unwrap(),
-                Event::new(&device, true).unwrap(),
-            );
+            let (start, end) = (Event::new(&device).unwrap(), Event::new(&device).unwrap());
             assert!(start.query().unwrap(), "never recorded");
             let buffer = DeviceBuffer::new(&device, 64).unwrap();
             start.record(&stream).unwrap();
@@ -267,7 +264,6 @@ fn events_tell_how_far_a_stream_is() {
             assert!(!end.query().unwrap());
             end.synchronize().unwrap();
             assert!(end.query().unwrap());
-            assert!(end.milliseconds_since(&start).unwrap() > 0.0);
         },
     );
 }
@@ -287,19 +283,12 @@ fn a_graph_does_what_was_recorded() {
             there.fill(value, 16, &stream)?;
             there.copy_to(&back, 0, 64, &stream)
         };
-        let mut graph = Graph::capture(&stream, || work(5)).unwrap();
+        let graph = Graph::capture(&stream, || work(5)).unwrap();
         assert_eq!(back.as_slice()[0], 0, "recorded, not done");
         // SAFETY: as above.
         unsafe { graph.launch(&stream) }.unwrap();
         stream.synchronize().unwrap();
         assert_eq!(back.as_slice(), [5; 16]);
-        assert!(graph.update(&stream, || work(6)).unwrap());
-        let other = graph.update(&stream, || work(7).and_then(|()| work(8)));
-        assert!(!other.unwrap(), "another shape");
-        // SAFETY: as above.
-        unsafe { graph.launch(&stream) }.unwrap();
-        stream.synchronize().unwrap();
-        assert_eq!(back.as_slice(), [6; 16]);
         let failed = Graph::capture(&stream, || Err("no"));
         assert!(matches!(failed, Err(CaptureError::Work("no"))));
         // The stream records no longer.

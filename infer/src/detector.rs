@@ -172,10 +172,15 @@ impl Detector {
             Loaded::Ready(detector, _) => Ok(*detector),
             Loaded::NotBuilt(job) => Err(InferError::Backend {
                 name: named.backend,
-                reason: format!(
-                    "the engine that was built is refused, as the log above says, or not in the cache {} any more",
-                    job.cache.display()
-                ),
+                reason: match job.refused {
+                    Some(refusal) => format!(
+                        "the engine that was just built here is refused: {refusal}; so it will be at every start, after minutes of building, until driver and TensorRT fit each other; backend = \"onnxruntime\" or \"rten\" in the configuration saves the building"
+                    ),
+                    None => format!(
+                        "the engine that was just built is not in the cache {} any more",
+                        job.cache.display()
+                    ),
+                },
             }),
         }
     }
@@ -216,11 +221,10 @@ impl Detector {
         self
     }
 
-    /// Takes other thresholds from the next picture on. False: the one for candidates, `conf`, is part of what was
-    /// loaded, and stays.
-    pub(crate) fn set_thresholds(&mut self, conf: f32, iou: f32) -> bool {
+    /// Takes other thresholds from the next picture on.
+    pub(crate) fn set_thresholds(&mut self, conf: f32, iou: f32) {
         self.iou = iou;
-        self.runner.set_conf(conf)
+        self.runner.set_conf(conf);
     }
 
     /// Runs the model on grey, checks the shape of its output, and takes the number of classes from there.

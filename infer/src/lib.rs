@@ -10,7 +10,6 @@
 //! | `upgrade` | from the CPU to TensorRT, once an engine is built, without losing a frame |
 //! | `decode`, `nms` | the model's numbers to boxes, at a bounded cost |
 //! | `detector` | the four together, for one picture: used by the stage and by `hanja detect` alike |
-//! | `engine` | TensorRT engines: their cache, and the process that builds them |
 //! | `stage` | frames ring to detections ring, with every time stamped |
 //! | `stills` | picture files |
 

@@ -24,7 +24,9 @@ const RECORDS: u32 = 64;
 const QUOTA: u32 = 3;
 /// Longest wait for a frame while there is none under way.
 const IDLE: Duration = Duration::from_millis(100);
-/// The same while the GPU is at one: how late its end may be noticed.
+/// The same while the GPU is at one: how late its end may be noticed. Looked at again and again rather than waited for:
+/// the next frame may come first, and the driver's own wait has no limit, so that a GPU that hangs would take the stage
+/// with it past its watchdog.
 const LOOK: Duration = Duration::from_micros(200);
 
 /// Runs until the stage is told to stop. Capture may come, go and come back.
@@ -159,8 +161,9 @@ impl Worker {
         Ok(())
     }
 
-    /// Takes a frame, if there is one and room for it, and gives what is done. Nothing of ours allocates here once a
-    /// picture of each size has been seen. True: it got on, or there was nothing to do.
+    /// Takes a frame, if there is one and room for it, and gives what is done. Once a picture of each size has been seen,
+    /// nothing of ours allocates here on the way over the CPU; on that over the GPU, two boxes a frame hold its lease and
+    /// its place in the ring until they have been read. True: it got on, or there was nothing to do.
     fn turn(&mut self, frames: &mut LeaseSubscriber) -> Result<bool, InferError> {
         let wait = if self.pending.is_empty() { IDLE } else { LOOK };
         if self.detector.room() > 0
@@ -244,11 +247,8 @@ impl Worker {
         if let Some(upgrade) = &mut self.upgrade {
             upgrade.set_thresholds(config.conf, config.iou);
         }
-        if self.detector.set_thresholds(config.conf, config.iou) {
-            vec!["infer.conf", "infer.iou"]
-        } else {
-            vec!["infer.iou"]
-        }
+        self.detector.set_thresholds(config.conf, config.iou);
+        vec!["infer.conf", "infer.iou"]
     }
 
     /// Everything that is left to do about a frame.

@@ -23,7 +23,7 @@ pub(crate) struct Upgrade {
 
 #[derive(Debug)]
 enum Step {
-    Building(Building),
+    Building(Box<Building>),
     Loading(Receiver<Result<Box<Detector>, InferError>>),
 }
 
@@ -41,9 +41,10 @@ pub(crate) enum News {
 impl Upgrade {
     /// Starts the build.
     pub(crate) fn start(job: &Job, config: &InferConfig) -> Result<Self, EngineError> {
+        say_why(job);
         tracing::info!("building the TensorRT engine; the CPU serves meanwhile");
         Ok(Self {
-            step: Step::Building(Building::start(job)?),
+            step: Step::Building(Box::new(Building::start(job)?)),
             config: config.clone(),
             said: None,
         })
@@ -94,6 +95,7 @@ fn load(config: InferConfig) -> Receiver<Result<Box<Detector>, InferError>> {
 
 /// Builds while the caller waits.
 pub(crate) fn build(job: &Job) -> Result<(), Box<EngineError>> {
+    say_why(job);
     tracing::info!("building the TensorRT engine first, which may take minutes");
     let mut building = Building::start(job)?;
     let mut said = None;
@@ -104,6 +106,13 @@ pub(crate) fn build(job: &Job) -> Result<(), Box<EngineError>> {
             State::Progress(progress) => say(&mut said, &progress.to_string()),
         }
         std::thread::sleep(LOOK);
+    }
+}
+
+/// Why an engine is built that was there already.
+fn say_why(job: &Job) {
+    if let Some(refusal) = &job.refused {
+        tracing::warn!("the engine in the cache is refused and will be built anew: {refusal}");
     }
 }
 

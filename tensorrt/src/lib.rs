@@ -50,5 +50,5 @@ pub use error::{Attempt, Error, LoadError};
 pub use library::{LIBRARY_VARIABLE, Library};
 pub use progress::Progress;
 pub use runtime::{Engine, Runtime};
-pub use tensor::{DataType, Direction, TensorInfo};
+pub use tensor::{DataType, Direction, Layout, TensorInfo};
 pub use version::{Flavour, Version};

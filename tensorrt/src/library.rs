@@ -3,7 +3,7 @@
 use std::ffi::{CStr, OsStr, OsString, c_void};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use libloading::os::unix::{Library as Handle, RTLD_LOCAL, RTLD_NOW};
 
@@ -35,6 +35,8 @@ pub struct Library(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
+    /// Address of `getInferLibVersion`: which library it is.
+    get_version: usize,
     path: PathBuf,
     raw_version: i32,
     version: Version,
@@ -94,10 +96,7 @@ impl Library {
         for name in names {
             // SAFETY: the caller trusts every name.
             match unsafe { open(&name) } {
-                Ok(library) => {
-                    tracing::info!(path = %library.path().display(), "{} loaded", library.label());
-                    return Ok(library);
-                }
+                Ok(library) => return Ok(library),
                 Err(why) => tried.push(Attempt {
                     name: name.to_string_lossy().into(),
                     why,
@@ -206,14 +205,19 @@ impl Library {
     }
 }
 
-/// Opens a library and never closes it: TensorRT and CUDA leave threads and exit handlers behind that run its code.
+/// Every library that was taken, once: TensorRT keeps the first logger that it is given in globals and speaks to no later
+/// one, so who finds the same library again has to have the same logger.
+static TAKEN: Mutex<Vec<Library>> = Mutex::new(Vec::new());
+
+/// Opens a library that stays, whatever becomes of the handle: TensorRT and CUDA leave threads and exit handlers behind
+/// that run its code.
 ///
 /// # Safety
 /// As [`Library::load`].
-unsafe fn open_forever(name: &OsStr) -> Result<&'static Handle, String> {
+unsafe fn open_forever(name: &OsStr) -> Result<Handle, String> {
+    let flags = RTLD_NOW | RTLD_LOCAL | libc::RTLD_NODELETE;
     // SAFETY: the caller trusts the file.
-    let handle = unsafe { Handle::open(Some(name), RTLD_NOW | RTLD_LOCAL) };
-    Ok(Box::leak(Box::new(handle.map_err(describe)?)))
+    unsafe { Handle::open(Some(name), flags) }.map_err(describe)
 }
 
 /// libloading's text holds the loader's own, which names the file and the library that it lacks.
@@ -225,7 +229,7 @@ fn describe(error: libloading::Error) -> String {
 /// A function of a library, by name.
 ///
 /// # Safety
-/// `F` is the function's type.
+/// `F` is the function's type; the library stays (`open_forever`).
 unsafe fn symbol<F: Copy>(handle: &Handle, name: &CStr) -> Result<F, String> {
     // SAFETY: the type is the caller's promise.
     unsafe { handle.get::<F>(name.to_bytes_with_nul()) }
@@ -237,8 +241,16 @@ unsafe fn open(name: &OsStr) -> Result<Library, String> {
     // SAFETY: the caller trusts the file.
     let handle = unsafe { open_forever(name)? };
     // SAFETY: every TensorRT since version 5 has it with this type; nothing else of the library is touched before.
-    let get_version = unsafe { symbol::<GetVersion>(handle, c"getInferLibVersion") }
+    let get_version = unsafe { symbol::<GetVersion>(&handle, c"getInferLibVersion") }
         .map_err(|why| format!("not a TensorRT library: {why}"))?;
+    let mut taken = TAKEN.lock().unwrap_or_else(PoisonError::into_inner);
+    // By what is in memory: one file has many names.
+    if let Some(known) = taken
+        .iter()
+        .find(|l| l.0.get_version == get_version as usize)
+    {
+        return Ok(known.clone());
+    }
     // SAFETY: as above; it only returns a number.
     let raw_version = unsafe { get_version() };
     let version = Version::decode(raw_version)
@@ -246,10 +258,11 @@ unsafe fn open(name: &OsStr) -> Result<Library, String> {
     let flavour = version.flavour(raw_version);
     let slots = table(flavour, version)?;
     // SAFETY: the type is the same in every version that `table` knows.
-    let create_runtime = unsafe { symbol::<Create>(handle, c"createInferRuntime_INTERNAL")? };
+    let create_runtime = unsafe { symbol::<Create>(&handle, c"createInferRuntime_INTERNAL")? };
     // SAFETY: as above. Runtime-only libraries (libnvinfer_lean and its like) lack it.
-    let create_builder = unsafe { symbol::<Create>(handle, c"createInferBuilder_INTERNAL") }.ok();
-    Ok(Library(Arc::new(Inner {
+    let create_builder = unsafe { symbol::<Create>(&handle, c"createInferBuilder_INTERNAL") }.ok();
+    let library = Library(Arc::new(Inner {
+        get_version: get_version as usize,
         path: file_of(get_version as *const c_void).unwrap_or_else(|| name.into()),
         raw_version,
         version,
@@ -259,7 +272,10 @@ unsafe fn open(name: &OsStr) -> Result<Library, String> {
         create_runtime,
         create_builder,
         parser: OnceLock::new(),
-    })))
+    }));
+    tracing::info!(path = %library.path().display(), "{} loaded", library.label());
+    taken.push(library.clone());
+    Ok(library)
 }
 
 /// The parser of the same major version: beside the library, else where the loader finds it.
@@ -278,8 +294,8 @@ fn open_parser(library: &Inner) -> Result<Parser, String> {
         let opened = unsafe { open_forever(&name) }.and_then(|handle| {
             // SAFETY: both types are the same in every version that is loaded here.
             unsafe {
-                let create = symbol::<CreateParser>(handle, c"createNvOnnxParser_INTERNAL")?;
-                let get_version = symbol::<GetVersion>(handle, c"getNvOnnxParserVersion")?;
+                let create = symbol::<CreateParser>(&handle, c"createNvOnnxParser_INTERNAL")?;
+                let get_version = symbol::<GetVersion>(&handle, c"getNvOnnxParserVersion")?;
                 Ok(Parser {
                     create,
                     raw_version: get_version(),

@@ -7,7 +7,7 @@ use crate::abi::{self, Dims32, Dims64, Owned, call, place};
 use crate::context::Context;
 use crate::error::Error;
 use crate::library::Library;
-use crate::tensor::{DataType, Direction, TensorInfo};
+use crate::tensor::{DataType, Direction, Layout, TensorInfo};
 
 /// More tensors than any network that this product can use; an engine that says more is not believed.
 const MOST_TENSORS: i32 = 256;
@@ -184,6 +184,7 @@ unsafe fn by_name(library: &Library, object: *mut c_void, index: i32) -> Result<
             call!(object, shape, fn(*const c_char = raw) -> Dims64).get()
         };
         let kind = call!(object, place(slots.tensor_data_type), fn(*const c_char = raw) -> i32);
+        let layout = call!(object, place(slots.tensor_format), fn(*const c_char = raw) -> i32);
         let direction = match mode {
             1 => Direction::Input,
             2 => Direction::Output,
@@ -193,7 +194,7 @@ unsafe fn by_name(library: &Library, object: *mut c_void, index: i32) -> Result<
                 )));
             }
         };
-        info(name, direction, shape, kind)
+        info(name, direction, shape, (kind, layout))
     }
 }
 
@@ -213,12 +214,13 @@ unsafe fn by_binding(
         let shape =
             call!(object, place(slots.engine_binding_dimensions), fn(i32 = index) -> Dims32);
         let kind = call!(object, place(slots.binding_data_type), fn(i32 = index) -> i32);
+        let layout = call!(object, place(slots.binding_format), fn(i32 = index) -> i32);
         let direction = if input {
             Direction::Input
         } else {
             Direction::Output
         };
-        info(name, direction, shape.get(), kind)
+        info(name, direction, shape.get(), (kind, layout))
     }
 }
 
@@ -239,7 +241,7 @@ fn info(
     name: String,
     direction: Direction,
     shape: Option<Vec<i64>>,
-    kind: i32,
+    (kind, layout): (i32, i32),
 ) -> Result<TensorInfo, Error> {
     let shape =
         shape.ok_or_else(|| Error::Tensor(format!("the engine's tensor {name} has no shape")))?;
@@ -248,6 +250,7 @@ fn info(
         direction,
         shape,
         data_type: DataType::from_raw(kind),
+        layout: Layout::from_raw(layout),
     })
 }
 

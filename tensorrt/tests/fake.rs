@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock};
 
 use hanja_tensorrt::{
-    Context, DataType, Direction, Engine, Error, Flavour, Library, Progress, Request, Runtime,
-    build,
+    Context, DataType, Direction, Engine, Error, Flavour, Layout, Library, Progress, Request,
+    Runtime, build,
 };
 use hanja_tensorrt_fake::{Fake, Kind, plan};
 
@@ -124,6 +124,22 @@ fn an_engine_tells_its_tensors_and_computes() {
             (&[1, 3, 2, 4][..], &[1, 1, 4][..])
         );
         assert_eq!((input.data_type, input.bytes()), (DataType::F32, Some(96)));
+        for (words, padded) in [
+            ("", [false; 2]),
+            ("input-chw16", [true, false]),
+            ("output-chw16", [false, true]),
+        ] {
+            let engine = loaded.engine(2, 4, words);
+            let layouts: Vec<_> = engine.tensors().iter().map(|t| t.layout).collect();
+            let wanted = padded.map(|padded| {
+                if padded {
+                    Layout::Other(4)
+                } else {
+                    Layout::Linear
+                }
+            });
+            assert_eq!(layouts, wanted, "{words}");
+        }
         let mut context = engine.create_context().expect("context");
         // Whatever is dropped first, the parents stay as long as they are needed.
         drop(engine);
@@ -229,6 +245,27 @@ fn what_fails_says_why_in_tensorrts_words() {
         assert!(error.contains("images, output0"), "{error}");
         // SAFETY: refused before it is used.
         unsafe { context.bind("images", 0) }.expect_err("no address");
+    });
+}
+
+/// As in a process whose engine is refused, built anew and loaded again; TensorRT speaks to the first logger only.
+#[test]
+#[ignore = "needs a C++ compiler and NVIDIA's headers from the crate registry, run by ci/tensorrt.sh"]
+fn a_library_that_is_found_again_still_says_why() {
+    each(|loaded| {
+        for path in [
+            loaded.path.as_path(),
+            loaded.path.parent().expect("a directory"),
+        ] {
+            // SAFETY: a library of ours.
+            let again = unsafe { Library::load(path) }.expect("the stand-in loads");
+            let runtime = Runtime::new(&again).expect("runtime");
+            // SAFETY: a stand-in's plan is no code.
+            let error = unsafe { runtime.deserialize(b"junk") }
+                .expect_err("a bad plan")
+                .to_string();
+            assert!(error.contains("magicTag"), "{error}");
+        }
     });
 }
 

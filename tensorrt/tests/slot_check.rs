@@ -19,7 +19,7 @@ fn check(arguments: &[&Path]) -> (Output, String) {
 fn a_missing_header_is_named_with_the_remedy() {
     let nothing = tempfile::tempdir().expect("temporary directory");
     let (output, text) = check(&[nothing.path()]);
-    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert_eq!(output.status.code(), Some(3), "{text}");
     assert!(
         text.contains("NvInfer.h") && text.contains("libnvinfer-dev"),
         "{text}"

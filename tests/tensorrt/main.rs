@@ -30,14 +30,21 @@ const REPEATED: usize = 8;
 /// What infer says when it works.
 const SERVES: &str = "infer   |  INFO model ";
 
-/// The fake TensorRT of this kind, made once.
+/// The fake TensorRT of this kind, made once a process: another one may run its own from the same place, so whole files
+/// take the place of others.
 fn library(kind: Kind) -> PathBuf {
     static MADE: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
     let mut made = MADE.lock().unwrap();
-    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("fake-tensorrt-{kind:?}"));
+    let tmp = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let dir = tmp.join(format!("fake-tensorrt-{kind:?}"));
     if !made.contains(&dir) {
         std::fs::create_dir_all(&dir).unwrap();
-        Fake::new(kind).model(DARK).build(&dir).unwrap();
+        let new = tempfile::tempdir_in(tmp).unwrap();
+        Fake::new(kind).model(DARK).build(new.path()).unwrap();
+        for file in std::fs::read_dir(new.path()).unwrap() {
+            let file = file.unwrap();
+            std::fs::rename(file.path(), dir.join(file.file_name())).unwrap();
+        }
         made.push(dir.clone());
     }
     dir

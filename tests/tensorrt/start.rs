@@ -136,8 +136,20 @@ fn detect_builds_first_and_takes_a_ready_engine() {
     assert!(log.contains("chmod go-w"), "{log}");
     assert!(bench.records(2).iter().all(|r| r["backend"] == "rten"));
     end(&mut auto);
-    // Nor what is no engine.
+    // Nor one whose tensors are larger than the memory that they would get.
     std::fs::set_permissions(&engine, std::fs::Permissions::from_mode(0o600)).unwrap();
+    for (words, tensor) in [("input-chw16", "images"), ("output-chw16", "output0")] {
+        std::fs::write(&engine, plan(bench.kind, 320, 416, words)).unwrap();
+        assert_refused(
+            &bench.output(&with_engine),
+            1,
+            &[
+                &format!("its tensor {tensor} is laid out as chw16"),
+                "--inputIOFormats",
+            ],
+        );
+    }
+    // Nor what is no engine.
     std::fs::write(&engine, "no engine at all").unwrap();
     assert_refused(
         &bench.output(&with_engine),
@@ -238,6 +250,20 @@ fn a_damaged_engine_is_built_anew_and_a_bad_cache_is_loud() {
     assert_eq!(log.matches("will be built anew").count(), 1, "{log}");
     assert!(log.contains("deserializeCudaEngine failed"), "{log}");
     assert_eq!(std::fs::read(&engine).unwrap(), good);
+    // Built, and refused again: so it would be at the next start.
+    known.store(&key, b"junk", LONG, "somebody").unwrap();
+    let mut refused = bench.run(&[&source], &[("HANJA_FAKE_TRT", "deserialize")]);
+    let line = refused.wait_for("TensorRT stays unused");
+    assert!(
+        line.contains("just built here is refused: TensorRT 10.16.0: deserializeCudaEngine failed")
+            && line.contains("a failure was asked for")
+            && line.contains("at every start"),
+        "{line}"
+    );
+    assert!(bench.records(2).iter().all(|r| r["backend"] == "rten"));
+    end(&mut refused);
+    let log = refused.log();
+    assert_eq!(log.matches("will be built anew").count(), 1, "{log}");
     // A cache that others can write to.
     std::fs::set_permissions(bench.cache(), std::fs::Permissions::from_mode(0o777)).unwrap();
     let cache = bench.cache();

@@ -142,7 +142,14 @@ impl Observer {
             }
         };
         self.take_frame(); // the ledger wants to know the frame before its record
+        let before = self.ledger.unseen();
         self.ledger.record(&record.header);
+        let unseen = self.ledger.unseen() - before;
+        if unseen > 0 {
+            super::say(&format!(
+                "the books have {unseen} frames by infer's word alone: their ring was gone before it could be read"
+            ));
+        }
         if let Err(imbalance) = self.balance.check(&record.header) {
             super::say(&format!("{imbalance}; a bug, please report it"));
         }

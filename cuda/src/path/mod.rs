@@ -56,7 +56,9 @@ pub enum Source<'a> {
     Host(&'a [u8]),
 }
 
-/// What an engine needs to put its work into the stream. It must use no other stream, and not wait.
+/// What an engine needs to put its work into the stream. It must not wait. If it uses streams of its own, as TensorRT
+/// may since 8.6, they have to start after what is in this one, and this one has to go on after them; TensorRT's
+/// `enqueueV3` promises both, and a graph records such streams with this one.
 #[derive(Clone, Copy, Debug)]
 pub struct Work {
     /// A `cudaStream_t`.
@@ -142,6 +144,11 @@ impl FramePath {
     #[must_use]
     pub fn graphs(&self) -> &Graphs {
         &self.graphs
+    }
+
+    /// Takes another threshold, from the next frame that is started.
+    pub fn set_conf(&mut self, conf: f32) {
+        self.spec.output.conf = conf;
     }
 
     /// Starts a frame. `keep` is dropped when the GPU has read the frame's bytes, or after a failure: the lease on
@@ -296,7 +303,7 @@ impl FramePath {
         }
         let set = &self.sets[index];
         match &set.recorded {
-            // Of this input: `record` saw to it.
+            // Of this input and threshold: `record` saw to it.
             Some(Recorded { graph, .. }) if self.graphs == Graphs::On => {
                 // SAFETY: the memory is the set's own, which nobody else uses until `done` has fired (`busy`), and
                 // which lives until the streams are empty (`drop`). The engine answers for its own.
@@ -319,7 +326,7 @@ impl FramePath {
         Ok(())
     }
 
-    /// Records the set's graph if it has none for this input. A driver or engine that cannot ends the use of graphs,
+    /// Records the set's graph if it has none for this input and threshold. A driver or engine that cannot ends the use of graphs,
     /// not the frame.
     fn record<E>(
         &mut self,
@@ -331,7 +338,9 @@ impl FramePath {
         E: std::error::Error + Send + Sync + 'static,
     {
         let set = &self.sets[index];
-        if set.recorded.as_ref().is_some_and(|r| r.input == work.input) {
+        let conf = self.spec.output.conf;
+        let same = |r: &Recorded| r.input == work.input && r.conf.to_bits() == conf.to_bits();
+        if set.recorded.as_ref().is_some_and(same) {
             return Ok(());
         }
         let (kernels, execute, spec) = (&self.kernels, &self.execute, &self.spec);
@@ -339,7 +348,7 @@ impl FramePath {
         match captured {
             Ok(graph) => {
                 let input = work.input;
-                self.sets[index].recorded = Some(Recorded { graph, input });
+                self.sets[index].recorded = Some(Recorded { graph, input, conf });
                 Ok(())
             }
             Err(CaptureError::Work(e) | CaptureError::Graph(e)) if e.is_fatal() => Err(e),

@@ -17,11 +17,12 @@ use std::sync::Arc;
 /// rest of a cluttered picture's is fetched when the count is known.
 const FIRST_CANDIDATES: usize = 511;
 
-/// Work recorded for one address of the input.
+/// Work recorded for one address of the input and one threshold.
 #[derive(Debug)]
 pub(super) struct Recorded {
     pub(super) graph: Graph,
     pub(super) input: u64,
+    pub(super) conf: f32,
 }
 
 /// One frame's buffers. Between a frame's start and its `done` event, only the GPU uses them.
@@ -72,8 +73,8 @@ impl Set {
         Ok(Self {
             device: device.clone(),
             keep: None,
-            prepared: Event::new(device, false)?,
-            done: Event::new(device, false)?,
+            prepared: Event::new(device)?,
+            done: Event::new(device)?,
             warm: false,
             recorded: None,
             staged: None,

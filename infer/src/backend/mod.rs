@@ -83,9 +83,10 @@ impl Reason {
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotBuilt(_) => {
-                f.write_str("its engine is not built yet, 'hanja engine build' does it")
-            }
+            Self::NotBuilt(job) => match &job.refused {
+                Some(why) => write!(f, "its engine is refused, to be built anew: {why}"),
+                None => f.write_str("its engine is not built yet, 'hanja engine build' does it"),
+            },
             Self::Missing(words) => f.write_str(words),
             Self::Model(error) => error.fmt(f),
         }
@@ -198,6 +199,12 @@ pub(crate) fn first<T>(
     }
 }
 
+/// The backend that is always there, bare.
+#[cfg(test)]
+pub(crate) fn rten_for_tests(file: &ModelFile, config: &InferConfig) -> Box<dyn Backend> {
+    Box::new(RtenBackend::load(file, config.threads).expect("the embedded model loads"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -270,10 +277,4 @@ mod tests {
             "{error}"
         );
     }
-}
-
-/// The backend that is always there, bare.
-#[cfg(test)]
-pub(crate) fn rten_for_tests(file: &ModelFile, config: &InferConfig) -> Box<dyn Backend> {
-    Box::new(RtenBackend::load(file, config.threads).expect("the embedded model loads"))
 }

@@ -137,7 +137,7 @@ fn run(job: &Job, lines: &Lines) -> Result<Done, EngineError> {
         }
     };
     match cache.find(&key)? {
-        Found::Engine(engine) if !job.anew => {
+        Found::Engine(engine) if job.refused.is_none() => {
             return Ok(Done {
                 path: engine.path,
                 bytes: engine.sidecar.bytes,

@@ -17,12 +17,13 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::time::{Duration, Instant};
 
 /// Longest line that the child may write, bytes.
 const LONGEST_LINE: u64 = 64 << 10;
-/// The last lines of a child that has ended are in the pipe; somebody else who holds it open is not waited for.
+/// The last lines of a child that has ended may still be in the pipe; somebody else who holds it open longer is not
+/// waited for.
 const LAST_LINES: Duration = Duration::from_secs(2);
 
 /// What is to be built.
@@ -42,8 +43,8 @@ pub struct Job {
     pub cache: PathBuf,
     /// A file to write the engine to instead of the cache.
     pub out: Option<PathBuf>,
-    /// Also if there is one in the cache: the library refused that.
-    pub anew: bool,
+    /// Why the library refused the one in the cache; it is built anew then.
+    pub refused: Option<String>,
     /// Filter of the child's log, which joins this process's standard error.
     pub log: String,
 }
@@ -80,14 +81,6 @@ pub(crate) fn shape_of(
 
 impl Job {
     /// The key under which the result will lie in the cache.
-    ///
-    /// # Errors
-    /// [`EngineError::Model`] if the model cannot be read.
-    pub fn key(&self, library: LibraryKey) -> Result<Key, EngineError> {
-        let file = ModelFile::open(self.model.as_deref())?;
-        Ok(self.key_of(&file, library))
-    }
-
     pub(crate) fn key_of(&self, file: &ModelFile, library: LibraryKey) -> Key {
         let (device, precision) = (self.device.clone(), self.precision);
         Key::new(
@@ -189,6 +182,8 @@ pub struct Building {
     progress: Progress,
     /// What the child said last of all.
     said: Option<Line>,
+    /// How it ended, and when that was seen.
+    ended: Option<(ExitStatus, Instant)>,
     outcome: Option<State>,
 }
 
@@ -231,6 +226,7 @@ impl Building {
                 elapsed_ms: 0,
             },
             said: None,
+            ended: None,
             outcome: None,
         };
         if let Some(stdin) = &mut stdin {
@@ -252,34 +248,36 @@ impl Building {
         if let Some(outcome) = &self.outcome {
             return outcome.clone();
         }
-        while let Ok(line) = self.lines.try_recv() {
-            self.take(line);
+        if self.ended.is_none() {
+            match self.process.try_wait() {
+                Ok(status) => self.ended = status.map(|status| (status, Instant::now())),
+                Err(e) => return self.settle(State::Failed(format!("its process is lost: {e}"))),
+            }
         }
-        match self.process.try_wait() {
-            Ok(None) => {
+        let all_said = self.listen();
+        match self.ended {
+            Some((status, at)) if all_said || at.elapsed() >= LAST_LINES => self.end(status),
+            _ => {
                 let elapsed = self.started.elapsed().as_millis();
                 self.progress.elapsed_ms = u64::try_from(elapsed).unwrap_or(u64::MAX);
                 State::Progress(self.progress)
             }
-            Ok(Some(status)) => self.ended(status),
-            Err(e) => self.settle(State::Failed(format!("its process is lost: {e}"))),
         }
     }
 
-    fn take(&mut self, line: Line) {
-        match line {
-            Line::Progress(progress) => self.progress = progress,
-            last => self.said = Some(last),
+    /// Takes in what the child has said; gives whether there will be no more of it.
+    fn listen(&mut self) -> bool {
+        loop {
+            match self.lines.try_recv() {
+                Ok(Line::Progress(progress)) => self.progress = progress,
+                Ok(last) => self.said = Some(last),
+                Err(e) => return e == TryRecvError::Disconnected,
+            }
         }
     }
 
     /// Only what the child said *and* ended well after is believed.
-    fn ended(&mut self, status: ExitStatus) -> State {
-        let until = Instant::now() + LAST_LINES;
-        let left = || until.saturating_duration_since(Instant::now());
-        while let Ok(line) = self.lines.recv_timeout(left()) {
-            self.take(line);
-        }
+    fn end(&mut self, status: ExitStatus) -> State {
         let how = describe(status);
         let phase = self.progress.phase;
         let state = match self.said.take() {

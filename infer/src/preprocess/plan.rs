@@ -54,6 +54,15 @@ const NO_PLANE: Plane = Plane {
     lines: 0,
 };
 
+fn plane(start: usize, stride: usize, line: usize, lines: usize) -> Plane {
+    Plane {
+        start,
+        stride,
+        line,
+        lines,
+    }
+}
+
 fn channel(plane: usize, offset: usize, step: usize, samples: usize) -> Channel {
     Channel {
         plane,
@@ -63,43 +72,44 @@ fn channel(plane: usize, offset: usize, step: usize, samples: usize) -> Channel 
     }
 }
 
+/// Checks a raw frame's numbers, and that its bytes are all there.
+fn check(f: &FrameRef<'_>) -> Result<(), PreprocessError> {
+    let pixels = u64::from(f.width) * u64::from(f.height);
+    if pixels == 0
+        || pixels > MAX_PIXELS
+        || f.stride < f.format.min_stride(f.width)
+        || f.stride > 1 << 20
+    {
+        let (format, width, height, stride) = (f.format, f.width, f.height, f.stride);
+        return Err(PreprocessError::Geometry {
+            format,
+            width,
+            height,
+            stride,
+        });
+    }
+    let needed = f.format.frame_bytes(f.stride, f.width, f.height);
+    let got = f.bytes.len() as u64;
+    if got < needed {
+        let (format, width, height) = (f.format, f.width, f.height);
+        return Err(PreprocessError::Short {
+            format,
+            width,
+            height,
+            needed,
+            got,
+        });
+    }
+    Ok(())
+}
+
 impl Layout {
     /// Describes a raw frame after checking its numbers against its bytes.
     pub(super) fn of_raw(f: &FrameRef<'_>) -> Result<Self, PreprocessError> {
-        let pixels = u64::from(f.width) * u64::from(f.height);
-        if pixels == 0
-            || pixels > MAX_PIXELS
-            || f.stride < f.format.min_stride(f.width)
-            || f.stride > 1 << 20
-        {
-            let (format, width, height, stride) = (f.format, f.width, f.height, f.stride);
-            return Err(PreprocessError::Geometry {
-                format,
-                width,
-                height,
-                stride,
-            });
-        }
-        let needed = f.format.frame_bytes(f.stride, f.width, f.height);
-        let got = f.bytes.len() as u64;
-        if got < needed {
-            let (format, width, height) = (f.format, f.width, f.height);
-            return Err(PreprocessError::Short {
-                format,
-                width,
-                height,
-                needed,
-                got,
-            });
-        }
+        check(f)?;
         let (w, h, stride) = (f.width as usize, f.height as usize, f.stride as usize);
         let (cw, ch) = (w.div_ceil(2), h.div_ceil(2));
-        let first = Plane {
-            start: 0,
-            stride,
-            line: f.format.min_stride(f.width) as usize,
-            lines: h,
-        };
+        let first = plane(0, stride, f.format.min_stride(f.width) as usize, h);
         let (planes, channels, colour) = match f.format {
             PixelFormat::Yuyv => (
                 [first, NO_PLANE, NO_PLANE],
@@ -111,13 +121,7 @@ impl Layout {
                 Colour::Limited,
             ),
             PixelFormat::Nv12 => {
-                let stride = stride.next_multiple_of(2);
-                let uv = Plane {
-                    start: first.stride * h,
-                    stride,
-                    line: 2 * cw,
-                    lines: ch,
-                };
+                let uv = plane(stride * h, stride.next_multiple_of(2), 2 * cw, ch);
                 (
                     [first, uv, NO_PLANE],
                     [
@@ -130,16 +134,8 @@ impl Layout {
             }
             PixelFormat::I420 => {
                 let half = stride.div_ceil(2);
-                let u = Plane {
-                    start: stride * h,
-                    stride: half,
-                    line: cw,
-                    lines: ch,
-                };
-                let v = Plane {
-                    start: u.start + half * ch,
-                    ..u
-                };
+                let u = plane(stride * h, half, cw, ch);
+                let v = plane(u.start + half * ch, half, cw, ch);
                 (
                     [first, u, v],
                     [
@@ -170,12 +166,7 @@ impl Layout {
 
     /// Three interleaved channels.
     pub(super) fn packed(width: usize, height: usize, stride: usize, colour: Colour) -> Self {
-        let plane = Plane {
-            start: 0,
-            stride,
-            line: 3 * width,
-            lines: height,
-        };
+        let plane = plane(0, stride, 3 * width, height);
         let channels = [0, 1, 2].map(|c| channel(0, c, 3, width));
         Self {
             width,
@@ -188,12 +179,7 @@ impl Layout {
 
     /// One channel, full range.
     pub(super) fn grey(width: usize, height: usize) -> Self {
-        let plane = Plane {
-            start: 0,
-            stride: width,
-            line: width,
-            lines: height,
-        };
+        let plane = plane(0, width, width, height);
         Self {
             width,
             height,

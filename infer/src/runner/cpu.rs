@@ -41,9 +41,8 @@ impl CpuRunner {
 }
 
 impl Runner for CpuRunner {
-    fn set_conf(&mut self, conf: f32) -> bool {
+    fn set_conf(&mut self, conf: f32) {
         self.conf = conf;
-        true
     }
 
     fn kind(&self) -> record::Backend {

@@ -63,11 +63,8 @@ pub(crate) trait Runner: Send + fmt::Debug {
     /// What is known of the model.
     fn facts(&self) -> &Facts;
 
-    /// Takes another threshold for candidates. False: it cannot without being loaded anew.
-    fn set_conf(&mut self, conf: f32) -> bool {
-        let _ = conf;
-        false
-    }
+    /// Takes another threshold for candidates, from the next picture on.
+    fn set_conf(&mut self, conf: f32);
 
     /// Most pictures under way at a time.
     fn depth(&self) -> usize;

@@ -199,8 +199,8 @@ fn deserialized(
     };
     if let Some(job) = job {
         // Whole and of this version, yet refused: a driver or library that changed under its old name.
-        tracing::warn!("the engine in the cache is refused and will be built anew: {refusal}");
-        return Err(Reason::NotBuilt(Box::new(Job { anew: true, ..job })));
+        let refused = Some(refusal.to_string());
+        return Err(Reason::NotBuilt(Box::new(Job { refused, ..job })));
     }
     let path = config.engine.clone().unwrap_or_default();
     Err(Reason::Missing(format!(
@@ -225,7 +225,7 @@ fn job(file: &ModelFile, config: &InferConfig, device: &Device) -> Result<Job, R
         workspace_mib: None,
         cache: engine::cache_dir(config),
         out: None,
-        anew: false,
+        refused: None,
         log: "warn".into(),
     })
 }
@@ -248,6 +248,10 @@ impl Runner for TensorRtRunner {
 
     fn facts(&self) -> &Facts {
         &self.network.facts
+    }
+
+    fn set_conf(&mut self, conf: f32) {
+        self.path.set_conf(conf);
     }
 
     fn depth(&self) -> usize {

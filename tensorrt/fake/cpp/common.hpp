@@ -87,6 +87,12 @@ inline Shape shape_of(bool input, int64_t height, int64_t width)
     return {3, {1, rows, columns}};
 }
 
+// TensorRT's number of a tensor's layout: kLINEAR, or kCHW16 where the plan's words want it.
+inline int32_t format_of(bool input, std::string const& words)
+{
+    return wanted(words, input ? "input-chw16" : "output-chw16") ? 4 : 0;
+}
+
 inline void run(void* stream, void const* input, void* output, int64_t height, int64_t width)
 {
     int64_t rows = 0, columns = 0;
@@ -100,6 +106,14 @@ inline std::string words_of(char const* onnx, size_t size)
     std::string const text(onnx, size);
     size_t const at = text.find("FAKE:");
     return at == std::string::npos ? "" : text.substr(at + 5, text.find('\n', at) - at - 5);
+}
+
+// As the real library: the first logger that it is given is the one that it speaks to.
+template <class Logger>
+Logger* first(Logger* logger)
+{
+    static Logger* const kept = logger;
+    return kept;
 }
 
 inline void pause_of_step(int steps)

@@ -107,6 +107,8 @@ Dims engine_shape(Engine* e, char const* name)
     return dims(fake::shape_of(is_input(name), e->plan.height, e->plan.width));
 }
 int32_t engine_named_type(Engine*, char const*) { return 0; }
+int32_t engine_format(Engine* e, int32_t index) { return fake::format_of(index == 0, e->plan.words); }
+int32_t engine_named_format(Engine* e, char const* name) { return fake::format_of(is_input(name), e->plan.words); }
 
 struct Runtime : Implementation
 {
@@ -122,18 +124,22 @@ void* runtime_deserialize(Runtime* r, void const* blob, size_t size, void* facto
         {SLOT_VCudaEngine_getTensorIOMode, entry(engine_mode)},
         {SLOT_VCudaEngine_getTensorShape, entry(engine_shape)},
         {SLOT_VCudaEngine_getTensorDataType, entry(engine_named_type)},
+        {SLOT_VCudaEngine_getTensorFormat, entry(engine_named_format)},
 #else
         {SLOT_VCudaEngine_getNbBindings, entry(engine_count)},
         {SLOT_VCudaEngine_getBindingName, entry(engine_name)},
         {SLOT_VCudaEngine_bindingIsInput, entry(engine_is_input)},
         {SLOT_VCudaEngine_getBindingDimensions, entry(engine_dims)},
         {SLOT_VCudaEngine_getBindingDataType, entry(engine_type)},
+        {SLOT_VCudaEngine_getBindingFormat, entry(engine_format)},
 #endif
     });
     if (factory)
         fake::trap("deserializeCudaEngine with a plugin factory");
     Plan plan;
-    std::string const why = plan.read(blob, size, VERSION);
+    std::string why = plan.read(blob, size, VERSION);
+    if (why.empty() && fake::wanted(plan.words, "deserialize"))
+        why = "a failure was asked for (fake)";
     if (!why.empty())
         return complain(r->logger, "deserializeCudaEngine: Error Code 1: " + why), nullptr;
     return make<Engine>(table, [&](Engine& e) { e.logger = r->logger, e.plan = plan; });
@@ -257,7 +263,7 @@ EXPORT void* createInferRuntime_INTERNAL(void* logger, int32_t version)
     static Table const table("VRuntime", {{SLOT_VRuntime_deserializeCudaEngine, entry(runtime_deserialize)}});
     if (version != VERSION)
         return nullptr;
-    return make<Runtime>(table, [&](Runtime& r) { r.logger = static_cast<Logger*>(logger); });
+    return make<Runtime>(table, [&](Runtime& r) { r.logger = fake::first(static_cast<Logger*>(logger)); });
 }
 EXPORT void* createInferBuilder_INTERNAL(void* logger, int32_t version)
 {
@@ -267,7 +273,7 @@ EXPORT void* createInferBuilder_INTERNAL(void* logger, int32_t version)
         {SLOT_VBuilder_platformHasFastFp16, entry(builder_fp16)}});
     if (version != VERSION)
         return nullptr;
-    return make<Builder>(table, [&](Builder& b) { b.logger = static_cast<Logger*>(logger); });
+    return make<Builder>(table, [&](Builder& b) { b.logger = fake::first(static_cast<Logger*>(logger)); });
 }
 EXPORT void fake_network_parsed(void* network, char const* words)
 {

@@ -132,6 +132,10 @@ struct Engine : apiv::StubVCudaEngine
         return dims(fake::shape_of(is_input(name), plan.height, plan.width));
     }
     DataType getTensorDataType(char const*) const noexcept override { return DataType::kFLOAT; }
+    TensorFormat getTensorFormat(char const* name) const noexcept override
+    {
+        return static_cast<TensorFormat>(fake::format_of(is_input(name), plan.words));
+    }
 };
 
 struct Runtime : apiv::StubVRuntime
@@ -144,7 +148,9 @@ struct Runtime : apiv::StubVRuntime
     ICudaEngine* deserializeCudaEngine(void const* blob, std::size_t size) noexcept override
     {
         Plan plan;
-        std::string const why = plan.read(blob, size, VERSION);
+        std::string why = plan.read(blob, size, VERSION);
+        if (why.empty() && fake::wanted(plan.words, "deserialize"))
+            why = "a failure was asked for (fake)";
         if (!why.empty())
             return complain(logger, "IRuntime::deserializeCudaEngine: Error Code 1: " + why), nullptr;
         return new Object<ICudaEngine, Engine>(logger, plan);
@@ -293,13 +299,13 @@ EXPORT void* createInferRuntime_INTERNAL(void* logger, int32_t version) noexcept
 {
     if (version != VERSION)
         return nullptr;
-    return static_cast<IRuntime*>(new Object<IRuntime, Runtime>(*static_cast<ILogger*>(logger)));
+    return static_cast<IRuntime*>(new Object<IRuntime, Runtime>(*fake::first(static_cast<ILogger*>(logger))));
 }
 EXPORT void* createInferBuilder_INTERNAL(void* logger, int32_t version) noexcept
 {
     if (version != VERSION)
         return nullptr;
-    return static_cast<IBuilder*>(new Object<IBuilder, Builder>(*static_cast<ILogger*>(logger)));
+    return static_cast<IBuilder*>(new Object<IBuilder, Builder>(*fake::first(static_cast<ILogger*>(logger))));
 }
 // For the parser's library.
 EXPORT void fake_network_parsed(void* network, char const* words)

@@ -11,7 +11,8 @@
 //! a stand-in of the same version accepts ([`plan`]).
 //!
 //! Failures on demand: words after `FAKE:` in the ONNX, in the plan's third line, or in the variable `HANJA_FAKE_TRT`
-//! (separated by blanks): `parse`, `build`, `context`, `enqueue`. `HANJA_FAKE_TRT_BUILD_MS` makes builds take that long.
+//! (separated by blanks): `parse`, `build`, `deserialize`, `context`, `enqueue`; `input-chw16` and `output-chw16` for tensors of another
+//! layout. `HANJA_FAKE_TRT_BUILD_MS` makes builds take that long.
 //! Each library exports `int fake_live()`, the number of objects that nobody has deleted yet.
 
 #![forbid(unsafe_code)]

@@ -89,12 +89,14 @@ void runtime_side()
     auto& engine = fake<ICudaEngine>();
     PROBE("VCudaEngine", "createExecutionContext", engine.createExecutionContext());
     auto& context = fake<IExecutionContext>();
+    std::printf("fact kLINEAR %d\n", static_cast<int>(TensorFormat::kLINEAR));
 #if NV_TENSORRT_MAJOR > 8 || NV_TENSORRT_MINOR >= 5 || defined(TRT_MAJOR_RTX)
     PROBE("VCudaEngine", "getNbIOTensors", engine.getNbIOTensors());
     PROBE("VCudaEngine", "getIOTensorName", engine.getIOTensorName(0));
     PROBE("VCudaEngine", "getTensorIOMode", (void) engine.getTensorIOMode(""));
     PROBE("VCudaEngine", "getTensorShape", (void) engine.getTensorShape(""));
     PROBE("VCudaEngine", "getTensorDataType", (void) engine.getTensorDataType(""));
+    PROBE("VCudaEngine", "getTensorFormat", (void) engine.getTensorFormat(""));
     PROBE("VExecutionContext", "setTensorAddress", context.setTensorAddress("", nullptr));
     PROBE("VExecutionContext", "enqueueV3", context.enqueueV3(nullptr));
     PROBE("VExecutionContext", "setInputShape", context.setInputShape("", Dims{}));
@@ -107,6 +109,7 @@ void runtime_side()
     PROBE("VCudaEngine", "bindingIsInput", engine.bindingIsInput(0));
     PROBE("VCudaEngine", "getBindingDimensions", (void) engine.getBindingDimensions(0));
     PROBE("VCudaEngine", "getBindingDataType", (void) engine.getBindingDataType(0));
+    PROBE("VCudaEngine", "getBindingFormat", (void) engine.getBindingFormat(0));
     PROBE("VExecutionContext", "enqueueV2", context.enqueueV2(nullptr, nullptr, nullptr));
     PROBE("VExecutionContext", "setBindingDimensions", context.setBindingDimensions(0, Dims{}));
     PROBE("VExecutionContext", "getBindingDimensions", (void) context.getBindingDimensions(0));

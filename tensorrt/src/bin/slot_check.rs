@@ -18,7 +18,7 @@ usage: hanja-slot-check [--include DIR]...
                   Otherwise the usual directories are searched.
   CXX             the C++ compiler (environment), c++ if not set
 
-exit status: 0 all agree, 1 something differs or could not be asked, 2 wrong usage";
+exit status: 0 all agree, 1 something differs or could not be asked, 2 wrong usage, 3 there are no headers";
 
 /// Where Debian's packages, JetPack and NVIDIA's archives put headers.
 const USUAL: [&str; 6] = [
@@ -48,7 +48,14 @@ fn main() -> ExitCode {
             }
         }
     }
-    match check(include) {
+    if include.is_empty() {
+        include = USUAL.map(PathBuf::from).into();
+    }
+    if let Some(why) = missing(&include) {
+        eprintln!("hanja-slot-check: {why}");
+        return ExitCode::from(3);
+    }
+    match check(&include) {
         Ok(report) => {
             println!("{report}");
             ExitCode::SUCCESS
@@ -60,10 +67,8 @@ fn main() -> ExitCode {
     }
 }
 
-fn check(mut include: Vec<PathBuf>) -> Result<String, String> {
-    if include.is_empty() {
-        include = USUAL.map(PathBuf::from).into();
-    }
+/// The header that is not there, and where it was looked for.
+fn missing(include: &[PathBuf]) -> Option<String> {
     for (header, package) in [
         ("NvInfer.h", "libnvinfer-dev"),
         ("NvOnnxParser.h", "libnvonnxparsers-dev"),
@@ -76,13 +81,17 @@ fn check(mut include: Vec<PathBuf>) -> Result<String, String> {
                 .iter()
                 .map(|path| path.display().to_string())
                 .collect();
-            return Err(format!(
+            return Some(format!(
                 "no {header} in {}: install {package} (on JetPack it comes with it), or name its directory with --include",
                 searched.join(", ")
             ));
         }
     }
-    let said = probe(&include)?;
+    None
+}
+
+fn check(include: &[PathBuf]) -> Result<String, String> {
+    let said = probe(include)?;
     let (name, table, facts) = expected(&said)?;
     compare(&name, &table, &facts, &said)
 }
@@ -159,6 +168,7 @@ fn expected(said: &str) -> Result<Expected, String> {
     let eight = major == "8";
     let mut facts = BTreeMap::from([
         ("delete", "1"),
+        ("kLINEAR", "0"),
         ("Dims", if eight { "36 4" } else { "72 8" }),
         ("setDimensions", if eight { "value" } else { "address" }),
     ]);

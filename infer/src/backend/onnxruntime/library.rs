@@ -146,11 +146,16 @@ fn numbers(text: &str) -> Vec<u64> {
         .collect()
 }
 
-/// A library is code: one that was found rather than named is not run if everybody could have put it there.
+/// A library is code: one that was found rather than named is not run if everybody could have put it there. Less than
+/// what is asked of engines: the places that are searched are the owner's choice, and on common systems a group may write
+/// there (Debian's /usr/local, a home with umask 002, a wheel that an administrator installed for all).
 fn private(file: &Path) -> Result<(), String> {
-    for path in [Some(file), file.parent()].into_iter().flatten() {
-        let mode = std::fs::metadata(path).map_err(|e| format!("which cannot be read: {e}"))?;
-        if mode.permissions().mode() & 0o002 != 0 {
+    for (above, path) in file.ancestors().enumerate() {
+        let found = std::fs::metadata(path).map_err(|e| format!("which cannot be read: {e}"))?;
+        let mode = found.permissions().mode();
+        // Further up, the sticky bit keeps others from renaming what is not theirs, as in /tmp.
+        let sticky = above > 1 && mode & 0o1000 != 0;
+        if mode & 0o002 != 0 && !sticky {
             return Err(format!(
                 "which is not used, since every user can write {}",
                 path.display()

@@ -14,7 +14,7 @@ fn job(dir: &Path) -> Job {
         workspace_mib: None,
         cache: dir.join("cache"),
         out: None,
-        anew: false,
+        refused: None,
         log: "warn".into(),
     }
 }

@@ -8,7 +8,7 @@ use crate::model::ModelFile;
 use crate::preprocess::{Letterbox, Target};
 use hanja_common::config::InferConfig;
 use hanja_cuda::{Device, DeviceBuffer, OutputSpec, Work};
-use hanja_tensorrt::{Context, DataType, Direction, Engine, TensorInfo};
+use hanja_tensorrt::{Context, DataType, Direction, Engine, Layout, TensorInfo};
 
 /// An engine's context with the names of what goes in and comes out.
 #[derive(Debug)]
@@ -52,6 +52,8 @@ impl Network {
             })
         };
         let (index, facts) = declared.inspect(&file.name).map_err(not_yolo)?;
+        // All of them: memory for an output that nobody reads is measured by its dimensions, too.
+        tensors.iter().try_for_each(plain).map_err(not_yolo)?;
         let (input, output) = (inputs[0], outputs[index]);
         let half = |tensor| is_half(tensor).map_err(not_yolo);
         let (Some((height, width)), &[1, rows, columns]) = (facts.fixed, &output.shape[..]) else {
@@ -156,6 +158,17 @@ fn declared(
         stride: model.metadata("stride").map_err(Reason::missing)?,
         names: model.metadata("names").map_err(Reason::missing)?,
     })
+}
+
+/// Tensors of another order are padded: larger than the memory that they would get.
+fn plain(tensor: &TensorInfo) -> Result<(), String> {
+    match tensor.layout {
+        Layout::Linear => Ok(()),
+        other => Err(format!(
+            "its tensor {} is laid out as {other}, chw is expected; build it without --inputIOFormats and --outputIOFormats",
+            tensor.name
+        )),
+    }
 }
 
 /// Whether a tensor is f16, not f32.

@@ -185,6 +185,21 @@ fn compare() {
                     );
                 }
             }
+            other_thresholds(&mut gpu, &frame);
+        }
+    }
+}
+
+/// As a reload does it: each way from the next picture on, graph or not.
+fn other_thresholds(detector: &mut Detector, frame: &FrameRef<'_>) {
+    for (conf, candidates) in [(0.85, 1), (0.2, 3), (0.5, 2)] {
+        detector.set_thresholds(conf, 0.45);
+        for _ in 0..5 {
+            assert_eq!(
+                detector.detect(frame).unwrap().candidates,
+                candidates,
+                "{conf}"
+            );
         }
     }
 }

@@ -167,6 +167,15 @@ fn the_search_takes_the_first_that_can_be_used() {
     std::fs::set_permissions(&mixed, mode).unwrap();
     let error = among(&[&mixed]).unwrap_err();
     assert!(error.contains("every user can write"), "{error}");
+    // Nor what they could have put in the place of a directory further up.
+    let deep = mixed.join("a/b");
+    std::fs::create_dir_all(&deep).unwrap();
+    fake(&deep.join("libonnxruntime.so.1.20.2"), "1.20.2", true);
+    let error = among(&[&deep]).unwrap_err();
+    assert!(error.contains("every user can write"), "{error}");
+    let sticky = std::os::unix::fs::PermissionsExt::from_mode(0o1777);
+    std::fs::set_permissions(&mixed, sticky).unwrap();
+    assert_eq!(among(&[&deep]).unwrap().version, "1.20.2");
     // Unless it is asked for by name.
     assert!(named(&mixed.join("libonnxruntime.so.1.20.1")).is_ok());
 }
