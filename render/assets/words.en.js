@@ -107,7 +107,7 @@ export const ENGLISH = {
   restartNote: "A red line across the charts: a stage was restarted.",
   reason: {
     lost: "lost in the driver", dropped: "ring full", skipped_busy: "skipped for a newer one", skipped_undecodable: "undecodable",
-    skipped_no_signal: "no signal",
+    skipped_no_signal: "no signal", missed: "records missed by the view",
   },
   histogramTitle: "How long each step takes",
   histogramOver: (n) => `${n} records of the last minute; marks at p50 and p99`,

@@ -111,7 +111,7 @@ export const KOREAN = {
   restartNote: "그래프의 붉은 세로선: 단계가 다시 시작됨.",
   reason: {
     lost: "드라이버 손실", dropped: "링 가득 참", skipped_busy: "새 프레임에 밀림", skipped_undecodable: "디코딩 불가",
-    skipped_no_signal: "신호 없음",
+    skipped_no_signal: "신호 없음", missed: "화면이 놓친 기록",
   },
   histogramTitle: "단계별 소요 시간 분포",
   histogramOver: (n) => `지난 1분의 기록 ${n}개, 눈금은 p50과 p99`,

@@ -41,6 +41,8 @@ pub(crate) struct Hub {
     due: Instant,
     last_record: Instant,
     last_id: Option<EventId>,
+    /// Generation and number of the frame whose picture is the newest shown.
+    shown: (u64, u64),
     last_numbers: Instant,
     drops: Drops,
 }
@@ -65,6 +67,7 @@ impl Hub {
             due: now,
             last_record: now,
             last_id: None,
+            shown: (0, 0),
             last_numbers: now,
             drops: Drops::default(),
         })
@@ -133,7 +136,6 @@ impl Hub {
         let json: Arc<str> = json.into();
         {
             let mut n = self.shared.numbers();
-            n.record_ns = now;
             n.record_sensor_ns = times.sensor;
             n.records_total += 1;
             n.detections_total += record.detections.len() as u64;
@@ -167,7 +169,10 @@ impl Hub {
     }
 
     fn bare_frame(&mut self) {
-        if let Some(lease) = self.frames.newest(Duration::ZERO) {
+        // Of a slow source it has been shown already, with its record.
+        if let Some(lease) = self.frames.newest(Duration::ZERO)
+            && (lease.generation(), lease.seq()) != self.shown
+        {
             self.show(&lease, None, now_ns());
         }
     }
@@ -191,6 +196,7 @@ impl Hub {
             Ok(jpeg) => {
                 let frame = FrameJson::new(&lease.frame_meta());
                 self.shared.show(View::new(jpeg, record, frame, now));
+                self.shown = (lease.generation(), lease.seq());
                 true
             }
             Err(e) => {
@@ -207,7 +213,7 @@ impl Hub {
             let known = numbers.stage(name).map(|s| s.t_ns);
             if let Some(stats) = stage.stats.filter(|s| known != Some(s.t_ns)) {
                 self.shared.history().add(name, &stats);
-                numbers.set_stage(name, stats, stats.words_in(&stage.bytes));
+                numbers.set_stage(name, stats, &stage.bytes);
             }
         }
         numbers.sight.clone_from(sight);

@@ -42,6 +42,7 @@ fn overall(stages: &Stages) -> Judgement {
         return Judgement {
             state: State::NotRunning,
             age_ms: None,
+            allowed_ms: stages.infer.allowed_ms,
             words: "no pipeline runs here".into(),
             remedy: "start it with: systemctl start hanja-pipeline, or: hanja run".into(),
         };
@@ -51,6 +52,7 @@ fn overall(stages: &Stages) -> Judgement {
     if overall.state == State::Live {
         // What people see is what came through infer.
         overall.age_ms = stages.infer.age_ms;
+        overall.allowed_ms = stages.infer.allowed_ms;
         overall.words = "live".into();
     }
     overall
@@ -300,6 +302,7 @@ impl Of<'_> {
         Judgement {
             state,
             age_ms: age,
+            allowed_ms: self.allowed() / 1_000_000,
             words,
             remedy: remedy.to_owned(),
         }
@@ -307,9 +310,7 @@ impl Of<'_> {
 
     /// Whether the stage's loop has reported lately. A loop that is as slow as its frames reports as seldom.
     fn turns(&self) -> bool {
-        let allowed = ns(SILENT) + 2 * interval(self.stage);
-        let stats = self.stage.stats;
-        stats.is_some_and(|s| self.now.saturating_sub(s.t_ns) <= allowed)
+        self.stage.stats.is_some_and(|s| reports(&s, self.now))
     }
 
     /// Nanoseconds since the process started; 0 if that is not known.
@@ -334,6 +335,12 @@ impl Of<'_> {
     }
 }
 
+/// Whether a stage whose last statistics these are still reports, as of `now`: what they say of its last second holds.
+#[must_use]
+pub fn reports(stats: &StageStats, now: u64) -> bool {
+    now.saturating_sub(stats.t_ns) <= ns(SILENT) + 2 * interval_of(stats)
+}
+
 /// Since when what began at `since` stands still, if for long enough. It is measured between frames rather than up to
 /// now: a source without frames is another matter.
 fn stands(frame: &FrameMeta, since: u64) -> Option<u64> {
@@ -344,7 +351,10 @@ fn stands(frame: &FrameMeta, since: u64) -> Option<u64> {
 /// Nanoseconds between two frames of a stage, by its own word. The rate of the last second where there were several
 /// frames in it, else the mean of its life.
 fn interval(stage: &StageSight) -> u64 {
-    let Some(s) = &stage.stats else { return 0 };
+    stage.stats.as_ref().map_or(0, interval_of)
+}
+
+fn interval_of(s: &StageStats) -> u64 {
     let interval = if s.fps_milli >= 2000 {
         1_000_000_000_000 / u64::from(s.fps_milli)
     } else {

@@ -299,6 +299,7 @@ fn a_slow_source_and_a_slow_model_are_given_their_interval() {
     sight.frame = Some(frame(NOW - 4 * S));
     sight.record = Some(record(NOW - 4 * S));
     assert!(judge(&sight, NOW).ok);
+    assert_eq!(judge(&sight, NOW).stages.capture.allowed_ms, 11_991);
     assert!(after(&sight, 7 * S).ok);
     assert!(!after(&sight, 9 * S).ok);
     // One frame within the second says nothing about the rate.

@@ -62,7 +62,7 @@ pub(super) fn judge(n: &Numbers, now: u64) -> Health {
         reasons: live.reasons(),
         live,
         data_age_s: age_s(now, n.record_sensor_ns),
-        backend: backend.map(str::to_owned),
+        backend,
     }
 }
 
@@ -141,8 +141,9 @@ mod tests {
         let unheard = judge(&n, now);
         assert!(!unheard.live.ok && unheard.backend.is_none());
         assert_eq!(unheard.reasons.len(), 3, "{:?}", unheard.reasons);
-        let words = "words of infer".to_owned();
-        n.set_stage(StageName::Infer, StageStats::new(2), words);
+        let (mut stats, mut bytes) = (StageStats::new(2), Vec::new());
+        stats.encode_into("words of infer", [], &mut bytes);
+        n.set_stage(StageName::Infer, stats, &bytes);
         n.record_sensor_ns = now - SECOND;
         let health = judge(&n, now);
         assert_eq!(health.backend.as_deref(), Some("words of infer"));

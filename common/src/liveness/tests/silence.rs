@@ -67,7 +67,11 @@ impl Play {
             stage.stats = Some(StageStats {
                 t_ns,
                 started_ns: Self::BEGIN,
-                newest_ns: if seq == 0 { 0 } else { self.published(seq) - MS },
+                newest_ns: if seq == 0 {
+                    0
+                } else {
+                    self.published(seq) - MS
+                },
                 frames_total: total,
                 fps_milli: (last * 1000) as u32,
                 ..StageStats::new(n as u16 + 1)
