@@ -31,6 +31,8 @@ export async function stoppedInfer(browser, pipeline) {
   const before = await page.evaluate(() => window.__hanja.pictures);
   await page.waitForFunction((n) => window.__hanja.pictures > n, before);
   await until('it is said in words', () => page.locator('#sentences').innerText(), (t) => /infer (is stopped|does nothing)/.test(t));
+  await until('numbers are missed', () => page.locator('#stages').innerText(), (t) => /silent/.test(t));
+  assert.doesNotMatch(await page.locator('#sentences').innerText(), /No frame lost/, 'nobody knows what is lost now');
   await shot(page, 'no-detections');
   send(pid, 'SIGCONT');
   await state(page, 'synthetic');
@@ -129,6 +131,33 @@ export async function brokenCamera(browser) {
     } finally {
       await pipeline.end();
     }
+  }
+}
+
+/** A frame in two and a half seconds is slow, not stale; and its boxes stay as long as its picture. */
+export async function slowSource(browser) {
+  const pipeline = await Pipeline.start('synth:?size=320x240&seed=1&glyphs=3&fps=0.4', '--size', '224');
+  try {
+    const { page, context, silent } = await open(browser, pipeline.url);
+    await until('the server knows the rate', () => pipeline.json('/healthz'), (h) => h.stages.capture.allowed_ms > 6000 && h.stages.infer.allowed_ms > 6000);
+    await state(page, 'synthetic');
+    const seen = await page.evaluate(async () => {
+      const said = new Set();
+      const first = window.__hanja.pictures;
+      for (const end = performance.now() + 12_000; performance.now() < end;) {
+        said.add(`${window.__hanja.state}, ${window.__hanja.record ? 'boxes' : 'bare'}`);
+        await new Promise((done) => setTimeout(done, 50));
+      }
+      return { said: [...said], pictures: window.__hanja.pictures - first };
+    });
+    assert.deepEqual(seen.said, ['synthetic, boxes']);
+    assert.ok(seen.pictures >= 3 && seen.pictures <= 7, `${seen.pictures} pictures: one a frame`);
+    assert.equal((await fetch(new URL('/healthz', pipeline.url))).status, 200);
+    await shot(page, 'slow');
+    silent();
+    await context.close();
+  } finally {
+    await pipeline.end();
   }
 }
 
