@@ -4,13 +4,11 @@ import { covers, dropsSince } from "./charts.js";
 import { STAGES, metrics } from "./steps.js";
 import { count, ms, words } from "./words.js";
 
-/** Reports come once a second: three missing mean that the stage is gone. */
-const SILENT_S = 3;
 /** infer counts as the limit when it gets this share of the frames or less. */
 const BEHIND = 0.95;
 const MINUTE_MS = 60_000;
 
-const fresh = (stage) => stage && stage.age_s < SILENT_S;
+const fresh = (stage) => stage && !stage.silent;
 
 /** Shows the numbers; null: the server does not answer. frame: the picture's metadata, where there is one. */
 export function show(stats, frame) {

@@ -45,6 +45,8 @@ struct Stats {
 struct StageJson {
     /// Since these numbers were written, seconds.
     age_s: f64,
+    /// The stage does not report any more, so they say nothing of now.
+    silent: bool,
     #[serde(flatten)]
     stats: StatsJson,
 }
@@ -87,9 +89,10 @@ pub(super) async fn health(State(shared): State<Arc<Shared>>) -> impl IntoRespon
 pub(super) async fn stats(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
     let (n, now) = (shared.numbers().clone(), now_ns());
     let stage = |name| {
-        let age_s = age_s(now, n.stage(name)?.t_ns)?;
+        let last = n.stage(name)?;
         Some(StageJson {
-            age_s,
+            age_s: age_s(now, last.t_ns)?,
+            silent: !hanja_common::liveness::reports(last, now),
             stats: n.stage_json(name)?,
         })
     };
