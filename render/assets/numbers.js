@@ -76,7 +76,10 @@ function pace({ capture, infer }) {
 /** Lost frames are said always; that there are none only of a minute in which both stages spoke and speak. */
 function losses({ capture, infer }) {
   const drops = dropsSince(MINUTE_MS).filter(([, n]) => n);
-  if (!drops.length) return fresh(capture) && fresh(infer) && covers(MINUTE_MS, ["capture", "infer"]) ? [words.noLosses, "good"] : null;
+  if (!drops.length) {
+    const known = fresh(capture) && fresh(infer) && covers(MINUTE_MS, ["capture", "infer"]);
+    return known ? [words.noLosses, "good"] : [words.lossesUnknown, "open"];
+  }
   return [words.losses(drops.map(([reason, n]) => `${count(n)} ${words.reason[reason]}`).join(", ")), "warn"];
 }
 

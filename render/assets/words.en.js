@@ -72,6 +72,7 @@ export const ENGLISH = {
   limit: (busy, room) => `infer is the limit: ${busy} ms of work for a ${room} ms frame.`,
   keepsUp: (busy, room) => `infer keeps up: ${busy} ms of work in a ${room} ms frame.`,
   noLosses: "No frame lost or skipped in the last minute.",
+  lossesUnknown: "Losses: the last minute is not known in whole.",
   losses: (list) => `In the last minute: ${list}.`,
   timeline: "Where the time goes",
   timelineOf: "Last frames, from the sensor to the screen",

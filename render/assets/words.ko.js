@@ -76,6 +76,7 @@ export const KOREAN = {
   limit: (busy, room) => `infer가 한계입니다: 프레임 간격 ${room} ms에 작업 ${busy} ms.`,
   keepsUp: (busy, room) => `infer가 따라가고 있습니다: 프레임 간격 ${room} ms 중 ${busy} ms.`,
   noLosses: "지난 1분 동안 잃거나 건너뛴 프레임이 없습니다.",
+  lossesUnknown: "손실: 지난 1분 전체를 알 수는 없습니다.",
   losses: (list) => `지난 1분: ${list}.`,
   timeline: "시간이 쓰이는 곳",
   timelineOf: "센서에서 화면까지, 최근 프레임",

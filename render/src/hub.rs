@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 const PICTURES_PER_S: u32 = 25;
 /// Above this the artefacts are smaller than the camera's noise.
 const QUALITY: u8 = 80;
-/// Infer counts as silent after this; then the bare frames are shown.
+/// A frame that has no record after this is shown without one, and those after it: infer is late, or silent.
 const SILENCE: Duration = Duration::from_millis(300);
 /// Longest sleep: bounds the time to notice the end and silence.
 const LOOK: Duration = Duration::from_millis(50);
@@ -39,9 +39,12 @@ pub(crate) struct Hub {
     sample: Sample,
     /// When the next picture is due.
     due: Instant,
-    last_record: Instant,
     last_id: Option<EventId>,
-    /// Generation and number of the frame whose picture is the newest shown.
+    /// Generation and number of the frame of the last record.
+    recorded: (u64, u64),
+    /// The newest frame after it, and since when there have been any.
+    unrecorded: Option<(Instant, (u64, u64))>,
+    /// The frame whose picture is the newest shown.
     shown: (u64, u64),
     last_numbers: Instant,
     drops: Drops,
@@ -65,8 +68,9 @@ impl Hub {
             balance: RecordBalance::default(),
             sample: Sample::default(),
             due: now,
-            last_record: now,
             last_id: None,
+            recorded: (0, 0),
+            unrecorded: None,
             shown: (0, 0),
             last_numbers: now,
             drops: Drops::default(),
@@ -82,10 +86,9 @@ impl Hub {
     pub(crate) fn turn(&mut self, reporter: &mut Reporter) -> bool {
         let came = self.records.next(&mut self.sample, LOOK);
         if came {
-            self.last_record = Instant::now();
             self.record(reporter);
-        } else if self.last_record.elapsed() > SILENCE && self.picture_due() {
-            self.bare_frame();
+        } else if self.picture_due() {
+            self.unrecorded_frame();
         }
         for (from, to) in self.spans.try_iter() {
             self.presented.seen(from, to, reporter);
@@ -123,6 +126,8 @@ impl Hub {
             reporter.check(self.balance.check(&record.header));
         }
         record.header.times.render_acquired = now;
+        self.recorded = (record.header.frame_generation, record.header.frame_seq);
+        self.unrecorded = None;
         let times = record.header.times;
         reporter.record(MetricId::Deliver, times.detections_published, now);
         reporter.frame(times.sensor);
@@ -169,9 +174,26 @@ impl Hub {
     }
 
     fn bare_frame(&mut self) {
-        // Of a slow source it has been shown already, with its record.
-        if let Some(lease) = self.frames.newest(Duration::ZERO)
-            && (lease.generation(), lease.seq()) != self.shown
+        if let Some(lease) = self.frames.newest(Duration::ZERO) {
+            self.show(&lease, None, now_ns());
+        }
+    }
+
+    /// The newest frame without a record, once it is not to be waited for any longer.
+    fn unrecorded_frame(&mut self) {
+        if let Some(lease) = self.frames.newest(Duration::ZERO) {
+            let id = (lease.generation(), lease.seq());
+            let since = self
+                .unrecorded
+                .map_or_else(Instant::now, |(since, _)| since);
+            // Generations ascend.
+            self.unrecorded = (id > self.recorded).then_some((since, id));
+        }
+        let late = self
+            .unrecorded
+            .filter(|(since, id)| since.elapsed() > SILENCE && *id != self.shown);
+        if let Some((_, (generation, seq))) = late
+            && let Some(lease) = self.frames.exact(generation, seq)
         {
             self.show(&lease, None, now_ns());
         }
