@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Telemetry costs next to nothing: the calls that infer makes stay below a thousandth of a core, whatever the machine's mood;
-# pipelines with and without are interleaved, within bounds that leave room for neighbours (wanted is 1 %, see
-# docs/decisions/0019-fixed-histograms.md and `hanja bench telemetry`).
+# pipelines with and without are interleaved, within bounds that leave room for neighbours. Wanted is 1 %, which
+# `hanja bench telemetry` shows on a machine without any.
 . "$(dirname "$0")/lib.sh"
 need jq
 cargo build --release --locked -p hanja

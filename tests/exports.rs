@@ -251,6 +251,20 @@ fn tables_have_a_header_and_units_and_are_rfc_4180() {
         n(&infer["inference_p50_us"]) <= n(&infer["inference_max_us"]),
         "{infer:?}"
     );
+    let render = of("render");
+    for name in ["missed_total", "presented_total", "unbalanced_total"] {
+        assert_eq!(render[name], "0", "{name}: {render:?}");
+    }
+    assert!(
+        n(&capture["leases"]) >= 1.0 && n(&infer["taps"]) >= 1.0,
+        "{stats:?}"
+    );
+    assert!(
+        n(&infer["rss_peak_kib"]) >= n(&infer["rss_kib"])
+            && n(&infer["cpu_system_us"]) <= n(&infer["cpu_us"])
+            && n(&infer["detections_total"]) > 0.0,
+        "{infer:?}"
+    );
 
     let found = table(&place.output(&["tap", "detections", "--csv", "--count=5"]));
     assert!(found.len() >= 5, "a row a frame at least: {found:?}");
@@ -270,6 +284,9 @@ fn tables_have_a_header_and_units_and_are_rfc_4180() {
     }
     let frames = table(&place.output(&["tap", "frames", "--csv", "--count=3"]));
     assert_eq!((frames.len(), frames[0]["format"].as_str()), (3, "YUYV"));
+    for name in ["t_new_number_ns", "t_new_time_ns", "t_new_picture_ns"] {
+        assert_eq!(frames[0][name], frames[0]["t_dequeued_ns"], "{name}");
+    }
     let both = place.output(&["tap", "stats", "--csv", "--json"]);
     assert_eq!(both.status.code(), Some(2), "{}", text(&both));
     drop(running);

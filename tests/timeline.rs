@@ -9,8 +9,9 @@ use hanja_common::record::{DetectionRecord, MetricId, StageStats, Status};
 use hanja_common::ring::{Sample, Topic};
 use hanja_common::stage::StageName;
 use harness::{LONG, Place, assert_balanced, read_json, until};
+use std::collections::BTreeMap;
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -30,7 +31,36 @@ struct Seen {
     whole: u128,
     balance: RecordBalance,
     /// Newest frame of each generation.
-    frames: std::collections::BTreeMap<u64, u64>,
+    frames: BTreeMap<u64, u64>,
+}
+
+/// What a tap has seen of render's records.
+#[derive(Default)]
+struct Shown {
+    /// By lives of render: records, and those whose picture went out.
+    lives: BTreeMap<u64, (u64, u64)>,
+}
+
+impl Shown {
+    /// Takes what is there, at most a ring full.
+    fn take_all(&mut self, tap: &mut TapSubscriber, sample: &mut Sample) {
+        for _ in 0..64 {
+            if !tap.next(sample, Duration::ZERO) {
+                return;
+            }
+            let record = DetectionRecord::from_bytes(&sample.payload).expect("a record");
+            let times = record.header.times;
+            assert!(times.add_up(), "{times:?}");
+            assert!(
+                times.render_acquired >= times.detections_published
+                    && (times.presented == 0 || times.presented >= times.render_acquired),
+                "{times:?}"
+            );
+            let (records, presented) = self.lives.entry(sample.generation).or_default();
+            *records += 1;
+            *presented += u64::from(times.presented > 0);
+        }
+    }
 }
 
 impl Seen {
@@ -62,18 +92,17 @@ fn ten_thousand_frames_with_kills_add_up() {
     let place = Place::new();
     let summary = place.path("summary.json");
     let flag = format!("--summary={}", summary.display());
-    let mut running = place.start(&[
-        "run",
-        SOURCE,
-        "--size=64",
-        "--threads=1",
-        "--http=off",
-        &flag,
-    ]);
+    // The same for both lives of render, so that the watcher finds it again.
+    let address = free_address();
+    let http = format!("--http={address}");
+    let mut running = place.start(&["run", SOURCE, "--size=64", "--threads=1", &http, &flag]);
+    watch(address);
     let mut records = TapSubscriber::new(&place.runtime_dir(), StageName::Infer, Topic::Detections);
     let mut stats =
         StageName::ALL.map(|s| TapSubscriber::new(&place.runtime_dir(), s, Topic::Stats));
-    let (mut sample, mut seen) = (Sample::default(), Seen::default());
+    let mut presented =
+        TapSubscriber::new(&place.runtime_dir(), StageName::Render, Topic::Presented);
+    let (mut sample, mut seen, mut shown) = (Sample::default(), Seen::default(), Shown::default());
     let mut kills = ["infer", "capture", "render", "infer", "capture"]
         .iter()
         .enumerate();
@@ -91,6 +120,7 @@ fn ten_thousand_frames_with_kills_add_up() {
             seen.take(&sample);
             last = Instant::now();
         }
+        shown.take_all(&mut presented, &mut sample);
         unbalanced_of(&mut stats);
         if seen.captured() > next_kill
             && let Some((n, name)) = kills.next()
@@ -122,6 +152,11 @@ fn ten_thousand_frames_with_kills_add_up() {
     let restarts = ["capture", "infer", "render"].map(|name| n(&s["restarts"][name]));
     assert_eq!(restarts, [2, 2, 1], "{s}");
     assert!(!running.log().contains("add up"), "{}", running.log());
+    // Each life of render handled records, and showed pictures to the one who watched.
+    assert_eq!(shown.lives.len(), 2, "{:?}", shown.lives);
+    for (records, presented) in shown.lives.values() {
+        assert!(*records > 100 && *presented > 0, "{:?}", shown.lives);
+    }
 }
 
 /// No stage has found anything that does not add up.
@@ -135,31 +170,34 @@ fn unbalanced_of(stats: &mut [TapSubscriber; 3]) {
     }
 }
 
-/// Opens the picture stream and reads on until the test ends.
-fn watch(log: impl Fn() -> String) {
-    let address = until("the view's address", || {
-        let log = log();
-        let rest = log.split_once("http://")?.1;
-        Some(rest.split('/').next()?.to_owned())
-    });
-    let mut stream = TcpStream::connect(address).expect("the view");
-    let request = b"GET /stream.mjpg HTTP/1.1\r\nHost: localhost\r\n\r\n";
-    stream.write_all(request).expect("a request");
+/// Where nobody listens now.
+fn free_address() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    listener.local_addr().expect("its address")
+}
+
+/// Reads the picture stream until the test ends, and opens it again whenever render is back.
+fn watch(address: SocketAddr) {
     std::thread::spawn(move || {
+        let request = b"GET /stream.mjpg HTTP/1.1\r\nHost: localhost\r\n\r\n";
         let mut buffer = [0; 65536];
-        while stream.read(&mut buffer).is_ok_and(|n| n > 0) {}
+        loop {
+            if let Ok(mut stream) = TcpStream::connect(address)
+                && stream.write_all(request).is_ok()
+            {
+                while stream.read(&mut buffer).is_ok_and(|n| n > 0) {}
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
     });
 }
 
 #[test]
 fn render_publishes_its_own_times() {
     let place = Place::new();
-    let running = place.start(&[
-        "run",
-        "--source=synth:?size=160x120",
-        "--size=64",
-        "--http=127.0.0.1:0",
-    ]);
+    let address = free_address();
+    let http = format!("--http={address}");
+    let running = place.start(&["run", "--source=synth:?size=160x120", "--size=64", &http]);
     let mut tap = TapSubscriber::new(&place.runtime_dir(), StageName::Render, Topic::Presented);
     let mut sample = Sample::default();
     let mut next = || {
@@ -174,7 +212,7 @@ fn render_publishes_its_own_times() {
     };
     let unseen = next();
     assert!(unseen.render_acquired >= unseen.detections_published && unseen.presented == 0);
-    watch(|| running.log());
+    watch(address);
     let shown = until("a picture", || Some(next()).filter(|t| t.presented > 0));
     assert_eq!(
         shown.stamps().iter().filter(|t| **t == 0).count(),

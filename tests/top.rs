@@ -132,7 +132,8 @@ impl Tmux {
 
     /// The shell has the terminal, and it is as terminals are.
     fn assert_restored(&self) {
-        self.shell("clear; stty -a; echo shell is back");
+        // Quoted, so that what is typed is not taken for what is said.
+        self.shell("clear; stty -a; echo shell 'is' back");
         let screen = self.see("shell is back\n");
         for word in ["icanon", "echo", "isig", "opost"] {
             let on = screen.split_whitespace().any(|w| w == word);
@@ -291,6 +292,7 @@ fn it_can_be_put_aside_and_does_not_outlive_its_terminal() {
     let screen = tmux.see(" NOT RUNNING ");
     assert!(screen.is_ascii(), "{screen}");
     tmux.keys(&["C-z"]);
+    tmux.see("Stopped"); // what is typed before is the view's
     tmux.assert_restored();
     tmux.shell("fg");
     tmux.see(" NOT RUNNING ");

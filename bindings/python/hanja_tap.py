@@ -148,6 +148,11 @@ class Frame:
     host_time: bool = False
     #: times.sensor is the beginning of the exposure, not the end of the frame.
     exposure_time: bool = False
+    #: When capture had the first frame of the row that carries this same number, sensor time, picture: times.dequeued if
+    #: it is new, as it should be. 0 before ABI 1.2.
+    new_number_ns: int = 0
+    new_time_ns: int = 0
+    new_picture_ns: int = 0
 
 
 @dataclass(frozen=True)
@@ -389,7 +394,7 @@ def default_runtime_dir() -> str:
 
 _HEAD = struct.Struct("<4sHHHHIQQQQQQHHIIIII8x11Q")
 _DETECTION = struct.Struct("<5fHHII")
-_FRAME = struct.Struct("<QQQ4sIIIQI4xQQQQQ")
+_FRAME = struct.Struct("<QQQ4sIIIQI4xQQQQQQQQ")
 _STATS_HEAD = struct.Struct("<4sHHHHIQQQQIIQ6QIIIHHIIQIIQ")
 _STATS_TAIL = struct.Struct("<QQQ")
 _HISTOGRAM = struct.Struct(f"<HHIQ{_BUCKETS}I")
@@ -430,8 +435,8 @@ def _record(raw: _Raw) -> Record:
 def _frame(raw: _Raw) -> Frame:
     if len(raw.meta) < 256:
         raise ValueError(f"frame metadata of {len(raw.meta)} bytes is cut short: it needs 256")
-    generation, seq, driver_seq, code, width, height, stride, _, flags, *times, lost, dropped = _FRAME.unpack_from(
-        raw.meta)
+    (generation, seq, driver_seq, code, width, height, stride, _, flags, sensor, dequeued, published, lost, dropped,
+     *new_since) = _FRAME.unpack_from(raw.meta)
     name = code.decode("ascii", "replace")
     rows = height + (height + 1) // 2
     shape: tuple[int, ...] = {"YUYV": (height, stride // 2, 2), "GREY": (height, stride),
@@ -442,9 +447,9 @@ def _frame(raw: _Raw) -> Frame:
         size *= side
     if size != len(raw.payload):
         shape = (len(raw.payload),)
-    return Frame(generation, seq, driver_seq, name, width, height, stride, raw.payload, shape, Times(*times),
-                 bool(flags & 1), bool(flags & 2), bool(flags & 4), lost, dropped, raw.lapped,
-                 bool(flags & 8), bool(flags & 16))
+    return Frame(generation, seq, driver_seq, name, width, height, stride, raw.payload, shape,
+                 Times(sensor, dequeued, published), bool(flags & 1), bool(flags & 2), bool(flags & 4), lost, dropped,
+                 raw.lapped, bool(flags & 8), bool(flags & 16), *new_since)
 
 
 def _stats(raw: _Raw) -> Stats:

@@ -95,27 +95,23 @@ fn shared_memory() -> Check {
     }
 }
 
+/// Where a pipeline runs, which may be the installed service; else whether one could be started.
 fn runtime_dir(global: &Global) -> Check {
-    let path = global.runtime_dir();
+    let path = global.reading_dir();
     let running: Vec<_> = StageName::ALL
         .iter()
         .filter_map(|s| RuntimeDir::running(&path, *s).map(|pid| format!("{} ({pid})", s.name())))
         .collect();
     if !running.is_empty() {
-        return check(
-            "runtime dir",
-            true,
-            format!("{}, running: {}", path.display(), running.join(", ")),
-            None,
-        );
+        let found = format!("{}, running: {}", path.display(), running.join(", "));
+        return check("runtime dir", true, found, None);
     }
+    let path = global.runtime_dir();
     match RuntimeDir::prepare(&path) {
-        Ok(_) => check(
-            "runtime dir",
-            true,
-            format!("{}, nothing running", path.display()),
-            None,
-        ),
+        Ok(_) => {
+            let found = format!("{}, nothing running", path.display());
+            check("runtime dir", true, found, None)
+        }
         Err(e) => check("runtime dir", false, e.to_string(), None),
     }
 }

@@ -14,7 +14,7 @@ pub(crate) fn top(global: &Global, args: &TopArgs) -> anyhow::Result<()> {
         ColorChoice::Never => Colors::Never,
     };
     let look = Look::choose(colors, args.ascii, variable);
-    let dir = global.runtime_dir();
+    let dir = global.reading_dir();
     // A dumb terminal has no way to move the cursor.
     let dumb = variable("TERM").is_none_or(|t| t.is_empty() || t == "dumb");
     if args.once || dumb || !io::stdout().is_terminal() {

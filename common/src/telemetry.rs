@@ -40,7 +40,7 @@ struct Latency {
 }
 
 /// Collects a stage's life and publishes it once a second on the stage's `stats` topic. Nothing here allocates or locks
-/// after `new`, but for the log line.
+/// after `new`, but for words to people: the log line, and the status line where a service manager listens.
 #[derive(Debug)]
 pub struct Reporter {
     publisher: Publisher,

@@ -77,9 +77,9 @@ pub struct Found {
 pub struct Steps {
     /// JPEG decoding, colour, letterbox.
     pub preprocess: u64,
-    /// The backend, and the decoding of its output.
+    /// The backend.
     pub inference: u64,
-    /// Suppression.
+    /// The decoding of its output, and suppression.
     pub postprocess: u64,
 }
 
@@ -307,13 +307,12 @@ impl Detector {
         let started = now_ns();
         self.submit(Picture::Bytes(*frame))?;
         let prepared = now_ns();
-        self.infer()?;
-        let inferred = now_ns();
+        let inferred = self.infer()?.inferred;
         self.collect();
         self.found.steps = Steps {
             preprocess: prepared - started,
-            inference: inferred - prepared,
-            postprocess: now_ns() - inferred,
+            inference: inferred.saturating_sub(prepared),
+            postprocess: now_ns().saturating_sub(inferred),
         };
         Ok(&self.found)
     }

@@ -12,7 +12,7 @@ use hanja_common::config::InferConfig;
 use hanja_common::record::{
     Backend, DetectionRecord, FrameFlags, FrameMeta, MAX_DETECTIONS, Status, Times,
 };
-use hanja_common::ring::{Geometry, Lease, Topic};
+use hanja_common::ring::{Geometry, Lease, Slot, Topic};
 use hanja_common::stage::{Publisher, Stage, StageName};
 use hanja_common::telemetry::{Drops, Reason, Reporter};
 use std::collections::VecDeque;
@@ -278,8 +278,9 @@ impl Worker {
                 header.skipped_undecodable_total += 1;
             }
             Fate::UnderWay => {
-                self.detector.infer()?;
-                times.inferred = now_ns();
+                let output = self.detector.infer()?;
+                times.submitted = output.begun.unwrap_or(times.submitted);
+                times.inferred = output.inferred;
                 let found = self.detector.collect();
                 header.status = Status::Ok as u16;
                 header.inferred_total += 1;
@@ -308,11 +309,17 @@ impl Worker {
         let stamp = self.publisher.next();
         let header = &mut self.record.header;
         (header.generation, header.seq) = (stamp.generation, stamp.seq);
-        header.times.detections_published = now_ns();
-        let times = header.times;
-        self.record.encode_into(&mut self.bytes);
+        let (record, bytes) = (&mut self.record, &mut self.bytes);
+        let len = record.encoded_len() as u64;
+        // With a slot at hand, and some microseconds before it is seen.
+        let fill = |slot: &mut Slot<'_>| {
+            record.header.times.detections_published = now_ns();
+            record.encode_into(bytes);
+            slot.write(0, bytes);
+        };
         // Nobody leases records, so there is always a free slot.
-        self.publisher.publish(&[&self.bytes], |_| ())?;
+        self.publisher.publish_with(len, fill, |_| ())?;
+        let times = self.record.header.times;
         self.measure(&times);
         self.reporter.frame(times.sensor);
         if self.reporter.on() {

@@ -11,7 +11,7 @@ import { judge } from "./state.js";
 import * as waterfall from "./waterfall.js";
 import { ago, count, ms, translate, words } from "./words.js";
 
-/** The state and the scores are looked at five times a second: what changes faster cannot be read. */
+/** The state is looked at five times a second, for what passes without anything coming. */
 const LOOK_MS = 200;
 const startedAt = performance.now();
 const keep = new Keep();
@@ -44,6 +44,7 @@ async function take({ headers, body }) {
   if (probe.pictures++ === 0) numbers.show(stats, frame); // now that the size is known
   display(newest, bitmap);
   look();
+  chips();
 }
 
 function display(item, bitmap) {
@@ -73,11 +74,12 @@ function figures(next, history) {
 /** The state of the page, its badge and the cover over a picture that is not live. */
 function look() {
   const now = performance.now();
+  const stages = stats?.health?.stages;
   const verdict = judge({
     now, startedAt, paused, lostAt: feed.lostAt, streaming: feed.streaming, shownAt: newest?.at ?? 0,
     dataAgeMs: newest?.ageMs ?? null, recordAt: recordAt || startedAt,
     noSignal: newest?.frame?.no_signal, synthetic: newest?.frame?.synthetic,
-    source: stats?.health?.stages?.capture?.state,
+    source: stages?.capture.state, frameAllowedMs: stages?.capture.allowed_ms, recordAllowedMs: stages?.infer.allowed_ms,
   });
   const { name, covered, since } = verdict;
   const changed = probe.state !== name;
@@ -192,14 +194,15 @@ function steps() {
   mark(slider, "aria-valuetext", paused && held ? words.held(count(held.frame?.seq ?? 0), ago(performance.now() - held.at)) : words.now);
 }
 
+/** What is in the picture on the canvas, at the same moment; rebuilt only when other numerals are there. */
 function chips() {
   // Left to right, so that a chip stays where its numeral is.
-  const sorted = [...detections].sort((a, b) => a.box[0] - b.box[0]);
-  const key = notLive ? probe.state : sorted.map((d) => `${d.class}:${percent(d.score)}`).join();
-  rebuild($("chips"), key || "none", () =>
-    notLive ? [element("li", { className: "none", textContent: words.state[probe.state] })] : sorted.length
-      ? sorted.map((d) => element("li", {}, element("b", { className: `k${d.class % 10}`, textContent: d.label, lang: "zh-Hant" }), `${percent(d.score)} %`))
-      : [element("li", { className: "none", textContent: words.none })]);
+  const sorted = notLive ? [] : [...detections].sort((a, b) => a.box[0] - b.box[0]);
+  const empty = notLive ? words.state[probe.state] : words.none;
+  rebuild($("chips"), sorted.map((d) => d.class).join() || empty, () => sorted.length
+    ? sorted.map((d) => element("li", {}, element("b", { className: `k${d.class % 10}`, textContent: d.label, lang: "zh-Hant" }), element("span")))
+    : [element("li", { className: "none", textContent: empty })]);
+  $("chips").querySelectorAll("span").forEach((node, n) => put(node, `${percent(sorted[n].score)} %`));
 }
 
 // ---- controls
@@ -259,8 +262,4 @@ waterfall.start(pick);
 charts.start();
 histogram.start();
 feed.start();
-setInterval(() => {
-  if (document.hidden) return;
-  chips();
-  look();
-}, LOOK_MS);
+setInterval(() => document.hidden || look(), LOOK_MS);

@@ -36,7 +36,7 @@ function point(columns, t, n) {
   const drops = Object.fromEntries(REASONS.map(([reason]) => [reason, columns[reason][n]]));
   const steps = Object.fromEntries(Object.entries(columns.steps_us).map(([step, values]) => [step, values[n]]));
   const total = columns.end_to_end_us?.[n];
-  return { t, restarted: columns.restarted[n], fps: columns.fps[n], cpu: columns.cpu[n], drops, steps, total };
+  return { t, restarted: columns.restarted[n], fps: columns.fps[n], drops, steps, total };
 }
 
 export function setWindow(minutes) {
@@ -56,8 +56,14 @@ export function dropsSince(span) {
   ]);
 }
 
-/** The newest point of a stage. */
-export const newest = (stage) => tracks[stage].at(-1);
+/** Whether these stages reported all through the last `span` milliseconds, so that nothing is missing in the sums. */
+export function covers(span, stages) {
+  const from = nowMs - span;
+  return stages.every((stage) => {
+    const [run] = [...runs(tracks[stage])].slice(-1);
+    return run && run[0].t <= from + BREAK_MS && nowMs - run.at(-1).t <= BREAK_MS;
+  });
+}
 
 export function start() {
   charts.push(new Chart("fps", paintFps, sayFps), new Chart("latency", paintLatency, sayLatency), new Chart("drops", paintDrops, sayDrops));

@@ -65,7 +65,8 @@ export class Surface {
   /** Calls moved(x, y) while a pointer is over the canvas and moved(null) when it leaves; picked(x, y) on a press. */
   pointer(moved, picked = () => {}) {
     const at = (event) => [event.offsetX, event.offsetY];
-    this.canvas.addEventListener("pointermove", (event) => moved(...at(event)));
+    // It enters without a move where the canvas grows under it.
+    for (const kind of ["pointerenter", "pointermove"]) this.canvas.addEventListener(kind, (event) => moved(...at(event)));
     this.canvas.addEventListener("pointerleave", () => moved(null));
     this.canvas.addEventListener("click", (event) => picked(...at(event)));
   }

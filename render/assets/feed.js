@@ -13,8 +13,7 @@ const wait = (ms) => new Promise((done) => setTimeout(done, ms));
 export class Feed {
   /** The stream of pictures is open. */
   streaming = false;
-  /** When the server last said anything, and when it first failed to since. Milliseconds of performance.now(). */
-  heardAt = 0;
+  /** When the server first failed to answer since it last said anything, performance.now(); null: it answers. */
   lostAt = null;
   #handlers;
   #paused = false;
@@ -53,7 +52,6 @@ export class Feed {
   }
 
   #heard() {
-    this.heardAt = performance.now();
     this.lostAt = null;
   }
 

@@ -1,16 +1,14 @@
 // The stages in figures and sentences: who runs, how fast, what limits, what is lost; and what this all is.
 import { $, element, mark, pairs, put, rebuild } from "./dom.js";
-import { dropsSince } from "./charts.js";
+import { covers, dropsSince } from "./charts.js";
 import { STAGES, metrics } from "./steps.js";
 import { count, ms, words } from "./words.js";
 
-/** Reports come once a second: three missing mean that the stage is gone. */
-const SILENT_S = 3;
 /** infer counts as the limit when it gets this share of the frames or less. */
 const BEHIND = 0.95;
 const MINUTE_MS = 60_000;
 
-const fresh = (stage) => stage && stage.age_s < SILENT_S;
+const fresh = (stage) => stage && !stage.silent;
 
 /** Shows the numbers; null: the server does not answer. frame: the picture's metadata, where there is one. */
 export function show(stats, frame) {
@@ -29,7 +27,7 @@ function stageCard(node, stage) {
 }
 
 function sentences(stats, frame) {
-  const all = stats ? [camera(stats, frame), backend(stats), ill(stats, "render"), ...notices(stats), pace(stats), losses()].filter(Boolean) : [[words.noNumbers, "bad"]];
+  const all = stats ? [camera(stats, frame), backend(stats), ill(stats, "render"), ...notices(stats), pace(stats), losses(stats)].filter(Boolean) : [[words.noNumbers, "bad"]];
   rebuild($("sentences"), all.map(([, mood]) => mood).join(), () => all.map(([, mood]) => element("li", { className: mood })));
   all.forEach(([text], n) => put($("sentences").children[n], text));
 }
@@ -75,9 +73,13 @@ function pace({ capture, infer }) {
   return [words.keepsUp(ms(busy), ms(room)), "good"];
 }
 
-function losses() {
+/** Lost frames are said always; that there are none only of a minute in which both stages spoke and speak. */
+function losses({ capture, infer }) {
   const drops = dropsSince(MINUTE_MS).filter(([, n]) => n);
-  if (!drops.length) return [words.noLosses, "good"];
+  if (!drops.length) {
+    const known = fresh(capture) && fresh(infer) && covers(MINUTE_MS, ["capture", "infer"]);
+    return known ? [words.noLosses, "good"] : [words.lossesUnknown, "open"];
+  }
   return [words.losses(drops.map(([reason, n]) => `${count(n)} ${words.reason[reason]}`).join(", ")), "warn"];
 }
 

@@ -23,7 +23,7 @@ export const STAGES = ["capture", "infer", "render"];
 /** Why a frame was not used, with the stage that says so. */
 export const REASONS = [
   ["lost", "capture"], ["dropped", "capture"], ["skipped_busy", "infer"], ["skipped_undecodable", "infer"],
-  ["skipped_no_signal", "infer"],
+  ["skipped_no_signal", "infer"], ["missed", "render"],
 ];
 
 /** The steps of a record as [{step, start, ms}], milliseconds from the sensor. */

@@ -72,6 +72,7 @@ export const ENGLISH = {
   limit: (busy, room) => `infer is the limit: ${busy} ms of work for a ${room} ms frame.`,
   keepsUp: (busy, room) => `infer keeps up: ${busy} ms of work in a ${room} ms frame.`,
   noLosses: "No frame lost or skipped in the last minute.",
+  lossesUnknown: "Losses: the last minute is not known in whole.",
   losses: (list) => `In the last minute: ${list}.`,
   timeline: "Where the time goes",
   timelineOf: "Last frames, from the sensor to the screen",
@@ -107,7 +108,7 @@ export const ENGLISH = {
   restartNote: "A red line across the charts: a stage was restarted.",
   reason: {
     lost: "lost in the driver", dropped: "ring full", skipped_busy: "skipped for a newer one", skipped_undecodable: "undecodable",
-    skipped_no_signal: "no signal",
+    skipped_no_signal: "no signal", missed: "records missed by the view",
   },
   histogramTitle: "How long each step takes",
   histogramOver: (n) => `${n} records of the last minute; marks at p50 and p99`,

@@ -76,6 +76,7 @@ export const KOREAN = {
   limit: (busy, room) => `infer가 한계입니다: 프레임 간격 ${room} ms에 작업 ${busy} ms.`,
   keepsUp: (busy, room) => `infer가 따라가고 있습니다: 프레임 간격 ${room} ms 중 ${busy} ms.`,
   noLosses: "지난 1분 동안 잃거나 건너뛴 프레임이 없습니다.",
+  lossesUnknown: "손실: 지난 1분 전체를 알 수는 없습니다.",
   losses: (list) => `지난 1분: ${list}.`,
   timeline: "시간이 쓰이는 곳",
   timelineOf: "센서에서 화면까지, 최근 프레임",
@@ -111,7 +112,7 @@ export const KOREAN = {
   restartNote: "그래프의 붉은 세로선: 단계가 다시 시작됨.",
   reason: {
     lost: "드라이버 손실", dropped: "링 가득 참", skipped_busy: "새 프레임에 밀림", skipped_undecodable: "디코딩 불가",
-    skipped_no_signal: "신호 없음",
+    skipped_no_signal: "신호 없음", missed: "화면이 놓친 기록",
   },
   histogramTitle: "단계별 소요 시간 분포",
   histogramOver: (n) => `지난 1분의 기록 ${n}개, 눈금은 p50과 p99`,

@@ -5,7 +5,7 @@ use hanja_common::stage::StageName;
 use serde::Serialize;
 use std::collections::VecDeque;
 
-/// Points kept of each stage: ten minutes, about 200 KB for all three.
+/// Points kept of each stage: ten minutes, about 260 KB for all three.
 pub(crate) const KEPT: usize = 600;
 
 /// The steps whose medians are kept, in the order in which a frame takes them.
@@ -29,10 +29,8 @@ struct Point {
     /// A new process since the point before.
     restarted: bool,
     fps_milli: u32,
-    /// CPU time since the point before, thousandths of one core.
-    cpu_milli: u32,
-    /// Since the point before: lost, dropped, busy, undecodable, no signal.
-    drops: [u32; 5],
+    /// Since the point before: lost, dropped, busy, undecodable, no signal, missed.
+    drops: [u32; 6],
     /// Median of each step, microseconds; none: not measured in this second.
     steps: [Option<u32>; STEPS.len()],
     /// Sensor to detections visible: p50, p90, p99, max.
@@ -44,8 +42,7 @@ struct Point {
 struct Totals {
     t_ns: u64,
     started_ns: u64,
-    cpu_us: u64,
-    drops: [u64; 5],
+    drops: [u64; 6],
 }
 
 impl Totals {
@@ -53,13 +50,13 @@ impl Totals {
         Self {
             t_ns: s.t_ns,
             started_ns: s.started_ns,
-            cpu_us: s.cpu_us,
             drops: [
                 s.lost_total,
                 s.dropped_total,
                 s.skipped_busy_total,
                 s.skipped_undecodable_total,
                 s.skipped_no_signal_total,
+                s.missed_total,
             ],
         }
     }
@@ -114,24 +111,19 @@ impl History {
 
 fn point(s: &StageStats, before: Option<Totals>, now: Totals) -> Point {
     let same = before.filter(|b| b.started_ns == now.started_ns);
-    let mut drops = [0; 5];
+    let mut drops = [0; 6];
     // A new process counts from 0. The first report of all may be hours into a life: what it counts is not news.
     if before.is_some() {
-        let base = same.map_or([0; 5], |b| b.drops);
+        let base = same.map_or([0; 6], |b| b.drops);
         for ((drop, total), base) in drops.iter_mut().zip(now.drops).zip(base) {
             *drop = u32::try_from(total.saturating_sub(base)).unwrap_or(u32::MAX);
         }
     }
-    let cpu_milli = same.map_or(0, |b| {
-        let span_us = (now.t_ns.saturating_sub(b.t_ns) / 1000).max(1);
-        (now.cpu_us.saturating_sub(b.cpu_us) * 1000 / span_us) as u32
-    });
     let metric = |id| s.metric(id).filter(|m| m.count > 0);
     Point {
         t_ns: s.t_ns,
         restarted: before.is_some() && same.is_none(),
         fps_milli: s.fps_milli,
-        cpu_milli,
         drops,
         steps: STEPS.map(|id| metric(id).map(|m| m.p50_us)),
         end_to_end: metric(MetricId::EndToEnd).map(|m| [m.p50_us, m.p90_us, m.p99_us, m.max_us]),
@@ -161,12 +153,12 @@ struct Columns {
     t_ms: Vec<f64>,
     restarted: Vec<u8>,
     fps: Vec<f64>,
-    cpu: Vec<f64>,
     lost: Vec<u32>,
     dropped: Vec<u32>,
     skipped_busy: Vec<u32>,
     skipped_undecodable: Vec<u32>,
     skipped_no_signal: Vec<u32>,
+    missed: Vec<u32>,
     /// Medians in microseconds by the steps' names; steps that the stage does not measure are left out.
     steps_us: std::collections::BTreeMap<&'static str, Vec<Option<u32>>>,
     /// p50, p90, p99, max in microseconds.
@@ -191,15 +183,12 @@ impl Columns {
                 .clone()
                 .map(|p| f64::from(p.fps_milli) / 1e3)
                 .collect(),
-            cpu: points
-                .clone()
-                .map(|p| f64::from(p.cpu_milli) / 1e3)
-                .collect(),
             lost: drops(0),
             dropped: drops(1),
             skipped_busy: drops(2),
             skipped_undecodable: drops(3),
             skipped_no_signal: drops(4),
+            missed: drops(5),
             steps_us: steps.collect(),
             end_to_end_us: if measured { end_to_end } else { Vec::new() },
         }
@@ -217,7 +206,6 @@ mod tests {
         let mut s = StageStats::new(StageName::Infer as u16);
         (s.t_ns, s.started_ns) = (second * SECOND, started * SECOND);
         (s.fps_milli, s.skipped_busy_total) = (30_000, busy);
-        s.cpu_us = (second - started) * 500_000;
         for (metric, id) in s
             .metrics
             .iter_mut()
@@ -249,7 +237,6 @@ mod tests {
         assert_eq!(all.t_ms, [10_000.0, 11_000.0, 14_000.0]);
         assert_eq!(all.skipped_busy, [0, 3, 5]);
         assert_eq!(all.restarted, [0, 0, 1]);
-        assert_eq!(all.cpu, [0.0, 0.5, 0.0]);
         assert_eq!(
             all.end_to_end_us.last().copied().flatten(),
             Some([7, 0, 0, 9])

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 const PICTURES_PER_S: u32 = 25;
 /// Above this the artefacts are smaller than the camera's noise.
 const QUALITY: u8 = 80;
-/// Infer counts as silent after this; then the bare frames are shown.
+/// A frame that has no record after this is shown without one, and those after it: infer is late, or silent.
 const SILENCE: Duration = Duration::from_millis(300);
 /// Longest sleep: bounds the time to notice the end and silence.
 const LOOK: Duration = Duration::from_millis(50);
@@ -39,8 +39,13 @@ pub(crate) struct Hub {
     sample: Sample,
     /// When the next picture is due.
     due: Instant,
-    last_record: Instant,
     last_id: Option<EventId>,
+    /// Generation and number of the frame of the last record.
+    recorded: (u64, u64),
+    /// The newest frame after it, and since when there have been any.
+    unrecorded: Option<(Instant, (u64, u64))>,
+    /// The frame whose picture is the newest shown.
+    shown: (u64, u64),
     last_numbers: Instant,
     drops: Drops,
 }
@@ -63,8 +68,10 @@ impl Hub {
             balance: RecordBalance::default(),
             sample: Sample::default(),
             due: now,
-            last_record: now,
             last_id: None,
+            recorded: (0, 0),
+            unrecorded: None,
+            shown: (0, 0),
             last_numbers: now,
             drops: Drops::default(),
         })
@@ -79,10 +86,9 @@ impl Hub {
     pub(crate) fn turn(&mut self, reporter: &mut Reporter) -> bool {
         let came = self.records.next(&mut self.sample, LOOK);
         if came {
-            self.last_record = Instant::now();
             self.record(reporter);
-        } else if self.last_record.elapsed() > SILENCE && self.picture_due() {
-            self.bare_frame();
+        } else if self.picture_due() {
+            self.unrecorded_frame();
         }
         for (from, to) in self.spans.try_iter() {
             self.presented.seen(from, to, reporter);
@@ -120,6 +126,8 @@ impl Hub {
             reporter.check(self.balance.check(&record.header));
         }
         record.header.times.render_acquired = now;
+        self.recorded = (record.header.frame_generation, record.header.frame_seq);
+        self.unrecorded = None;
         let times = record.header.times;
         reporter.record(MetricId::Deliver, times.detections_published, now);
         reporter.frame(times.sensor);
@@ -133,7 +141,6 @@ impl Hub {
         let json: Arc<str> = json.into();
         {
             let mut n = self.shared.numbers();
-            n.record_ns = now;
             n.record_sensor_ns = times.sensor;
             n.records_total += 1;
             n.detections_total += record.detections.len() as u64;
@@ -172,6 +179,26 @@ impl Hub {
         }
     }
 
+    /// The newest frame without a record, once it is not to be waited for any longer.
+    fn unrecorded_frame(&mut self) {
+        if let Some(lease) = self.frames.newest(Duration::ZERO) {
+            let id = (lease.generation(), lease.seq());
+            let since = self
+                .unrecorded
+                .map_or_else(Instant::now, |(since, _)| since);
+            // Generations ascend.
+            self.unrecorded = (id > self.recorded).then_some((since, id));
+        }
+        let late = self
+            .unrecorded
+            .filter(|(since, id)| since.elapsed() > SILENCE && *id != self.shown);
+        if let Some((_, (generation, seq))) = late
+            && let Some(lease) = self.frames.exact(generation, seq)
+        {
+            self.show(&lease, None, now_ns());
+        }
+    }
+
     /// Someone watches and the last picture is long enough ago.
     fn picture_due(&self) -> bool {
         self.shared.watched() && Instant::now() >= self.due
@@ -191,6 +218,7 @@ impl Hub {
             Ok(jpeg) => {
                 let frame = FrameJson::new(&lease.frame_meta());
                 self.shared.show(View::new(jpeg, record, frame, now));
+                self.shown = (lease.generation(), lease.seq());
                 true
             }
             Err(e) => {
@@ -207,7 +235,7 @@ impl Hub {
             let known = numbers.stage(name).map(|s| s.t_ns);
             if let Some(stats) = stage.stats.filter(|s| known != Some(s.t_ns)) {
                 self.shared.history().add(name, &stats);
-                numbers.set_stage(name, stats, stats.words_in(&stage.bytes));
+                numbers.set_stage(name, stats, &stage.bytes);
             }
         }
         numbers.sight.clone_from(sight);

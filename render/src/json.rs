@@ -327,12 +327,20 @@ pub struct FrameJson {
     pub dropped: u64,
     /// CLOCK_MONOTONIC nanoseconds: sensor, dequeued, published.
     pub times_ns: Pairs<u64>,
+    /// When capture had the first frame of the row that carries this same `number`, `time`, `picture`: the frame's own
+    /// dequeued time if it is new. Empty from a writer before 1.2.
+    pub new_since_ns: Pairs<u64>,
 }
 
 impl FrameJson {
     /// The metadata in words.
     #[must_use]
     pub fn new(m: &FrameMeta) -> Self {
+        let new = [
+            ("number", m.t_new_number),
+            ("time", m.t_new_time),
+            ("picture", m.t_new_picture),
+        ];
         Self {
             id: FrameIdJson {
                 generation: m.generation,
@@ -356,6 +364,7 @@ impl FrameJson {
                 ("dequeued", m.t_dequeued),
                 ("published", m.t_published),
             ]),
+            new_since_ns: Pairs(new.into_iter().filter(|(_, ns)| *ns != 0).collect()),
         }
     }
 }

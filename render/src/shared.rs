@@ -6,7 +6,7 @@ use crate::json::{FrameJson, StatsJson};
 use axum::body::Bytes;
 use hanja_common::clock::now_ns;
 use hanja_common::liveness::Sight;
-use hanja_common::record::{Detection, StageStats};
+use hanja_common::record::{Detection, Histograms, StageStats};
 use hanja_common::stage::StageName;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -99,16 +99,13 @@ impl Event {
 /// What is known about the stages.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Numbers {
-    /// Last second of capture, infer, render.
-    pub(crate) stages: [Option<StageStats>; 3],
-    /// What each says in words behind its record.
-    pub(crate) words: [String; 3],
+    /// The last word of capture, infer, render.
+    reports: [Option<Report>; 3],
     /// The life each is in.
     pub(crate) lives: [Life; 3],
     /// What liveness is judged by.
     pub(crate) sight: Sight,
-    /// When the last record arrived, and when its frame left the sensor.
-    pub(crate) record_ns: u64,
+    /// When the frame of the last record left the sensor.
     pub(crate) record_sensor_ns: u64,
     pub(crate) records_total: u64,
     /// Records overwritten before render could read them.
@@ -117,6 +114,14 @@ pub(crate) struct Numbers {
     pub(crate) failures_total: u64,
     pub(crate) pictures_total: u64,
     pub(crate) detections_total: u64,
+}
+
+/// The statistics that a stage gave last, in this life or one before.
+#[derive(Clone, Debug)]
+struct Report {
+    stats: StageStats,
+    /// What they were read from, for what stands behind them.
+    bytes: Vec<u8>,
 }
 
 /// Which life of a stage this is.
@@ -146,22 +151,31 @@ impl Life {
 
 impl Numbers {
     pub(crate) fn stage(&self, name: StageName) -> Option<&StageStats> {
-        self.stages.get(name as usize - 1)?.as_ref()
+        self.reports[name as usize - 1].as_ref().map(|r| &r.stats)
     }
 
     pub(crate) fn stage_json(&self, name: StageName) -> Option<StatsJson> {
         self.stage(name)
-            .map(|s| StatsJson::new(s, self.words(name)))
+            .map(|s| StatsJson::new(s, &self.words(name)))
     }
 
-    pub(crate) fn words(&self, name: StageName) -> &str {
-        &self.words[name as usize - 1]
+    /// What the stage says in words; empty: nothing.
+    pub(crate) fn words(&self, name: StageName) -> String {
+        let report = self.reports[name as usize - 1].as_ref();
+        report.map_or_else(String::new, |r| r.stats.words_in(&r.bytes))
     }
 
-    pub(crate) fn set_stage(&mut self, name: StageName, stats: StageStats, words: String) {
+    /// Since the stage's process started.
+    pub(crate) fn histograms(&self, name: StageName) -> Histograms {
+        let report = self.reports[name as usize - 1].as_ref();
+        report.map_or_else(Histograms::default, |r| r.stats.histograms_in(&r.bytes))
+    }
+
+    /// `bytes`: those that the statistics were read from.
+    pub(crate) fn set_stage(&mut self, name: StageName, stats: StageStats, bytes: &[u8]) {
         self.lives[name as usize - 1].goes_on(&stats);
-        self.stages[name as usize - 1] = Some(stats);
-        self.words[name as usize - 1] = words;
+        let bytes = bytes.to_owned();
+        self.reports[name as usize - 1] = Some(Report { stats, bytes });
     }
 }
 

@@ -31,6 +31,8 @@ export async function stoppedInfer(browser, pipeline) {
   const before = await page.evaluate(() => window.__hanja.pictures);
   await page.waitForFunction((n) => window.__hanja.pictures > n, before);
   await until('it is said in words', () => page.locator('#sentences').innerText(), (t) => /infer (is stopped|does nothing)/.test(t));
+  await until('numbers are missed', () => page.locator('#stages').innerText(), (t) => /silent/.test(t));
+  assert.doesNotMatch(await page.locator('#sentences').innerText(), /No frame lost/, 'nobody knows what is lost now');
   await shot(page, 'no-detections');
   send(pid, 'SIGCONT');
   await state(page, 'synthetic');
@@ -129,6 +131,35 @@ export async function brokenCamera(browser) {
     } finally {
       await pipeline.end();
     }
+  }
+}
+
+/** A frame in two and a half seconds is slow, not stale; and its boxes stay as long as its picture. */
+export async function slowSource(browser) {
+  const pipeline = await Pipeline.start('synth:?size=320x240&seed=1&glyphs=3&fps=0.4', '--size', '224');
+  try {
+    const { page, context, silent } = await open(browser, pipeline.url);
+    await until('the server knows the rate', () => pipeline.json('/healthz'), (h) => h.stages.capture.allowed_ms > 6000 && h.stages.infer.allowed_ms > 6000);
+    await state(page, 'synthetic');
+    const seen = await page.evaluate(async () => {
+      const states = new Set();
+      let [looks, bare] = [0, 0];
+      for (const end = performance.now() + 12_000; performance.now() < end; looks++) {
+        states.add(window.__hanja.state);
+        bare += window.__hanja.record ? 0 : 1;
+        await new Promise((done) => setTimeout(done, 50));
+      }
+      return { states: [...states], bare: bare / looks };
+    });
+    assert.deepEqual(seen.states, ['synthetic']);
+    // A busy machine may be late with a record.
+    assert.ok(seen.bare < 0.2, `without boxes for ${seen.bare} of the time`);
+    assert.equal((await fetch(new URL('/healthz', pipeline.url))).status, 200);
+    await shot(page, 'slow');
+    silent();
+    await context.close();
+  } finally {
+    await pipeline.end();
   }
 }
 

@@ -73,6 +73,9 @@ class Pure(Place):
                 frame = next(tap)
                 self.assertGreater(frame.seq, last)
                 last = frame.seq
+                # Drawn anew each time, with a number and a time of its own.
+                self.assertEqual((frame.new_number_ns, frame.new_time_ns, frame.new_picture_ns),
+                                 (frame.times.dequeued,) * 3)
                 self.assertEqual((frame.format, frame.width, frame.height, frame.stride), ("YUYV", 322, 242, 644))
                 self.assertEqual((frame.shape, len(frame.data)), ((242, 322, 2), 242 * 322 * 2))
                 self.assertTrue(frame.data.readonly and frame.synthetic and not frame.no_signal)

@@ -115,7 +115,7 @@ impl EndScan {
 }
 
 #[cfg(test)]
-pub(super) fn sample(width: u32, height: u32, level: u8) -> Vec<u8> {
+pub(crate) fn sample(width: u32, height: u32, level: u8) -> Vec<u8> {
     let picture = image::GrayImage::from_pixel(width, height, image::Luma([level]));
     let mut out = Vec::new();
     image::codecs::jpeg::JpegEncoder::new(&mut out)

@@ -13,6 +13,8 @@ mod y4m;
 
 pub(crate) use clip::Clip;
 pub(crate) use dir::Dir;
+#[cfg(test)]
+pub(crate) use jpeg::sample as sample_jpeg;
 
 use hanja_common::record::PixelFormat;
 use std::ops::Range;

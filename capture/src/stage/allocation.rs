@@ -77,6 +77,20 @@ fn a_clip_allocates_nothing() {
     assert_eq!(allocations(Box::new(clip), false, 400), 0);
 }
 
+/// A camera's JPEGs, passed through as they came.
+#[test]
+fn a_jpeg_allocates_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("clip.mjpeg");
+    let mut file = std::fs::File::create(&path).unwrap();
+    for level in 0..500 {
+        let jpeg = crate::files::sample_jpeg(64, 48, level as u8);
+        file.write_all(&jpeg).unwrap();
+    }
+    let clip = Clip::open(&path, Some(300.0), false).unwrap();
+    assert_eq!(allocations(Box::new(clip), false, 400), 0);
+}
+
 #[test]
 fn the_counter_counts() {
     let counted = allocation_counter::measure(|| drop(std::hint::black_box(vec![1, 2])));

@@ -27,6 +27,17 @@ const STATS: [&str; 19] = [
     "what",
     "queue_age_us",
 ];
+/// Behind the latencies: what was added later.
+const MORE_STATS: [&str; 8] = [
+    "leases",
+    "taps",
+    "cpu_system_us",
+    "rss_peak_kib",
+    "missed_total",
+    "presented_total",
+    "unbalanced_total",
+    "detections_total",
+];
 /// Behind the name of each latency.
 const LATENCY: [&str; 5] = ["count", "p50_us", "p90_us", "p99_us", "max_us"];
 
@@ -55,7 +66,7 @@ const DETECTIONS: [&str; 22] = [
     "capped",
 ];
 
-const FRAMES: [&str; 15] = [
+const FRAMES: [&str; 18] = [
     "time",
     "generation",
     "seq",
@@ -71,6 +82,9 @@ const FRAMES: [&str; 15] = [
     "t_published_ns",
     "lost_total",
     "dropped_total",
+    "t_new_number_ns",
+    "t_new_time_ns",
+    "t_new_picture_ns",
 ];
 
 /// The text of rows.
@@ -99,7 +113,8 @@ impl Rows {
         let latencies = MetricId::ALL
             .iter()
             .flat_map(|id| LATENCY.map(|what| format!("{}_{what}", id.name())));
-        self.row(fixed.chain(latencies))
+        let more = MORE_STATS.iter().map(|name| (*name).to_owned());
+        self.row(fixed.chain(latencies).chain(more))
     }
 
     pub(super) fn stats(&mut self, s: &StageStats) -> anyhow::Result<()> {
@@ -133,6 +148,17 @@ impl Rows {
                 None => fields.extend(LATENCY.map(|_| String::new())),
             }
         }
+        let more: [u64; MORE_STATS.len()] = [
+            s.leases.into(),
+            s.taps.into(),
+            s.cpu_system_us,
+            s.rss_peak_kib.into(),
+            s.missed_total,
+            s.presented_total,
+            s.unbalanced_total,
+            s.detections_total,
+        ];
+        fields.extend(more.map(|n| n.to_string()));
         self.row(fields)
     }
 
@@ -198,6 +224,9 @@ impl Rows {
             m.t_published.to_string(),
             m.lost_total.to_string(),
             m.dropped_total.to_string(),
+            m.t_new_number.to_string(),
+            m.t_new_time.to_string(),
+            m.t_new_picture.to_string(),
         ])
     }
 }

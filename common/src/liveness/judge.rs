@@ -6,6 +6,7 @@ use super::{
 };
 use crate::control::Presence;
 use crate::record::{FrameFlags, FrameMeta, StageStats, Status};
+use std::cmp::Ordering;
 use std::time::Duration;
 
 /// Judges what was seen as of `now` (CLOCK_MONOTONIC nanoseconds).
@@ -41,6 +42,7 @@ fn overall(stages: &Stages) -> Judgement {
         return Judgement {
             state: State::NotRunning,
             age_ms: None,
+            allowed_ms: stages.infer.allowed_ms,
             words: "no pipeline runs here".into(),
             remedy: "start it with: systemctl start hanja-pipeline, or: hanja run".into(),
         };
@@ -50,6 +52,7 @@ fn overall(stages: &Stages) -> Judgement {
     if overall.state == State::Live {
         // What people see is what came through infer.
         overall.age_ms = stages.infer.age_ms;
+        overall.allowed_ms = stages.infer.allowed_ms;
         overall.words = "live".into();
     }
     overall
@@ -127,12 +130,47 @@ impl Of<'_> {
         let Some(judgement) = self.overdue(newest, "detections") else {
             return self.live(self.sight.record.map_or(0, |r| r.times.sensor));
         };
+        if !self.turns() || judgement.state == State::NotRunning {
+            return judgement;
+        }
         let no_frames = matches!(capture, State::Stale | State::NotRunning | State::Starting);
-        if no_frames && self.turns() && judgement.state != State::NotRunning {
+        if no_frames {
             let words = "infer waits: capture brings no frames".into();
             return self.say(State::Waiting, judgement.age_ms, words, "");
         }
+        // Capture may be allowed more time than infer: until that is over, nobody is to blame.
+        if judgement.state == State::Stale && self.owed() <= self.allowed() {
+            return self.live(self.sight.record.map_or(0, |r| r.times.sensor));
+        }
         judgement
+    }
+
+    /// For how long there has been a frame for infer that it has not given a record, nanoseconds. A silent source, and
+    /// the first frame after it, are no fault of infer's. Frames in between are known by their numbers alone: they are
+    /// taken to have come at capture's rate.
+    fn owed(&self) -> u64 {
+        let Some(frame) = &self.sight.frame else {
+            return 0;
+        };
+        let Some(record) = &self.sight.record else {
+            return u64::MAX;
+        };
+        let untaken = match frame.generation.cmp(&record.frame_generation) {
+            Ordering::Less => 0, // the frame is from before a restart of capture
+            Ordering::Equal => frame.seq.saturating_sub(record.frame_seq),
+            Ordering::Greater => frame.seq,
+        };
+        let capture = &self.sight.stages[0];
+        let before = untaken.saturating_sub(1).saturating_mul(interval(capture));
+        let since = frame.t_published.saturating_sub(before);
+        // What capture had not seen when it last reported came later.
+        let reported = capture.stats.filter(|s| s.newest_ns <= record.times.sensor);
+        let since = since.max(reported.map_or(0, |s| s.t_ns));
+        if untaken == 0 {
+            0
+        } else {
+            self.now.saturating_sub(since)
+        }
     }
 
     fn render(&self, infer: State) -> Judgement {
@@ -146,8 +184,10 @@ impl Of<'_> {
             let words = "render waits: infer brings no detections".into();
             return self.say(State::Waiting, self.age(stats.newest_ns), words, "");
         }
-        // Statistics are a second old at most, records come in between.
+        // Statistics are a second old at most, records come in between: what infer has reported, render should have.
+        let reported = self.sight.stages[1].stats.map_or(0, |s| s.newest_ns);
         let newest = self.sight.record.map_or(0, |r| r.times.sensor);
+        let newest = newest.min(reported);
         let slack = ns(FRESH) + ns(Duration::from_secs(1)) + 2 * interval(&self.sight.stages[1]);
         if newest.saturating_sub(stats.newest_ns) > slack && self.up() > slack {
             let words = "render runs, but takes no detections".into();
@@ -159,16 +199,21 @@ impl Of<'_> {
         self.say(State::Live, age, "render is live".into(), "")
     }
 
+    /// How old the newest of this stage may be.
+    fn allowed(&self) -> u64 {
+        ns(FRESH) + 2 * interval(self.stage)
+    }
+
     /// Why there are no new `what`, if there are none: the newest was put out at `newest`.
     fn overdue(&self, newest: u64, what: &str) -> Option<Judgement> {
-        let allowed = ns(FRESH) + 2 * interval(self.stage);
-        if newest != 0 && self.now.saturating_sub(newest) <= allowed {
+        if newest != 0 && self.now.saturating_sub(newest) <= self.allowed() {
             return None;
         }
         if let Some(judgement) = self.absent_or_starting(what) {
             return Some(judgement);
         }
-        if !self.turns() {
+        // A process that is stopped need not be waited for to fall silent.
+        if !self.turns() || self.stage.process.is_some_and(|p| p.stopped) {
             return Some(self.hung(newest));
         }
         let words = match (self.name, newest) {
@@ -257,6 +302,7 @@ impl Of<'_> {
         Judgement {
             state,
             age_ms: age,
+            allowed_ms: self.allowed() / 1_000_000,
             words,
             remedy: remedy.to_owned(),
         }
@@ -264,9 +310,7 @@ impl Of<'_> {
 
     /// Whether the stage's loop has reported lately. A loop that is as slow as its frames reports as seldom.
     fn turns(&self) -> bool {
-        let allowed = ns(SILENT) + 2 * interval(self.stage);
-        let stats = self.stage.stats;
-        stats.is_some_and(|s| self.now.saturating_sub(s.t_ns) <= allowed)
+        self.stage.stats.is_some_and(|s| reports(&s, self.now))
     }
 
     /// Nanoseconds since the process started; 0 if that is not known.
@@ -291,6 +335,12 @@ impl Of<'_> {
     }
 }
 
+/// Whether a stage whose last statistics these are still reports, as of `now`: what they say of its last second holds.
+#[must_use]
+pub fn reports(stats: &StageStats, now: u64) -> bool {
+    now.saturating_sub(stats.t_ns) <= ns(SILENT) + 2 * interval_of(stats)
+}
+
 /// Since when what began at `since` stands still, if for long enough. It is measured between frames rather than up to
 /// now: a source without frames is another matter.
 fn stands(frame: &FrameMeta, since: u64) -> Option<u64> {
@@ -301,7 +351,10 @@ fn stands(frame: &FrameMeta, since: u64) -> Option<u64> {
 /// Nanoseconds between two frames of a stage, by its own word. The rate of the last second where there were several
 /// frames in it, else the mean of its life.
 fn interval(stage: &StageSight) -> u64 {
-    let Some(s) = &stage.stats else { return 0 };
+    stage.stats.as_ref().map_or(0, interval_of)
+}
+
+fn interval_of(s: &StageStats) -> u64 {
     let interval = if s.fps_milli >= 2000 {
         1_000_000_000_000 / u64::from(s.fps_milli)
     } else {

@@ -10,7 +10,7 @@ mod judge;
 mod observe;
 
 pub use crate::control::Presence;
-pub use judge::judge;
+pub use judge::{judge, reports};
 pub use observe::{Observer, Process};
 
 use crate::record::{DetectionHeader, FrameMeta, StageStats};
@@ -131,6 +131,8 @@ pub struct Judgement {
     /// the newest frame of this stage left the sensor (of render, when it last reported). Stale: since the stage last put out or reported anything.
     /// Repeating or with a frozen clock: since that has lasted.
     pub age_ms: Option<u64>,
+    /// The age up to which the data of this stage counts as live, milliseconds: more where frames come seldom.
+    pub allowed_ms: u64,
     /// The state in words, one sentence without a full stop.
     pub words: String,
     /// What to do about it; empty where nothing need be done.

@@ -4,6 +4,8 @@ use super::*;
 use crate::record::{FrameFlags, Status};
 use zerocopy::FromBytes;
 
+mod silence;
+
 const S: u64 = 1_000_000_000;
 const NOW: u64 = 1000 * S;
 
@@ -27,9 +29,10 @@ fn healthy() -> Sight {
     sight
 }
 
-/// A frame whose number, time and picture are new.
+/// A frame whose number, time and picture are new, of a source of 30 frames a second.
 fn frame(at: u64) -> FrameMeta {
     FrameMeta {
+        seq: at / (S / 30),
         t_sensor: at - S / 100,
         t_dequeued: at,
         t_published: at,
@@ -42,6 +45,7 @@ fn frame(at: u64) -> FrameMeta {
 
 fn record(frame_at: u64) -> DetectionHeader {
     let mut header = DetectionHeader::read_from_bytes(&[0; 256]).unwrap();
+    header.frame_seq = frame(frame_at).seq;
     header.times.sensor = frame_at - S / 100;
     header.times.published = frame_at;
     header.times.detections_published = frame_at + S / 50;
@@ -135,6 +139,7 @@ fn a_stopped_infer_and_a_stopped_render_are_told_apart() {
     turning(&mut sight, 0, 5 * S);
     sight.frame = Some(frame(NOW + 5 * S - S / 30));
     sight.record = Some(record(NOW + 5 * S - S / 15));
+    sight.stages[1].stats.as_mut().unwrap().newest_ns += 5 * S;
     sight.stages[2].stats.as_mut().unwrap().t_ns = NOW - S / 2;
     let l = after(&sight, 5 * S);
     assert_eq!(
@@ -294,6 +299,7 @@ fn a_slow_source_and_a_slow_model_are_given_their_interval() {
     sight.frame = Some(frame(NOW - 4 * S));
     sight.record = Some(record(NOW - 4 * S));
     assert!(judge(&sight, NOW).ok);
+    assert_eq!(judge(&sight, NOW).stages.capture.allowed_ms, 11_991);
     assert!(after(&sight, 7 * S).ok);
     assert!(!after(&sight, 9 * S).ok);
     // One frame within the second says nothing about the rate.

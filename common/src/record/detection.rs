@@ -230,6 +230,12 @@ impl DetectionRecord {
     /// Largest record in bytes.
     pub const MAX_BYTES: usize = 256 + MAX_DETECTIONS * 32;
 
+    /// Bytes that [`encode_into`](Self::encode_into) writes.
+    #[must_use]
+    pub fn encoded_len(&self) -> usize {
+        256 + 32 * self.detections.len().min(MAX_DETECTIONS)
+    }
+
     /// Appends the record's bytes to `out` after clearing it; never allocates once `out` has [`Self::MAX_BYTES`].
     pub fn encode_into(&mut self, out: &mut Vec<u8>) {
         self.detections.truncate(MAX_DETECTIONS);
@@ -310,6 +316,7 @@ mod tests {
         let mut bytes = Vec::new();
         for n in [0, 1, 300, 301] {
             sample(n).encode_into(&mut bytes);
+            assert_eq!(bytes.len(), sample(n).encoded_len());
             let back = DetectionRecord::from_bytes(&bytes).unwrap();
             assert_eq!(back.detections.len(), n.min(MAX_DETECTIONS));
             assert_eq!(back.header.frame_seq, 7);

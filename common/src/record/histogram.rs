@@ -120,13 +120,6 @@ impl Histogram {
         self.sum_ns as f64 / 1e3
     }
 
-    /// The mean in microseconds; `None` if there is nothing.
-    #[must_use]
-    pub fn mean(&self) -> Option<f64> {
-        let n = self.count();
-        (n > 0).then(|| self.sum() / n as f64)
-    }
-
     /// The latency in microseconds that a share `q` (0 to 1) of all does not exceed; `None` if there is nothing. In
     /// the bucket of the exact value, by position between its neighbours.
     #[must_use]
@@ -147,14 +140,6 @@ impl Histogram {
             below = below.saturating_add(*n);
         }
         None // not reached: the ranks end with the total
-    }
-
-    /// An upper bound of all latencies, microseconds: the end of the last bucket that is not empty; `None` if there is
-    /// nothing. The exact largest latency of the last second is in [`crate::record::Metric::max_us`].
-    #[must_use]
-    pub fn max(&self) -> Option<f64> {
-        let last = self.counts.iter().rposition(|n| *n > 0)?;
-        Some(Self::begin_us(last + 1) as f64)
     }
 
     /// What was counted after `earlier`, a state of the same histogram. Of another one, what is more in this.

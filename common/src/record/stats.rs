@@ -19,13 +19,13 @@ pub enum MetricId {
     Queue = 3,
     /// Decode, colour, letterbox.
     Preprocess = 4,
-    /// Input tensor ready to handed to the backend.
+    /// Input tensor ready to handed to the backend; on a GPU both are one moment.
     Submit = 5,
     /// The backend.
     Inference = 6,
-    /// Box decoding and suppression.
+    /// Box decoding (on a GPU part of the backend's work) and suppression.
     Postprocess = 7,
-    /// Postprocessed to visible in the detections ring.
+    /// Postprocessed to written to the detections ring.
     Announce = 8,
     /// Visible to held by render.
     Deliver = 9,

@@ -46,7 +46,7 @@ impl Reason {
 }
 
 /// What was dropped in one process.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Drops {
     reasons: Vec<Entry>,
 }
@@ -56,6 +56,14 @@ struct Entry {
     reason: Reason,
     said: Instant,
     since: u64,
+}
+
+impl Default for Drops {
+    /// With room for every reason: counting allocates nothing, only saying does.
+    fn default() -> Self {
+        let reasons = Vec::with_capacity(Reason::NotShown as usize + 1);
+        Self { reasons }
+    }
 }
 
 impl Drops {

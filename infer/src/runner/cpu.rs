@@ -82,13 +82,17 @@ impl Runner for CpuRunner {
 
     fn finish(&mut self, candidates: &mut Vec<Candidate>) -> Result<Output, InferError> {
         let input = Self::tensor(&self.preprocessor, self.input);
+        let begun = Some(now_ns());
         let predictions = self.backend.infer(input)?;
+        let inferred = now_ns();
         let (rows, columns) = (predictions.rows, predictions.columns);
         let total = decode(predictions, self.conf, candidates);
         Ok(Output {
             rows,
             columns,
             total,
+            begun,
+            inferred,
         })
     }
 

@@ -50,6 +50,10 @@ pub(crate) struct Output {
     pub(crate) columns: usize,
     /// Rows above the threshold, more than the candidates given if there were too many.
     pub(crate) total: u32,
+    /// When the model was given its input, CLOCK_MONOTONIC nanoseconds; `None`: with [`Runner::submit`].
+    pub(crate) begun: Option<u64>,
+    /// When the model was done: what follows is the decoding of its output.
+    pub(crate) inferred: u64,
 }
 
 /// A loaded model with what makes its input and reads its output.

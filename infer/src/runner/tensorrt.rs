@@ -297,6 +297,7 @@ impl Runner for TensorRtRunner {
     fn finish(&mut self, candidates: &mut Vec<Candidate>) -> Result<Output, InferError> {
         let found = self.path.wait().map_err(failed)?;
         let found = found.ok_or_else(|| failed("there is no picture under way"))?;
+        let inferred = now_ns();
         candidates.clear();
         candidates.extend(found.list.iter().map(|c| Candidate {
             x1: c.x1,
@@ -311,6 +312,8 @@ impl Runner for TensorRtRunner {
             rows: self.network.output.rows,
             columns: self.network.output.columns,
             total: found.total,
+            begun: None,
+            inferred,
         })
     }
 

@@ -1,5 +1,5 @@
 //! The frame loop allocates nothing of ours: counted over hundreds of frames, the once-a-second statistics among them.
-//! What is not ours is told apart: the backend's run of the model (rten makes its tensors anew each time), and the JPEG
+//! So are frames that are passed over for a newer one. What is not ours is told apart: the backend's run of the model (rten makes its tensors anew each time), and the JPEG
 //! decoder. What the log's writer allocates is not in it: nobody listens here.
 
 use super::tests::Camera;
@@ -55,8 +55,9 @@ fn detector(config: &InferConfig, on_its_threads: &Arc<AtomicU64>) -> Detector {
     Detector::with_runner(Box::new(runner), config, &file).unwrap()
 }
 
-/// Allocations of `frames` frames of a format after the first 20, by this thread and by ours on the backend's.
-fn allocations(format: PixelFormat, frames: u64) -> (u64, u64) {
+/// Allocations of `frames` frames of a format after the first 20, each of them with `busy` others that are passed over
+/// for it; by this thread and by ours on the backend's.
+fn allocations(format: PixelFormat, frames: u64, busy: u64) -> (u64, u64) {
     let dir = tempfile::tempdir().unwrap();
     let stage = Stage::start(StageName::Infer, dir.path()).unwrap();
     let config = InferConfig {
@@ -80,7 +81,7 @@ fn allocations(format: PixelFormat, frames: u64) -> (u64, u64) {
             );
             (ours, _) = (0, on_its_threads.swap(0, Ordering::Relaxed));
         }
-        camera.publish_as(format);
+        (0..=busy).for_each(|_| camera.publish_as(format));
         let counted = allocation_counter::measure(|| {
             worker.turn(&mut frames_in).unwrap();
             if n % 100 == 50 {
@@ -94,12 +95,19 @@ fn allocations(format: PixelFormat, frames: u64) -> (u64, u64) {
         (stats.frames_total, stats.unbalanced_total),
         (20 + frames, 0)
     );
+    // Of those before the first one nobody knows.
+    assert_eq!(stats.skipped_busy_total, busy * (19 + frames));
     (ours, on_its_threads.load(Ordering::Relaxed))
 }
 
 #[test]
 fn a_frame_allocates_nothing_of_ours() {
     for format in [PixelFormat::Yuyv, PixelFormat::Nv12, PixelFormat::Grey] {
-        assert_eq!(allocations(format, 300), (0, 0), "{format}");
+        assert_eq!(allocations(format, 300, 0), (0, 0), "{format}");
     }
+}
+
+#[test]
+fn a_frame_passed_over_allocates_nothing() {
+    assert_eq!(allocations(PixelFormat::Yuyv, 300, 2), (0, 0));
 }

@@ -115,7 +115,16 @@ fn frames_in_json() {
     m.fourcc = hanja_common::record::PixelFormat::Yuyv.fourcc();
     m.flags = FrameFlags::SYNTHETIC;
     m.width = 640;
+    assert_eq!(
+        to_value(FrameJson::new(&m)).unwrap()["new_since_ns"],
+        json!({})
+    );
+    (m.t_new_number, m.t_new_time, m.t_new_picture) = (3, 2, 1);
     let value = to_value(FrameJson::new(&m)).unwrap();
+    assert_eq!(
+        value["new_since_ns"],
+        json!({"number": 3, "time": 2, "picture": 1})
+    );
     assert_eq!(
         (&value["format"], &value["width"]),
         (&json!("YUYV"), &json!(640))

@@ -76,30 +76,38 @@ const PER_STAGE: [PerStage; 7] = [
     ),
 ];
 
+/// Name and last word of a stage.
+type Reported<'n> = (&'static str, &'n StageStats);
+
 fn text(n: &Numbers, watchers: usize, now: u64) -> String {
     let mut t = Text::new();
-    let stages: Vec<_> = StageName::ALL
+    let all: Vec<Reported<'_>> = StageName::ALL
         .iter()
         .filter_map(|s| Some((s.name(), n.stage(*s)?)))
         .collect();
-    about(&mut t, n, &stages);
+    // What was true in the last second of a stage that says nothing more is not true now. What it counted is.
+    let speaking = all.iter().filter(|(_, s)| liveness::reports(s, now));
+    let speaking: Vec<_> = speaking.copied().collect();
+    about(&mut t, &speaking);
     for (name, kind, help, value) in PER_STAGE {
         t.family(name, kind, help);
-        for (stage, s) in &stages {
+        let stages = if kind == "gauge" { &speaking } else { &all };
+        for (stage, s) in stages {
             t.sample(name, &[("stage", stage)], value(s));
         }
     }
-    processes(&mut t, n, &stages, now);
-    skipped(&mut t, &stages);
+    readers(&mut t, &speaking);
+    processes(&mut t, n, &all, now);
+    skipped(&mut t, &all);
     durations(&mut t, n);
-    slowest(&mut t, &stages);
+    slowest(&mut t, &speaking);
     view(&mut t, n, watchers);
     health(&mut t, n, now);
     t.done()
 }
 
 /// What runs: constant 1, the words are in the labels.
-fn about(t: &mut Text, n: &Numbers, stages: &[(&str, &StageStats)]) {
+fn about(t: &mut Text, stages: &[Reported<'_>]) {
     const BUILD: &str = "hanja_build_info";
     t.family(
         BUILD,
@@ -120,13 +128,29 @@ fn about(t: &mut Text, n: &Numbers, stages: &[(&str, &StageStats)]) {
     }
     const BACKEND: &str = "hanja_backend_info";
     t.family(BACKEND, "gauge", "What computes.");
-    if let Some(s) = n.stage(StageName::Infer) {
+    for (_, s) in stages
+        .iter()
+        .filter(|(_, s)| s.stage == StageName::Infer as u16)
+    {
         let backend = Backend::from_u16(s.backend).name();
         t.sample(BACKEND, &[("backend", backend)], 1);
     }
 }
 
-fn processes(t: &mut Text, n: &Numbers, stages: &[(&str, &StageStats)], now: u64) {
+fn readers(t: &mut Text, stages: &[Reported<'_>]) {
+    const READERS: &str = "hanja_readers";
+    t.family(
+        READERS,
+        "gauge",
+        "Processes attached to the stage's rings: leasing stages, and taps.",
+    );
+    for (stage, s) in stages {
+        t.sample(READERS, &[("stage", stage), ("kind", "lease")], s.leases);
+        t.sample(READERS, &[("stage", stage), ("kind", "tap")], s.taps);
+    }
+}
+
+fn processes(t: &mut Text, n: &Numbers, stages: &[Reported<'_>], now: u64) {
     const CPU: &str = "hanja_cpu_seconds_total";
     t.family(
         CPU,
@@ -139,16 +163,6 @@ fn processes(t: &mut Text, n: &Numbers, stages: &[(&str, &StageStats)], now: u64
         t.sample(CPU, &[("stage", stage), ("mode", "user")], seconds(user));
         let system = [("stage", *stage), ("mode", "system")];
         t.sample(CPU, &system, seconds(s.cpu_system_us));
-    }
-    const READERS: &str = "hanja_readers";
-    t.family(
-        READERS,
-        "gauge",
-        "Processes attached to the stage's rings: leasing stages, and taps.",
-    );
-    for (stage, s) in stages {
-        t.sample(READERS, &[("stage", stage), ("kind", "lease")], s.leases);
-        t.sample(READERS, &[("stage", stage), ("kind", "tap")], s.taps);
     }
     const START: &str = "hanja_stage_start_time_seconds";
     t.family(START, "gauge", "Start of the process, seconds since 1970.");
@@ -174,7 +188,7 @@ fn processes(t: &mut Text, n: &Numbers, stages: &[(&str, &StageStats)], now: u64
     }
 }
 
-fn skipped(t: &mut Text, stages: &[(&str, &StageStats)]) {
+fn skipped(t: &mut Text, stages: &[Reported<'_>]) {
     const NAME: &str = "hanja_frames_skipped_total";
     t.family(
         NAME,
@@ -192,12 +206,7 @@ fn skipped(t: &mut Text, stages: &[(&str, &StageStats)]) {
 fn durations(t: &mut Text, n: &Numbers) {
     const STEP: &str = "hanja_step_duration_seconds";
     const WHOLE: &str = "hanja_end_to_end_duration_seconds";
-    let of = |name: StageName| {
-        let seen = &n.sight.stages[name as usize - 1];
-        let histograms = seen.stats.map(|s| s.histograms_in(&seen.bytes));
-        (name.name(), histograms.unwrap_or_default())
-    };
-    let all = StageName::ALL.map(of);
+    let all = StageName::ALL.map(|name| (name.name(), n.histograms(name)));
     t.family(
         STEP,
         "histogram",
@@ -232,7 +241,7 @@ fn whole(id: MetricId) -> Option<&'static str> {
     }
 }
 
-fn slowest(t: &mut Text, stages: &[(&str, &StageStats)]) {
+fn slowest(t: &mut Text, stages: &[Reported<'_>]) {
     const NAME: &str = "hanja_step_longest_seconds";
     t.family(NAME, "gauge", "Longest of each step in the last second.");
     for (stage, s) in stages {
@@ -327,7 +336,7 @@ fn health(t: &mut Text, n: &Numbers, now: u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hanja_common::record::Histogram;
+    use hanja_common::record::{Histogram, Metric};
 
     #[test]
     fn the_text_is_well_formed() {
@@ -342,8 +351,7 @@ mod tests {
         steps.record_ns(1_400_000);
         let mut bytes = Vec::new();
         infer.encode_into("", [(MetricId::Inference, &steps)], &mut bytes);
-        n.set_stage(StageName::Infer, infer, String::new());
-        (n.sight.stages[1].stats, n.sight.stages[1].bytes) = (Some(infer), bytes);
+        n.set_stage(StageName::Infer, infer, &bytes);
         let text = text(&n, 2, 6_000_000_000);
         for line in [
             "hanja_frames_skipped_total{stage=\"infer\",reason=\"busy\"} 7",
@@ -375,5 +383,59 @@ mod tests {
             }
         }
         assert!(text.ends_with('\n'));
+    }
+    /// A stage that has fallen silent, whether it is still attached or not.
+    #[test]
+    fn what_was_true_of_the_last_second_ends_and_what_was_counted_stays() {
+        let mut n = Numbers::default();
+        for (name, t_ns) in StageName::ALL.into_iter().zip([9, 5, 9]) {
+            let mut stats = StageStats {
+                t_ns: t_ns * 1_000_000_000,
+                fps_milli: 30_000,
+                frames_total: 100,
+                rss_kib: 5000,
+                backend: Backend::Rten as u16,
+                ..StageStats::new(name as u16)
+            };
+            stats.metrics[0] = Metric {
+                id: MetricId::Queue as u16,
+                count: 30,
+                max_us: 5,
+                ..Metric::default()
+            };
+            let mut steps = Histogram::new();
+            steps.record_ns(1_400_000);
+            let mut bytes = Vec::new();
+            stats.encode_into("", [(MetricId::Queue, &steps)], &mut bytes);
+            n.set_stage(name, stats, &bytes);
+        }
+        let text = text(&n, 0, 9_500_000_000);
+        let gauges = [
+            "hanja_fps",
+            "hanja_resident_memory_bytes",
+            "hanja_resident_memory_peak_bytes",
+            "hanja_queue_age_seconds",
+            "hanja_step_longest_seconds",
+            "hanja_readers",
+            "hanja_ring_generation",
+            "hanja_stage_info",
+        ];
+        let has = |name: &str, stage: &str| text.contains(&format!("{name}{{stage=\"{stage}\""));
+        for gauge in gauges {
+            assert!(has(gauge, "capture") && has(gauge, "render"), "{gauge}");
+            assert!(!has(gauge, "infer"), "{gauge}");
+        }
+        assert!(!text.contains("hanja_backend_info{"));
+        for counted in [
+            "hanja_frames_total",
+            "hanja_frames_skipped_total",
+            "hanja_frames_unbalanced_total",
+            "hanja_cpu_seconds_total",
+            "hanja_step_duration_seconds_bucket",
+            "hanja_stats_age_seconds",
+            "hanja_stage_state",
+        ] {
+            assert!(has(counted, "infer"), "{counted}");
+        }
     }
 }

@@ -45,6 +45,8 @@ struct Stats {
 struct StageJson {
     /// Since these numbers were written, seconds.
     age_s: f64,
+    /// The stage does not report any more, so they say nothing of now.
+    silent: bool,
     #[serde(flatten)]
     stats: StatsJson,
 }
@@ -62,7 +64,7 @@ pub(super) fn judge(n: &Numbers, now: u64) -> Health {
         reasons: live.reasons(),
         live,
         data_age_s: age_s(now, n.record_sensor_ns),
-        backend: backend.map(str::to_owned),
+        backend,
     }
 }
 
@@ -87,9 +89,10 @@ pub(super) async fn health(State(shared): State<Arc<Shared>>) -> impl IntoRespon
 pub(super) async fn stats(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
     let (n, now) = (shared.numbers().clone(), now_ns());
     let stage = |name| {
-        let age_s = age_s(now, n.stage(name)?.t_ns)?;
+        let last = n.stage(name)?;
         Some(StageJson {
-            age_s,
+            age_s: age_s(now, last.t_ns)?,
+            silent: !hanja_common::liveness::reports(last, now),
             stats: n.stage_json(name)?,
         })
     };
@@ -141,8 +144,9 @@ mod tests {
         let unheard = judge(&n, now);
         assert!(!unheard.live.ok && unheard.backend.is_none());
         assert_eq!(unheard.reasons.len(), 3, "{:?}", unheard.reasons);
-        let words = "words of infer".to_owned();
-        n.set_stage(StageName::Infer, StageStats::new(2), words);
+        let (mut stats, mut bytes) = (StageStats::new(2), Vec::new());
+        stats.encode_into("words of infer", [], &mut bytes);
+        n.set_stage(StageName::Infer, stats, &bytes);
         n.record_sensor_ns = now - SECOND;
         let health = judge(&n, now);
         assert_eq!(health.backend.as_deref(), Some("words of infer"));

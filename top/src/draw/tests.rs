@@ -47,6 +47,18 @@ fn compare(name: &str, buffer: &Buffer) {
     );
 }
 
+/// The manual shows the view as it is.
+#[test]
+fn the_manual_has_the_picture() {
+    let dir = env!("CARGO_MANIFEST_DIR");
+    let read = |path: &str| std::fs::read_to_string(format!("{dir}/{path}")).unwrap();
+    let block = format!("```text\n{}```\n", read("snapshots/80x24.txt"));
+    assert!(
+        read("../docs/top.md").contains(&block),
+        "put this there:\n{block}"
+    );
+}
+
 #[test]
 fn pictures_are_as_they_were_looked_at() {
     let well = healthy();

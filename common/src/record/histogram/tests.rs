@@ -61,8 +61,7 @@ fn the_buckets_are_those_of_the_document() {
 #[test]
 fn nothing_has_no_quantiles() {
     let h = Histogram::new();
-    assert_eq!((h.count(), h.sum_ns(), h.mean()), (0, 0, None));
-    assert_eq!((h.quantile(0.5), h.max()), (None, None));
+    assert_eq!((h.count(), h.sum_ns(), h.quantile(0.5)), (0, 0, None));
     assert!(of(&[5_500]).quantile(f64::NAN).is_some());
 }
 
@@ -95,7 +94,6 @@ proptest! {
         prop_assert_eq!(bucket_of(got as u64), bucket_of(exact), "{} for {}", got, exact);
         // So it is at most one microsecond or an eighth of the value away.
         prop_assert!((got - exact as f64).abs() <= (exact as f64 / 8.0).max(1.0));
-        prop_assert!(h.max().unwrap() >= got);
     }
 
     #[test]
