@@ -376,8 +376,34 @@ fn the_configuration_can_be_checked_alone() {
         ("[render]\nhttp = \"nonsense\"", "render.http = nonsense"),
         ("log = \"hanja_infer=loud\"", "hanja_infer=loud"),
         ("[infer", "hanja.toml"),
+        ("[infer]\nmodel = \"/nowhere/m.onnx\"", "infer.model = /nowhere"),
+        ("[infer]\nengine = \"/nowhere/m.plan\"", "infer.engine = /nowhere"),
+        ("[infer]\nmodel = \"/\"", "infer.model = /: it is not a file"),
     ] {
         std::fs::write(&file, text).unwrap();
         assert_refused(&place.output(&["check", &config]), 1, &[words]);
+    }
+    // What only infer reads is no business of the others, and names are not looked up.
+    let text = "[infer]\nmodel = \"/nowhere/m.onnx\"\n[render]\nhttp = \"board.invalid:80\"";
+    std::fs::write(&file, text).unwrap();
+    for (stage, fine) in [("capture", true), ("infer", false), ("render", true)] {
+        let out = place.output(&["check", &config, "--stage", stage]);
+        assert_eq!(out.status.success(), fine, "{stage}: {}", self::text(&out));
+    }
+}
+
+/// A token that was made up has to be told; one that was configured has not.
+#[test]
+fn a_configured_token_is_not_logged() {
+    for (token, told) in [("", true), ("sesame-open", false)] {
+        let place = Place::new();
+        let manager = Manager::new(&place);
+        let mut command = manager.command(&place, &["render", "--http=0.0.0.0:0"]);
+        command.env("HANJA_TOKEN", token);
+        let running = place.start_command(command, "out.txt");
+        manager.wait_for(&running, "READY=1");
+        let log = running.log();
+        assert_eq!(log.contains("?token="), told, "{log}");
+        assert!(!log.contains("sesame"), "{log}");
     }
 }
