@@ -90,9 +90,15 @@ fi
 # Users, groups, the directory.
 systemd-sysusers --root="$place" - <systemd/sysusers.conf 2>/dev/null
 for user in capture infer render; do
-    [ "$(grep "^hanja-$user:" "$place/etc/passwd" | cut -d: -f4)" = "$(grep "^hanja:" "$place/etc/group" | cut -d: -f3)" ] ||
+    grep -q "^hanja-$user:.*:/nonexistent:.*/nologin$" "$place/etc/passwd" ||
+        { echo "hanja-$user can log in, or has a home" >&2; exit 1; }
+    grep "^hanja:" "$place/etc/group" | cut -d: -f4 | tr , '\n' | grep -qx "hanja-$user" ||
         { echo "hanja-$user is not of the group hanja" >&2; exit 1; }
 done
+if grep -nE '^u \S+ \S*:|^u .*/nonexistent .' systemd/sysusers.conf; then
+    echo "systemd 237 knows neither a group by name nor a shell in a line of a user" >&2
+    exit 1
+fi
 systemd-tmpfiles --root="$place" --create - <systemd/tmpfiles.conf
 [ "$(stat -c '%a %u' "$place/run/hanja")" = "755 0" ]
 echo "units, drop-ins, users and directories are in order"
