@@ -55,7 +55,7 @@ dropin() { # FILE UNIT TENTHS
 dropin infer-cuda.conf hanja-infer.service 7
 dropin realtime.conf hanja-capture.service 4
 dropin affinity.conf hanja-infer.service 2
-dropin render-network.conf hanja-render.service 11
+dropin render-network.conf hanja-render.service 10
 
 # What others rely on and no score knows of.
 has() { # FILE LINE...
