@@ -73,10 +73,10 @@ for stage in capture infer render; do
     grep -q '^MemoryMax=' "systemd/hanja-$stage.service"
     has "hanja-$stage.socket" "ListenSequentialPacket=/run/hanja/$stage.sock" FileDescriptorName=lease \
         "SocketUser=hanja-$stage" SocketGroup=hanja SocketMode=0660 RemoveOnStop=yes StopWhenUnneeded=yes \
-        PartOf=hanja-pipeline.service TriggerLimitIntervalSec=0
+        PartOf=hanja-pipeline.service StartLimitIntervalSec=0 TriggerLimitIntervalSec=0
     has "hanja-$stage-tap.socket" "ListenSequentialPacket=/run/hanja/$stage-tap.sock" FileDescriptorName=tap \
         "SocketUser=hanja-$stage" SocketGroup=hanja-tap SocketMode=0660 RemoveOnStop=yes StopWhenUnneeded=yes \
-        PartOf=hanja-pipeline.service "Service=hanja-$stage.service" TriggerLimitIntervalSec=0
+        PartOf=hanja-pipeline.service "Service=hanja-$stage.service" StartLimitIntervalSec=0 TriggerLimitIntervalSec=0
 done
 has hanja-pipeline.service Type=oneshot RemainAfterExit=yes \
     "Wants=hanja-capture.service hanja-infer.service hanja-render.service"

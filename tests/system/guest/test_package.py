@@ -20,6 +20,7 @@ class Package(unittest.TestCase):
             self.purge()
         run("dpkg", "-i", package(1))
         self.assertEqual(machine.processes(), {}, "a camera is not switched on by an installation")
+        self.assertEqual(run("systemctl", "is-enabled", UNIT, check=False).stdout.strip(), "disabled")
         self.assertEqual(run("hanja", "--version").returncode, 0)
         self.assertEqual(run("hanja-model", "--version").returncode, 0)
         self.assertTrue(os.path.exists(CONFIG))
