@@ -376,9 +376,18 @@ fn the_configuration_can_be_checked_alone() {
         ("[render]\nhttp = \"nonsense\"", "render.http = nonsense"),
         ("log = \"hanja_infer=loud\"", "hanja_infer=loud"),
         ("[infer", "hanja.toml"),
-        ("[infer]\nmodel = \"/nowhere/m.onnx\"", "infer.model = /nowhere"),
-        ("[infer]\nengine = \"/nowhere/m.plan\"", "infer.engine = /nowhere"),
-        ("[infer]\nmodel = \"/\"", "infer.model = /: it is not a file"),
+        (
+            "[infer]\nmodel = \"/nowhere/m.onnx\"",
+            "infer.model = /nowhere",
+        ),
+        (
+            "[infer]\nengine = \"/nowhere/m.plan\"",
+            "infer.engine = /nowhere",
+        ),
+        (
+            "[infer]\nmodel = \"/\"",
+            "infer.model = /: it is not a file",
+        ),
     ] {
         std::fs::write(&file, text).unwrap();
         assert_refused(&place.output(&["check", &config]), 1, &[words]);
