@@ -55,7 +55,7 @@ dropin() { # FILE UNIT TENTHS
 dropin infer-cuda.conf hanja-infer.service 7
 dropin realtime.conf hanja-capture.service 4
 dropin affinity.conf hanja-infer.service 2
-dropin render-network.conf hanja-render.service 11
+dropin render-network.conf hanja-render.service 10
 
 # What others rely on and no score knows of.
 has() { # FILE LINE...
@@ -73,10 +73,10 @@ for stage in capture infer render; do
     grep -q '^MemoryMax=' "systemd/hanja-$stage.service"
     has "hanja-$stage.socket" "ListenSequentialPacket=/run/hanja/$stage.sock" FileDescriptorName=lease \
         "SocketUser=hanja-$stage" SocketGroup=hanja SocketMode=0660 RemoveOnStop=yes StopWhenUnneeded=yes \
-        PartOf=hanja-pipeline.service TriggerLimitIntervalSec=0
+        PartOf=hanja-pipeline.service StartLimitIntervalSec=0 TriggerLimitIntervalSec=0
     has "hanja-$stage-tap.socket" "ListenSequentialPacket=/run/hanja/$stage-tap.sock" FileDescriptorName=tap \
         "SocketUser=hanja-$stage" SocketGroup=hanja-tap SocketMode=0660 RemoveOnStop=yes StopWhenUnneeded=yes \
-        PartOf=hanja-pipeline.service "Service=hanja-$stage.service" TriggerLimitIntervalSec=0
+        PartOf=hanja-pipeline.service "Service=hanja-$stage.service" StartLimitIntervalSec=0 TriggerLimitIntervalSec=0
 done
 has hanja-pipeline.service Type=oneshot RemainAfterExit=yes \
     "Wants=hanja-capture.service hanja-infer.service hanja-render.service"
@@ -90,9 +90,15 @@ fi
 # Users, groups, the directory.
 systemd-sysusers --root="$place" - <systemd/sysusers.conf 2>/dev/null
 for user in capture infer render; do
-    [ "$(grep "^hanja-$user:" "$place/etc/passwd" | cut -d: -f4)" = "$(grep "^hanja:" "$place/etc/group" | cut -d: -f3)" ] ||
+    grep -q "^hanja-$user:.*:/nonexistent:.*/nologin$" "$place/etc/passwd" ||
+        { echo "hanja-$user can log in, or has a home" >&2; exit 1; }
+    grep "^hanja:" "$place/etc/group" | cut -d: -f4 | tr , '\n' | grep -qx "hanja-$user" ||
         { echo "hanja-$user is not of the group hanja" >&2; exit 1; }
 done
+if grep -nE '^u \S+ \S*:|^u .*/nonexistent .' systemd/sysusers.conf; then
+    echo "systemd 237 knows neither a group by name nor a shell in a line of a user" >&2
+    exit 1
+fi
 systemd-tmpfiles --root="$place" --create - <systemd/tmpfiles.conf
 [ "$(stat -c '%a %u' "$place/run/hanja")" = "755 0" ]
 echo "units, drop-ins, users and directories are in order"

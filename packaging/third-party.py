@@ -44,7 +44,7 @@ def main() -> None:
     crates.sort(key=lambda p: (p["name"], p["version"]))
     print("What is linked into hanja, hanja-model and libhanja_tap beside their own code, and its licences.")
     print("The standard library of Rust is MIT OR Apache-2.0 with parts under other permissive licences; its own list is")
-    print("rust-standard-library.html beside this file, where the toolchain brought one.\n")
+    print("rust-standard-library.html (.gz in the Debian package) beside this file, where the toolchain brought one.\n")
     by_text = {}  # normalised text: the text, and the crates that have it
     for crate in crates:
         name = f"{crate['name']} {crate['version']}"

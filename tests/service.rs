@@ -21,7 +21,7 @@ struct Manager {
 impl Manager {
     fn new(place: &Place) -> Self {
         let path = place.path("manager.sock");
-        let socket = UnixDatagram::bind(&path).unwrap();
+        let socket = UnixDatagram::bind(&path).expect("a socket for the stage's words");
         Self { socket, path }
     }
 
@@ -34,7 +34,8 @@ impl Manager {
 
     /// The next message within `wait`.
     fn receive(&self, wait: Duration) -> Option<String> {
-        self.socket.set_read_timeout(Some(wait)).unwrap();
+        let limited = self.socket.set_read_timeout(Some(wait));
+        limited.expect("a limit to waiting");
         let mut buffer = [0; 4096];
         let len = self.socket.recv(&mut buffer).ok()?;
         Some(String::from_utf8_lossy(&buffer[..len]).into_owned())
@@ -70,10 +71,13 @@ impl Manager {
 }
 
 fn socket(path: &Path, kind: SocketType) -> OwnedFd {
-    let fd = rustix::net::socket(AddressFamily::UNIX, kind, None).unwrap();
-    rustix::net::bind(&fd, &SocketAddrUnix::new(path).unwrap()).unwrap();
-    rustix::net::listen(&fd, 64).unwrap();
-    fd
+    let open = || {
+        let fd = rustix::net::socket(AddressFamily::UNIX, kind, None)?;
+        rustix::net::bind(&fd, &SocketAddrUnix::new(path)?)?;
+        rustix::net::listen(&fd, 64)?;
+        Ok::<_, rustix::io::Errno>(fd)
+    };
+    open().expect("a listening socket")
 }
 
 /// The sockets of a stage as systemd makes them: in a directory that is there, with permissions of their own.
@@ -85,11 +89,12 @@ struct Doors {
 impl Doors {
     fn new(place: &Place, stage: &str) -> Self {
         let dir = place.runtime_dir();
-        std::fs::create_dir_all(&dir).unwrap();
+        std::fs::create_dir_all(&dir).expect("a directory for sockets");
         let door = |name: &str| {
             let path = dir.join(name);
             let fd = socket(&path, SocketType::SEQPACKET);
-            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+            let mode = std::fs::Permissions::from_mode(0o600);
+            std::fs::set_permissions(&path, mode).expect("permissions of the socket");
             fd
         };
         Self {
@@ -113,16 +118,15 @@ impl Doors {
                 None => shell.env_remove(key),
             };
         }
-        shell
-            .stdin(Stdio::from(self.lease.try_clone().unwrap()))
-            .stdout(Stdio::from(self.tap.try_clone().unwrap()));
+        let copy = |fd: &OwnedFd| Stdio::from(fd.try_clone().expect("a copy of a socket"));
+        shell.stdin(copy(&self.lease)).stdout(copy(&self.tap));
         shell
     }
 
     fn start(&self, place: &Place, command: &Command, log: &str) -> Running {
         let mut shell = self.hand_to(command);
-        shell.stderr(std::fs::File::create(place.path(log)).unwrap());
-        Running::adopt(place, shell.spawn().unwrap(), log)
+        shell.stderr(std::fs::File::create(place.path(log)).expect("a log file"));
+        Running::adopt(place, shell.spawn().expect("the stage starts"), log)
     }
 }
 
@@ -376,8 +380,43 @@ fn the_configuration_can_be_checked_alone() {
         ("[render]\nhttp = \"nonsense\"", "render.http = nonsense"),
         ("log = \"hanja_infer=loud\"", "hanja_infer=loud"),
         ("[infer", "hanja.toml"),
+        (
+            "[infer]\nmodel = \"/nowhere/m.onnx\"",
+            "infer.model = /nowhere",
+        ),
+        (
+            "[infer]\nengine = \"/nowhere/m.plan\"",
+            "infer.engine = /nowhere",
+        ),
+        (
+            "[infer]\nmodel = \"/\"",
+            "infer.model = /: it is not a file",
+        ),
     ] {
         std::fs::write(&file, text).unwrap();
         assert_refused(&place.output(&["check", &config]), 1, &[words]);
+    }
+    // What only infer reads is no business of the others, and names are not looked up.
+    let text = "[infer]\nmodel = \"/nowhere/m.onnx\"\n[render]\nhttp = \"board.invalid:80\"";
+    std::fs::write(&file, text).unwrap();
+    for (stage, fine) in [("capture", true), ("infer", false), ("render", true)] {
+        let out = place.output(&["check", &config, "--stage", stage]);
+        assert_eq!(out.status.success(), fine, "{stage}: {}", self::text(&out));
+    }
+}
+
+/// A token that was made up has to be told; one that was configured has not.
+#[test]
+fn a_configured_token_is_not_logged() {
+    for (token, told) in [("", true), ("sesame-open", false)] {
+        let place = Place::new();
+        let manager = Manager::new(&place);
+        let mut command = manager.command(&place, &["render", "--http=0.0.0.0:0"]);
+        command.env("HANJA_TOKEN", token);
+        let running = place.start_command(command, "out.txt");
+        manager.wait_for(&running, "READY=1");
+        let log = running.log();
+        assert_eq!(log.contains("?token="), told, "{log}");
+        assert!(!log.contains("sesame"), "{log}");
     }
 }

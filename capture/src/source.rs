@@ -43,6 +43,11 @@ pub(crate) trait Source {
         None
     }
 
+    /// What it took, where its name leaves that open: the camera that `auto` found.
+    fn found(&self) -> Option<&str> {
+        None
+    }
+
     /// Whether to have nothing for a while is part of the source's own pace. Not a camera's: what it cannot show, it
     /// says in flagged frames.
     fn may_pause(&self) -> bool {

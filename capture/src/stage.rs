@@ -92,6 +92,11 @@ impl Inlet {
         })
     }
 
+    /// What people are told that it is.
+    fn name(&self) -> &str {
+        self.source.found().unwrap_or(&self.text)
+    }
+
     /// Goes over to another source. False: it is the same, or of no use, and the old one goes on.
     fn change(&mut self, text: &str) -> Result<bool, CaptureError> {
         if text == self.text {
@@ -174,7 +179,7 @@ struct Desk<'a> {
     truth: Option<Publisher>,
     reporter: Reporter,
     drops: Drops,
-    /// What was last said of the source's trouble.
+    /// What was last said of the source's trouble, or of what it found.
     noted: Option<String>,
     shape: (PixelFormat, u32, u32),
     last_driver_seq: Option<u64>,
@@ -196,7 +201,7 @@ impl<'a> Desk<'a> {
             text: inlet.text.clone(),
             frames: None,
             truth: None,
-            reporter: Reporter::new(stage, &inlet.text)?,
+            reporter: Reporter::new(stage, inlet.name())?,
             drops: Drops::default(),
             noted: None,
             shape: (PixelFormat::Grey, 0, 0),
@@ -227,24 +232,31 @@ impl<'a> Desk<'a> {
     /// Another source from the next frame on.
     fn go_on_with(&mut self, inlet: &Inlet) -> Result<(), CaptureError> {
         self.text.clone_from(&inlet.text);
-        self.reporter.stats_mut().set_what(&inlet.text);
+        self.reporter.stats_mut().set_what(inlet.name());
         self.last_driver_seq = None; // it counts anew
         self.balance = SourceBalance::default();
         Ok(self.offer_truth(inlet)?)
     }
 
-    /// Says READY once frames flow, be they flagged, and what is wrong with the source while it is.
+    /// Says READY once frames flow, be they flagged, what is wrong with the source while it is, and what it found.
     fn look_at(&mut self, source: &dyn Source) {
-        let trouble = source.trouble();
-        if trouble != self.noted.as_deref() {
-            self.stage.note(trouble.unwrap_or_default());
-            self.noted = trouble.map(str::to_owned);
+        let (trouble, found) = (source.trouble(), source.found());
+        let words = trouble.or(found);
+        if words != self.noted.as_deref() {
+            self.stage.note(words.unwrap_or_default());
+            self.noted = words.map(str::to_owned);
+            if let Some(found) = found {
+                self.reporter.stats_mut().set_what(found);
+            }
         }
         if self.frames.is_some() && !self.stage.is_ready() {
             let (format, width, height) = self.shape;
             self.stage.ready(&match trouble {
                 Some(trouble) => format!("no picture yet: {trouble}"),
-                None => format!("{} ({format} {width}x{height})", self.text),
+                None => {
+                    let name = found.unwrap_or(&self.text);
+                    format!("{name} ({format} {width}x{height})")
+                }
             });
         }
     }

@@ -88,7 +88,24 @@ pub(crate) enum Command {
     #[command(hide = true)]
     Manual(hanja_manual::ManualArgs),
     /// Check the configuration file, without starting anything
-    Check,
+    Check(CheckArgs),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CheckedStage {
+    /// Camera to frames
+    Capture,
+    /// Frames to detections
+    Infer,
+    /// The web view
+    Render,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    /// For this stage, by its own user: files that only others read are left out
+    #[arg(long, value_enum, value_name = "NAME")]
+    pub(crate) stage: Option<CheckedStage>,
 }
 
 #[derive(Clone, Debug, Default, Args)]

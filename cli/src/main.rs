@@ -42,7 +42,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Capture(args) => stage::capture(&global, args),
         Command::Infer(args) => stage::infer(&global, args),
         Command::Render(args) => stage::render(&global, args),
-        Command::Check => check::check(&global).map(|()| ExitCode::SUCCESS),
+        Command::Check(args) => check::check(&global, &args).map(|()| ExitCode::SUCCESS),
         Command::Tap(args) => tap::tap(&global, &args).map(|()| ExitCode::SUCCESS),
         Command::Status(args) => status::status(&global, &args),
         Command::Trace(args) => trace::trace(&global, &args).map(|()| ExitCode::SUCCESS),

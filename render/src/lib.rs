@@ -74,9 +74,14 @@ pub fn run(stage: &Stage, config: &RenderConfig) -> Result<(), RenderError> {
         let (listener, address) = server::bind(&config.http)?;
         let guard = Guard::new(address, config.token.as_deref()).map_err(RenderError::Server)?;
         let view = format!("view at http://{address}/");
-        // The token only where it is needed: on the terminal, not in the statistics that every tap sees.
+        // A token that was made up only where it is needed: on the terminal, not in the statistics that every tap sees.
+        // One that was configured is nobody's business: more people read logs than that file.
+        let configured = config.token.as_ref().is_some_and(|t| !t.is_empty());
         match guard.token() {
-            Some(token) => tracing::info!("{view}?token={}", server::encode(token)),
+            Some(token) if !configured => {
+                tracing::info!("{view}?token={}", server::encode(token));
+            }
+            Some(_) => tracing::info!("{view}, with the token of the configuration"),
             None => tracing::info!("{view}"),
         }
         (Some(Server::start(listener, shared.clone(), guard)?), view)

@@ -60,6 +60,8 @@ furnish() {
     rm -rf "$units"/*.wants "$root"/var/lib/apt/lists/* "$root"/var/cache/apt/*.bin "$root"/usr/lib/udev/hwdb.*
     # No sources: what is not in the image is not fetched behind a test's back.
     rm -rf "$root/etc/apt/sources.list" "$root"/etc/apt/sources.list.d/*
+    # What the image does without is not what the package under test does without.
+    rm -f "$root/etc/dpkg/dpkg.cfg.d/99mmdebstrap"
     for unit in "${mask[@]}"; do ln -sf /dev/null "$units/$unit.service"; done
     for unit in "${mask_whole[@]}"; do ln -sf /dev/null "$units/$unit"; done
     ln -sf /lib/systemd/system/multi-user.target "$units/default.target"

@@ -34,6 +34,7 @@ build() {
     for option in VIDEO_VIVID=m MEMCG=y CGROUP_BPF=y SECCOMP_FILTER=y HOSTFS=y; do
         grep -q "^CONFIG_$option" .config || fail "the kernel cannot be configured with CONFIG_$option"
     done
+    ! grep -q "^CONFIG_VMAP_STACK=y" .config || fail "the kernel cannot be configured without CONFIG_VMAP_STACK"
     {
         make -s ARCH=um -j"$(nproc)" linux modules
         make -s ARCH=um M="$(echo "$work"/usr/src/v4l2loopback-*)" modules

@@ -3,25 +3,14 @@
 set -euo pipefail
 system_dir=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 repo=$(cd "$system_dir/../.." && pwd)
+# shellcheck source=ci/need.bash
+. "$repo/ci/need.bash"
 cache=${HANJA_SYSTEM_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/hanja-pipeline-system}
 
 say() { echo "system: $*" >&2; }
 fail() {
     say "$*"
     exit 1
-}
-
-# Installs Debian packages that are missing.
-need() {
-    local missing=()
-    for package in "$@"; do
-        dpkg -s "$package" 2>/dev/null | grep -q '^Status: .* installed$' || missing+=("$package")
-    done
-    ((${#missing[@]} == 0)) && return
-    [ "$(id -u)" = 0 ] || fail "needs root, or these packages: ${missing[*]}"
-    apt-get -o DPkg::Lock::Timeout=300 update -qq
-    DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 install -y -qq --no-install-recommends \
-        "${missing[@]}" >/dev/null
 }
 
 # The name of the cache entry that the given files and words make: another content, another entry.

@@ -61,7 +61,7 @@ status=0
 if ((${#tests[@]})); then
     boot "$work/share" "$logs" start || status=$?
 else
-    tests=(test_package test_service test_access test_config test_recovery)
+    tests=(test_package test_service test_access test_config test_recovery test_operations)
     boot "$work/share" "$logs/1" start || status=$?
     tests=(test_boot)
     boot "$work/share" "$logs/2" start || status=$?

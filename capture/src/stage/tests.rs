@@ -2,6 +2,7 @@
 
 use super::*;
 use hanja_common::TapSubscriber;
+use hanja_common::record::StageStats;
 use hanja_common::ring::Sample;
 use hanja_common::stage::StageName;
 use std::path::Path;
@@ -189,9 +190,42 @@ impl Source for Script {
         }))
     }
 
+    fn found(&self) -> Option<&str> {
+        Some("auto: /dev/video7")
+    }
+
     fn may_pause(&self) -> bool {
         false
     }
+}
+
+/// What a search came upon is what the statistics call the source.
+#[test]
+fn the_camera_that_was_found_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let stage = Stage::start(StageName::Capture, dir.path()).unwrap();
+    let stop = stage.stop_flag();
+    let script = Script {
+        frames: 3,
+        wedged: std::sync::Arc::default(),
+        bytes: vec![0; 256],
+    };
+    let inlet = move || Inlet {
+        source: Box::new(script),
+        text: "auto".into(),
+        truth: false,
+        patience: Patience::Fail,
+    };
+    std::thread::scope(|scope| {
+        let running = scope.spawn(|| serve(&stage, inlet()));
+        let mut tap = TapSubscriber::new(dir.path(), StageName::Capture, Topic::Stats);
+        let mut sample = Sample::default();
+        assert!(tap.next(&mut sample, LONG));
+        let stats = StageStats::from_bytes(&sample.payload).unwrap();
+        assert_eq!(stats.what(), "auto: /dev/video7");
+        stop.store(true, Ordering::Relaxed);
+        running.join().unwrap().unwrap();
+    });
 }
 
 /// The watchdog is fed by frames: not by a driver that hangs, and not by a camera that is silent without saying so.

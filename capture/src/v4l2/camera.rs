@@ -16,6 +16,8 @@ const GREY_SIZE: (u32, u32) = (64, 48);
 const BACK_OFF: [u64; 4] = [200, 500, 1000, 2000];
 /// A camera that says nothing for so long has no signal (a capture card without input).
 const SILENCE: Duration = Duration::from_millis(1500);
+/// How often the driver is asked whether its input has a signal.
+const ASK: Duration = Duration::from_millis(500);
 
 /// Which camera.
 #[derive(Clone, Debug)]
@@ -69,6 +71,8 @@ pub(crate) struct Camera {
     state: State,
     /// Why there is no picture; empty while there is one.
     trouble: String,
+    /// The camera that the search came upon; empty where it was named, or there is none.
+    found: String,
     grey: Vec<u8>,
     /// Numbers of all frames of this source, across re-opening: the driver's restart at 0.
     base: u64,
@@ -81,6 +85,8 @@ enum State {
         device: Device,
         held: Option<u32>,
         heard: Instant,
+        /// Whether there is a signal, and when that was asked.
+        signal: (bool, Instant),
         grey: Pace,
     },
     Away {
@@ -107,6 +113,7 @@ impl Camera {
             wanted,
             state: State::away(),
             trouble: String::new(),
+            found: String::new(),
             grey: vec![128; (GREY_SIZE.0 * GREY_SIZE.1) as usize],
             base: 0,
             last: 0,
@@ -130,18 +137,24 @@ impl Camera {
             device.width,
             device.height
         );
+        if matches!(self.wanted.which, Which::First) {
+            self.found = format!("auto: {}", path.display());
+        }
         self.trouble.clear();
         self.base = self.last + 1;
+        let now = Instant::now();
         self.state = State::Streaming {
+            signal: (device.has_signal(), now),
             device,
             held: None,
-            heard: Instant::now(),
+            heard: now,
             grey: Pace::new(GREY_FPS),
         };
     }
 
     fn lost(&mut self, why: Errno) {
         self.waits(format!("camera lost ({why})"));
+        self.found.clear();
         self.state = State::away();
     }
 
@@ -203,11 +216,25 @@ impl Camera {
         }
         *held = Some(newest.index);
         *heard = Instant::now();
-        if !self.trouble.is_empty() {
+        Ok(Some(newest))
+    }
+
+    /// Whether what is delivered are pictures, and says so when that changes.
+    fn has_signal(&mut self) -> bool {
+        let State::Streaming { device, signal, .. } = &mut self.state else {
+            return false;
+        };
+        if signal.1.elapsed() > ASK {
+            *signal = (device.has_signal(), Instant::now());
+        }
+        let there = signal.0;
+        if !there {
+            self.waits("the camera's driver says that its input has no signal".into());
+        } else if !self.trouble.is_empty() {
             tracing::info!("the camera delivers pictures again");
             self.trouble.clear();
         }
-        Ok(Some(newest))
+        there
     }
 
     fn grey_frame(&mut self, wait: Duration) -> Event<'_> {
@@ -237,6 +264,10 @@ impl Source for Camera {
         (!self.trouble.is_empty()).then_some(&*self.trouble)
     }
 
+    fn found(&self) -> Option<&str> {
+        (!self.found.is_empty()).then_some(&*self.found)
+    }
+
     fn may_pause(&self) -> bool {
         false
     }
@@ -261,6 +292,7 @@ impl Source for Camera {
         };
         let t_dequeued = now_ns();
         self.last = self.base + u64::from(filled.sequence);
+        let signal = self.has_signal();
         let State::Streaming { device, .. } = &mut self.state else {
             return Ok(Event::Idle);
         };
@@ -269,6 +301,9 @@ impl Source for Camera {
         let (t_sensor, mut flags) = sensor_time(&filled, t_dequeued);
         if filled.damaged {
             flags |= FrameFlags::DRIVER_ERROR;
+        }
+        if !signal {
+            flags |= FrameFlags::NO_SIGNAL;
         }
         Ok(Event::Frame(Frame {
             format,

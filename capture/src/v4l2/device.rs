@@ -122,6 +122,8 @@ pub(crate) struct Device {
     pub(crate) height: u32,
     pub(crate) stride: u32,
     pub(crate) fps: Option<f64>,
+    /// The connector that was chosen when it began; it cannot be changed while it streams.
+    input: u32,
 }
 
 impl Device {
@@ -171,6 +173,8 @@ impl Device {
             )));
         };
         let fps = set_rate(&fd, fps);
+        let mut input = 0;
+        let _ = sys::get_input(&fd, &mut input); // a driver without inputs has none to ask about
         let buffers = map_buffers(&fd).map_err(call("mapping the driver's buffers"))?;
         let stride = pix.bytesperline.max(format.min_stride(pix.width));
         let stride = if format == PixelFormat::Mjpg {
@@ -186,6 +190,7 @@ impl Device {
             height: pix.height,
             stride,
             fps,
+            input,
         };
         for index in 0..device.buffers.len() as u32 {
             device.requeue(index).map_err(call("VIDIOC_QBUF"))?;
@@ -238,6 +243,16 @@ impl Device {
             exposure: buffer.flags & sys::BUF_FLAG_TSTAMP_SRC_MASK == sys::BUF_FLAG_TSTAMP_SRC_SOE,
             damaged: buffer.flags & sys::BUF_FLAG_ERROR != 0,
         }))
+    }
+
+    /// Whether something arrives. Without it a capture card fills its buffers with noise or one colour, and only its
+    /// driver knows. One that says nothing about it, like those of USB cameras, has a signal.
+    pub(crate) fn has_signal(&self) -> bool {
+        let mut input = sys::Input {
+            index: self.input,
+            ..Plain::zeroed()
+        };
+        sys::enum_input(&self.fd, &mut input).is_err() || input.status & sys::INPUT_DEAD == 0
     }
 
     /// Gives a buffer back to the driver.

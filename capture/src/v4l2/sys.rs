@@ -21,6 +21,8 @@ pub(crate) const BUF_FLAG_TIMESTAMP_MASK: u32 = 0xe000;
 pub(crate) const BUF_FLAG_TIMESTAMP_MONOTONIC: u32 = 0x2000;
 pub(crate) const BUF_FLAG_TSTAMP_SRC_MASK: u32 = 0x7_0000;
 pub(crate) const BUF_FLAG_TSTAMP_SRC_SOE: u32 = 0x1_0000;
+/// V4L2_IN_ST_NO_POWER, _NO_SIGNAL, _NO_H_LOCK, _NO_SYNC: what comes is no picture.
+pub(crate) const INPUT_DEAD: u32 = 0x1_0103;
 pub(crate) const CAP_TIMEPERFRAME: u32 = 0x1000;
 pub(crate) const FRAME_DISCRETE: u32 = 1;
 
@@ -35,6 +37,22 @@ pub(crate) struct Capability {
     pub(crate) capabilities: u32,
     pub(crate) device_caps: u32,
     pub(crate) reserved: [u32; 3],
+}
+
+/// `struct v4l2_input`
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Input {
+    pub(crate) index: u32,
+    pub(crate) name: [u8; 32],
+    pub(crate) kind: u32,
+    pub(crate) audioset: u32,
+    pub(crate) tuner: u32,
+    pub(crate) std: u64,
+    pub(crate) status: u32,
+    pub(crate) capabilities: u32,
+    pub(crate) reserved: [u32; 3],
+    pub(crate) padding: u32,
 }
 
 /// `struct v4l2_fmtdesc`
@@ -143,6 +161,7 @@ const _: () = {
     );
     assert!(size_of::<Capability>() == 104);
     assert!(size_of::<FmtDesc>() == 64);
+    assert!(size_of::<Input>() == 80 && offset_of!(Input, status) == 56);
     assert!(size_of::<Format>() == 208 && offset_of!(Format, pix) == 8);
     assert!(size_of::<FrameSize>() == 44);
     assert!(size_of::<StreamParm>() == 204);
@@ -164,6 +183,8 @@ pub(crate) unsafe trait Plain: Copy {
 
 // SAFETY: (all of the following) see the definitions above: integers and arrays of integers.
 unsafe impl Plain for Capability {}
+// SAFETY: as above.
+unsafe impl Plain for Input {}
 // SAFETY: as above.
 unsafe impl Plain for FmtDesc {}
 // SAFETY: as above.
@@ -212,6 +233,10 @@ calls! {
     stream_off(u32) = opcode::write::<u32>(b'V', 19);
     /// VIDIOC_S_PARM
     set_parameters(StreamParm) = opcode::read_write::<StreamParm>(b'V', 22);
+    /// VIDIOC_ENUMINPUT
+    enum_input(Input) = opcode::read_write::<Input>(b'V', 26);
+    /// VIDIOC_G_INPUT
+    get_input(u32) = opcode::read::<u32>(b'V', 38);
     /// VIDIOC_ENUM_FRAMESIZES
     enum_frame_sizes(FrameSize) = opcode::read_write::<FrameSize>(b'V', 74);
 }
@@ -293,6 +318,9 @@ SAME(offsetof(struct v4l2_streamparm, parm.capture.timeperframe), 12);
 SAME(VIDIOC_QUERYCAP, 0x80685600); SAME(VIDIOC_ENUM_FMT, 0xc0405602); SAME(VIDIOC_S_FMT, 0xc0d05605);
 SAME(VIDIOC_REQBUFS, 0xc0145608); SAME(VIDIOC_QUERYBUF, 0xc0585609); SAME(VIDIOC_QBUF, 0xc058560f);
 SAME(VIDIOC_DQBUF, 0xc0585611); SAME(VIDIOC_STREAMON, 0x40045612); SAME(VIDIOC_STREAMOFF, 0x40045613);
+SAME(sizeof(struct v4l2_input), 80); SAME(offsetof(struct v4l2_input, status), 56);
+SAME(VIDIOC_ENUMINPUT, 0xc050561a); SAME(VIDIOC_G_INPUT, 0x80045626);
+SAME(V4L2_IN_ST_NO_POWER | V4L2_IN_ST_NO_SIGNAL | V4L2_IN_ST_NO_H_LOCK | V4L2_IN_ST_NO_SYNC, 0x10103);
 SAME(VIDIOC_S_PARM, 0xc0cc5616); SAME(VIDIOC_ENUM_FRAMESIZES, 0xc02c564a);
 SAME(V4L2_CAP_STREAMING, 0x04000000); SAME(V4L2_CAP_DEVICE_CAPS, 0x80000000);
 SAME(V4L2_BUF_FLAG_ERROR, 0x40); SAME(V4L2_BUF_FLAG_TIMESTAMP_MONOTONIC, 0x2000);
@@ -324,6 +352,8 @@ SAME(V4L2_BUF_FLAG_TSTAMP_SRC_MASK, 0x70000); SAME(V4L2_BUF_FLAG_TSTAMP_SRC_SOE,
         assert_eq!(opcode::read::<Capability>(b'V', 0), 0x8068_5600);
         assert_eq!(opcode::read_write::<Buffer>(b'V', 17), 0xc058_5611);
         assert_eq!(opcode::write::<u32>(b'V', 18), 0x4004_5612);
+        assert_eq!(opcode::read::<u32>(b'V', 38), 0x8004_5626);
+        assert_eq!(opcode::read_write::<Input>(b'V', 26), 0xc050_561a);
         assert_eq!(opcode::read_write::<FrameSize>(b'V', 74), 0xc02c_564a);
     }
 }

@@ -23,6 +23,8 @@ use zerocopy::IntoBytes;
 const JOIN: &str = "its owner may, and the socket's group; to read along with the installed service: sudo usermod -aG hanja-tap $USER, and log in again";
 /// How often an absent writer is looked for. Cheap (one failed connect), and part of the time to recover.
 const RETRY: Duration = Duration::from_millis(20);
+/// Usual where systemd holds the socket: the stage is being stopped, or started again.
+const HUNG_UP: &str = "the stage hung up";
 
 /// What is at the other end, as far as a reader without a ring can tell.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -212,7 +214,11 @@ impl Link {
     fn complain(&mut self, reason: String) {
         if !std::mem::replace(&mut self.complained, true) {
             let (path, topic) = (self.path.display(), self.topic.name());
-            tracing::warn!("{path} ({topic}): {reason}; trying again");
+            if reason == HUNG_UP {
+                tracing::info!("{path} ({topic}): {reason}; trying again");
+            } else {
+                tracing::warn!("{path} ({topic}): {reason}; trying again");
+            }
         }
         self.problem = Some(reason);
     }
@@ -255,7 +261,7 @@ impl Link {
             flags,
         );
         let got = match got {
-            Err(Errno::CONNRESET) => return Err("the stage hung up".into()), // our request unread
+            Err(Errno::CONNRESET) => return Err(HUNG_UP.into()), // our request unread
             other => other.map_err(|e| e.to_string())?,
         };
         let mut fds: Vec<OwnedFd> = Vec::new();
@@ -265,7 +271,7 @@ impl Link {
             }
         }
         if got.bytes == 0 {
-            return Err("the stage hung up".into());
+            return Err(HUNG_UP.into());
         }
         let reply = Reply::parse(&bytes[..got.bytes]).map_err(|s| s.to_string())?;
         let hazard = match (self.quota, fds.as_slice()) {

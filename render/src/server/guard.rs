@@ -91,7 +91,7 @@ impl Guard {
         }
         Err((
             StatusCode::UNAUTHORIZED,
-            "this view needs its token: add ?token=... to the address (it is in the log)\n",
+            "this view needs its token: add ?token=... to the address (it is in the configuration, or else in the log)\n",
         ))
     }
 }

@@ -17,8 +17,10 @@ SYNTH = os.environ.get("HANJA_SYSTEM_SYNTH", "synth:?size=640x480&fps=30&seed=1&
 
 
 def as_user(name):
-    """The beginning of a command that somebody else runs. No session, no parent that waits: it becomes the command."""
-    return ("setpriv", f"--reuid={name}", "--regid=" + subprocess.getoutput(f"id -gn {name}"), "--init-groups", "--")
+    """The beginning of a command that somebody else runs. No session, no parent that waits: it becomes the command.
+    The stages' users have the primary group that their units give them."""
+    group = "hanja" if name.startswith("hanja-") else subprocess.getoutput(f"id -gn {name}")
+    return ("setpriv", f"--reuid={name}", f"--regid={group}", "--init-groups", "--")
 
 
 def run(*command, user=None, check=True, timeout=120, **more):
@@ -37,8 +39,8 @@ def systemctl(*words, check=True):
 
 
 def show(unit, name):
-    """A property of a unit."""
-    return run("systemctl", "show", "--property", name, "--value", unit).stdout.strip()
+    """A property of a unit; of the manager itself where the unit is None."""
+    return run("systemctl", "show", "--property", name, "--value", *([unit] if unit else [])).stdout.strip()
 
 
 def pid(stage):

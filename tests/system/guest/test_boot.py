@@ -13,7 +13,7 @@ class Boot(unittest.TestCase):
         with Reader() as reader:
             first = reader.wait_for(lambda r: r["status"] == "ok", 60, "a detection after boot")
         # Of PID 1's own start: what the kernel or the container took before is not the pipeline's.
-        started = int(machine.show("", "UserspaceTimestampMonotonic")) * 1000
+        started = int(machine.show(None, "UserspaceTimestampMonotonic")) * 1000
         seconds = (first["times_ns"]["detections_published"] - started) / 1e9
         ready = {stage: int(machine.show(f"hanja-{stage}", "ActiveEnterTimestampMonotonic")) / 1e6 - started / 1e9
                  for stage in STAGES}

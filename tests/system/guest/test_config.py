@@ -1,6 +1,7 @@
 """Configuration that cannot be: the stage says so, does not spin, the others live on, and it comes back when it is
 mended."""
 
+import socket
 import time
 import unittest
 
@@ -73,6 +74,18 @@ class Hostile(unittest.TestCase):
             self.assertIn("hanja.toml", machine.said_since(mark, f"hanja-{stage}"))
             self.calm(f"hanja-{stage}")
         self.mend()
+
+    def test_port_in_use(self):
+        """No failure of the start, but said: render is tried again, and comes up once the port is free."""
+        mark = machine.cursor()
+        systemctl("stop", UNIT)
+        with socket.create_server(("127.0.0.1", 8080)):
+            systemctl("start", UNIT)
+            self.assertIn("hanja-render is not up yet", machine.said_since(mark, UNIT))
+            self.assertEqual([active(f"hanja-{stage}") for stage in ("capture", "infer")], ["active"] * 2)
+            self.assertIn("8080", machine.said_since(mark, "hanja-render"))
+            self.calm("hanja-render")
+        until(lambda: active("hanja-render") == "active", 20, "render comes up by itself")
 
     def test_missing_configuration(self):
         """Somebody deleted the file: either the defaults, or words that name it; not a crash."""

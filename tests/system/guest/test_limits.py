@@ -11,6 +11,10 @@ def setUpModule():
     machine.running()
 
 
+def tearDownModule():
+    machine.systemctl("enable", machine.UNIT)  # for the second boot
+
+
 def group(stage):
     return "/sys/fs/cgroup" + show(f"hanja-{stage}", "ControlGroup")
 

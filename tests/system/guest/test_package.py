@@ -20,11 +20,13 @@ class Package(unittest.TestCase):
             self.purge()
         run("dpkg", "-i", package(1))
         self.assertEqual(machine.processes(), {}, "a camera is not switched on by an installation")
+        self.assertEqual(run("systemctl", "is-enabled", UNIT, check=False).stdout.strip(), "disabled")
         self.assertEqual(run("hanja", "--version").returncode, 0)
         self.assertEqual(run("hanja-model", "--version").returncode, 0)
         self.assertTrue(os.path.exists(CONFIG))
         for stage in STAGES:
-            self.assertEqual(run("id", "-gn", f"hanja-{stage}").stdout.strip(), "hanja")
+            self.assertIn("hanja", run("id", "-Gn", f"hanja-{stage}").stdout.split())
+        self.assertIn("video", run("id", "-Gn", "hanja-capture").stdout.split())
         run("getent", "group", "hanja-tap")
         verified = run("systemd-analyze", "verify", "--man=no", *glob.glob("/lib/systemd/system/hanja-*.service"),
                        check=False)

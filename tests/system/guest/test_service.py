@@ -2,11 +2,14 @@
 
 import os
 import re
+import shutil
 import time
 import unittest
 
 import machine
 from machine import RUN, STAGES, UNIT, Reader, active, pids, run, show, systemctl, until
+
+EXAMPLES = "/usr/share/doc/hanja-pipeline/examples"
 
 
 def setUpModule():
@@ -35,18 +38,20 @@ class Service(unittest.TestCase):
                 status = dict(line.rstrip("\n").split(":\t", 1) for line in file if ":\t" in line)
             uid = int(run("id", "-u", f"hanja-{stage}").stdout)
             self.assertEqual(status["Uid"].split(), [str(uid)] * 4, stage)
+            gid = run("getent", "group", "hanja").stdout.split(":")[2]
+            self.assertEqual(status["Gid"].split(), [gid] * 4, stage)
             self.assertEqual(int(status["CapEff"], 16), 0, stage)
             self.assertEqual(status["NoNewPrivs"], "1", stage)
             self.assertEqual(status["Seccomp"], "2", stage)
 
     def test_status_line_has_the_rate(self):
         for stage in STAGES:
-            line = until(lambda s=stage: re.search(r"fps [\d.]+", show(f"hanja-{s}", "StatusText")), 10,
-                         f"the status line of {stage} has its frame rate")
-            self.assertTrue(line)
-        rates = {stage: re.search(r"fps ([\d.]+)", show(f"hanja-{stage}", "StatusText")) for stage in STAGES}
-        for stage, found in rates.items():
-            self.assertGreater(float(found[1]), 0, stage)
+            until(lambda s=stage: self.rate(s) > 0, 10, f"the status line of {stage} has its frame rate")
+
+    def rate(self, stage):
+        """Frames per second of the status line; 0 without."""
+        found = re.search(r"([\d.]+) fps", show(f"hanja-{stage}", "StatusText"))
+        return float(found[1]) if found else 0
 
     def test_healthy_run_says_nothing_bad(self):
         mark = machine.cursor()
@@ -133,12 +138,45 @@ class Service(unittest.TestCase):
 
     def test_reload_of_a_broken_configuration_changes_nothing(self):
         before = pids()
-        machine.configure(text="[infer\nconf = 1")
         self.addCleanup(machine.configure)
-        systemctl("reload", UNIT, check=False)
-        self.assertEqual(pids(), before)
-        with Reader() as reader:
-            reader.wait_for(lambda r: r["status"] == "ok", 10, "a detection")
+        for text in ("[infer\nconf = 1", '[infer]\nmodel = "/nowhere/model.onnx"'):
+            with self.subTest(text):
+                machine.configure(text=f'[capture]\nsource = "{machine.SYNTH}"\n{text}')
+                self.assertNotEqual(systemctl("reload", UNIT, check=False).returncode, 0)
+                self.assertEqual(pids(), before)
+                with Reader() as reader:
+                    reader.wait_for(lambda r: r["status"] == "ok", 10, "a detection")
         machine.configure()
         systemctl("reload", UNIT)
         self.assertEqual(pids(), before)
+
+    def test_drop_ins_of_the_examples(self):
+        """Each by itself: systemd takes it, the stage runs with it, and those that can be seen here have an effect."""
+        cores = os.sched_getaffinity(0)
+        effects = {
+            "realtime.conf": ("capture", lambda n: os.sched_getscheduler(n) & ~os.SCHED_RESET_ON_FORK == os.SCHED_FIFO),
+            "affinity.conf": ("infer", lambda n: os.sched_getaffinity(n) == cores & {1, 2, 3}),
+            "infer-cuda.conf": ("infer", lambda n: True),  # without a GPU, as before on the CPU
+            "render-network.conf": ("render", lambda n: True),
+        }
+        if not cores & {1, 2, 3}:
+            del effects["affinity.conf"]
+        self.assertLessEqual(set(effects), set(os.listdir(EXAMPLES)))
+        for name, (stage, effect) in effects.items():
+            with self.subTest(name):
+                directory = f"/run/systemd/system/hanja-{stage}.service.d"
+                os.makedirs(directory)
+                try:
+                    shutil.copy(f"{EXAMPLES}/{name}", directory)
+                    systemctl("daemon-reload")
+                    mark = machine.cursor()
+                    systemctl("restart", f"hanja-{stage}")
+                    self.assertEqual(active(f"hanja-{stage}"), "active")
+                    self.assertTrue(effect(machine.pid(stage)), "it has its effect")
+                    self.assertNotIn(name, machine.said_since(mark, f"hanja-{stage}"), "systemd has no complaint")
+                    with Reader() as reader:
+                        reader.wait_for(lambda r: r["status"] == "ok", 10, "a detection")
+                finally:
+                    shutil.rmtree(directory)
+                    systemctl("daemon-reload")
+                    systemctl("restart", f"hanja-{stage}")
