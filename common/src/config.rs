@@ -355,8 +355,10 @@ mod tests {
 
     #[test]
     fn every_default_key_is_known() {
-        let mut config = Config::default();
-        config.log = Some("debug".into());
+        let mut config = Config {
+            log: Some("debug".into()),
+            ..Config::default()
+        };
         config.infer.model = Some("m.onnx".into());
         config.infer.threads = Some(2);
         config.infer.engine = Some("m.engine".into());
