@@ -77,7 +77,7 @@ zsh -fc "autoload -Uz compinit; fpath=($root/usr/share/zsh/vendor-completions \$
 # Units as systemd reads them, in a tree of their own so that nothing of this machine counts.
 verify() {
     local tree=$1 prefix=$2
-    install -D -t "$tree/bin" /bin/sh /bin/true
+    install -D -t "$tree/bin" /bin/sh /bin/true /bin/systemctl
     systemd-analyze verify --root="$tree" --man=no --recursive-errors=no \
         "$prefix"/lib/systemd/system/hanja-{pipeline,capture,infer,render}.service 2>&1 | grep hanja
     rm -r "$tree/bin"

@@ -61,8 +61,11 @@ fn nanos(v: &Value) -> u64 {
     (v.as_f64().unwrap() * 1e3).round() as u64
 }
 
-/// Slices of each track, as (from, to, name), in the order of the file.
-fn tracks(events: &[Value]) -> BTreeMap<(u64, u64), Vec<(u64, u64, String)>> {
+/// From, to, name.
+type Slice = (u64, u64, String);
+
+/// Slices of each track, in the order of the file.
+fn tracks(events: &[Value]) -> BTreeMap<(u64, u64), Vec<Slice>> {
     let mut tracks: BTreeMap<_, Vec<_>> = BTreeMap::new();
     for e in events.iter().filter(|e| e["ph"] == "X") {
         let (from, dur) = (nanos(&e["ts"]), nanos(&e["dur"]));
