@@ -42,8 +42,8 @@ mount -t overlay overlay "$work/machine/root" \
 # container OPTIONS...: of systemd-nspawn, and what to run.
 container() (
     for group in "${groups[@]}"; do echo "$BASHPID" >"$group/cgroup.procs"; done
-    exec timeout "$limit" systemd-nspawn -q "${own[@]}" --link-journal=no --console=pipe -D "$work/machine/root" \
-        -M "hanja-$$" "$@"
+    exec timeout --kill-after=20 "$limit" systemd-nspawn -q "${own[@]}" --link-journal=no --console=pipe \
+        -D "$work/machine/root" -M "hanja-$$" "$@"
 )
 if [ "${1:-}" = --probe ]; then
     container /bin/true </dev/null

@@ -10,15 +10,17 @@ limit=${HANJA_SYSTEM_TIMEOUT:-1500}
 kernel=$(bash "$system_dir/kernel.sh")
 image=$(bash "$system_dir/image.sh" --ext4)
 work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+# A guest that hangs does not hear a polite signal, and has processes here for those in there.
+trap 'pkill -KILL -f "ubd0=$work/" || true; rm -rf "$work"' EXIT
 mkdir "$work/share"
 share "$work/share"
 
 # Guest memory is a sparse file where TMPDIR says. The image stays as it is: changes go to a file of their own, which is
 # kept from one boot to the next.
 machine() {
-    TMPDIR=/dev/shm timeout --foreground "$limit" "$kernel/linux" mem=1024M "ubd0=$work/changes,$image/root.ext4" \
-        root=/dev/ubda rw rootfstype=ext4 con=null con0=null,fd:1 con1=null quiet systemd.show_status=0 \
+    TMPDIR=/dev/shm timeout --foreground --kill-after=20 "$limit" "$kernel/linux" mem=1024M \
+        "ubd0=$work/changes,$image/root.ext4" root=/dev/ubda rw rootfstype=ext4 \
+        con=null con0=null,fd:1 con1=null quiet systemd.show_status=0 \
         init=/usr/local/sbin/hanja-test-init "share=$work/share" "modules=$kernel/modules/lib/modules"
 }
 
