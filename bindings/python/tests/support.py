@@ -99,14 +99,15 @@ class Liar:
                 client, _ = self.listener.accept()
             except OSError:
                 return
+            fds: list[int] = []
             try:
                 self.requests.append(client.recv(100))
                 fds = self.fds()
                 socket.send_fds(client, [self.reply], fds)
-                for fd in fds:
-                    os.close(fd)
             except OSError:
                 pass  # the client left early
+            for fd in fds:
+                os.close(fd)
             if self.reply:
                 self.clients.append(client)
             else:
