@@ -23,8 +23,9 @@ use zerocopy::IntoBytes;
 const JOIN: &str = "its owner may, and the socket's group; to read along with the installed service: sudo usermod -aG hanja-tap $USER, and log in again";
 /// How often an absent writer is looked for. Cheap (one failed connect), and part of the time to recover.
 const RETRY: Duration = Duration::from_millis(20);
-/// Usual where systemd holds the socket: the stage is being stopped, or started again.
 const HUNG_UP: &str = "the stage hung up";
+/// A stage that is being stopped, or started again, hangs up on those who wait for it. Who does so for longer is broken.
+const MOMENT: Duration = Duration::from_secs(1);
 
 /// What is at the other end, as far as a reader without a ring can tell.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -58,6 +59,8 @@ pub(crate) struct Link {
     complained: bool,
     /// Nobody listened at the last try.
     absent: bool,
+    /// When the first try of many was in vain although somebody listened.
+    in_vain_since: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -87,6 +90,7 @@ impl Link {
             problem: None,
             complained: false,
             absent: false,
+            in_vain_since: None,
         }
     }
 
@@ -202,7 +206,7 @@ impl Link {
             NotFound | ConnectionRefused => {
                 let remedy = "start it with: hanja run, or name its runtime directory";
                 self.problem = Some(format!("the stage does not run; {remedy}"));
-                self.complained = false;
+                (self.complained, self.in_vain_since) = (false, None);
             }
             WouldBlock => self.problem = Some(e.to_string()),
             PermissionDenied => self.complain(format!("{e}: {JOIN}")),
@@ -212,13 +216,11 @@ impl Link {
 
     /// Says why, once per outage: the retries go on 50 times a second.
     fn complain(&mut self, reason: String) {
-        if !std::mem::replace(&mut self.complained, true) {
+        let since = *self.in_vain_since.get_or_insert_with(Instant::now);
+        let usual = reason == HUNG_UP && since.elapsed() < MOMENT;
+        if !usual && !std::mem::replace(&mut self.complained, true) {
             let (path, topic) = (self.path.display(), self.topic.name());
-            if reason == HUNG_UP {
-                tracing::info!("{path} ({topic}): {reason}; trying again");
-            } else {
-                tracing::warn!("{path} ({topic}): {reason}; trying again");
-            }
+            tracing::warn!("{path} ({topic}): {reason}; trying again");
         }
         self.problem = Some(reason);
     }
@@ -242,7 +244,7 @@ impl Link {
         };
         match self.attach(&socket) {
             Ok(ring) => {
-                (self.problem, self.complained) = (None, false);
+                (self.problem, self.complained, self.in_vain_since) = (None, false, None);
                 self.state = State::Attached { socket, ring };
             }
             Err(reason) => self.complain(reason),
