@@ -8,19 +8,8 @@ use std::collections::VecDeque;
 /// Points kept of each stage: ten minutes, about 260 KB for all three.
 pub(crate) const KEPT: usize = 600;
 
-/// The steps whose medians are kept, in the order in which a frame takes them.
-const STEPS: [MetricId; 10] = [
-    MetricId::Dequeue,
-    MetricId::Publish,
-    MetricId::Queue,
-    MetricId::Preprocess,
-    MetricId::Submit,
-    MetricId::Inference,
-    MetricId::Postprocess,
-    MetricId::Announce,
-    MetricId::Deliver,
-    MetricId::Present,
-];
+/// The steps whose medians are kept.
+const STEPS: [MetricId; 10] = MetricId::STEPS;
 
 /// One second of one stage.
 #[derive(Clone, Copy, Debug, Default)]

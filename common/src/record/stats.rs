@@ -54,6 +54,9 @@ impl MetricId {
         Self::Show,
     ];
 
+    /// The steps of a frame's way from the sensor to the viewer, without their sums.
+    pub const STEPS: [Self; 10] = *Self::ALL.first_chunk().expect("the sums are the last two");
+
     /// From the number in a record.
     #[must_use]
     pub fn from_u16(n: u16) -> Self {

@@ -16,20 +16,6 @@ use hanja_common::stage::StageName;
 /// A second in nanoseconds.
 pub(crate) const SECOND: u64 = 1_000_000_000;
 
-/// A frame's way from the sensor to the viewer.
-pub(crate) const STEPS: [MetricId; 10] = [
-    MetricId::Dequeue,
-    MetricId::Publish,
-    MetricId::Queue,
-    MetricId::Preprocess,
-    MetricId::Submit,
-    MetricId::Inference,
-    MetricId::Postprocess,
-    MetricId::Announce,
-    MetricId::Deliver,
-    MetricId::Present,
-];
-
 /// The steps in which infer works, rather than waits, on a frame.
 const WORK: [MetricId; 5] = [
     MetricId::Preprocess,
@@ -148,7 +134,7 @@ impl Model {
     /// The steps of a frame's way that are measured, in order.
     pub(crate) fn steps(&self, now: u64) -> Vec<(MetricId, Latency)> {
         let measured = |id: &MetricId| Some((*id, self.latency(*id, now)?));
-        STEPS.iter().filter_map(measured).collect()
+        MetricId::STEPS.iter().filter_map(measured).collect()
     }
 
     /// Milliseconds that infer works on a frame, by the medians of its last second.
