@@ -55,6 +55,8 @@ export async function rulesAndContrast(browser, pipeline) {
 /** Tab reaches every control in order, and what has the focus shows it. */
 export async function keyboard(browser, pipeline) {
   const { page, context } = await open(browser, pipeline.url);
+  // There is nothing to step through before some pictures are kept.
+  for (const id of ['first', 'back', 'scrub']) await until(`${id} can be used`, () => page.locator(`#${id}`).isEnabled(), Boolean);
   const reached = [];
   for (let n = 0; n < 40; n++) {
     await page.keyboard.press('Tab');
