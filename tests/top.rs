@@ -168,6 +168,14 @@ fn process(place: &Place) -> i32 {
     })
 }
 
+/// Waits for its end: what is typed before is the view's.
+fn gone(pid: i32) {
+    let place = format!("/proc/{pid}");
+    until("the end of hanja top", || {
+        (!std::path::Path::new(&place).exists()).then_some(())
+    });
+}
+
 fn signal(pid: i32, name: &str) {
     let status = Command::new("kill")
         .arg(format!("-{name}"))
@@ -243,7 +251,9 @@ fn a_person_sees_what_becomes_of_the_pipeline() {
         });
         keep(&name, &tmux.screen());
     }
+    let pid = process(&place);
     tmux.keys(&["q"]);
+    gone(pid);
     tmux.assert_restored();
 }
 
@@ -279,7 +289,9 @@ fn it_waits_for_a_pipeline_that_ends_and_comes_back() {
     let _again = pipeline(&place);
     tmux.see(" LIVE ");
     // Told to go, it leaves the terminal as it was.
-    signal(process(&place), "TERM");
+    let pid = process(&place);
+    signal(pid, "TERM");
+    gone(pid);
     tmux.assert_restored();
 }
 
