@@ -232,6 +232,9 @@ def parse(argv):
     parser.add_argument("--run", required=True, help="folder of the run; an existing last.pt in it is resumed")
     parser.add_argument("--cache", help="folder for decoded pictures (default: RUN/cache)")
     parser.add_argument("--init", help="checkpoint (its averaged weights) or exported .onnx to start from")
+    parser.add_argument(
+        "--refit-anchors", action="store_true", help="fit anchors to the data although those of --init reach its labels"
+    )
     length = parser.add_mutually_exclusive_group()
     length.add_argument("--steps", type=int, default=5700)
     length.add_argument("--time-budget", type=float, metavar="MINUTES", help="choose --steps to fit, by measuring")
@@ -266,7 +269,7 @@ def parse(argv):
 
 def starting_anchors(args, sizes):
     """Those of --init as long as they reach the labels: its weights are factors of them. Else fitted to `sizes`."""
-    if args.init:
+    if args.init and not args.refit_anchors:
         if args.init.endswith(".onnx"):
             known = read_exported(args.init)[1]
         else:

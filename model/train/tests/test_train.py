@@ -26,7 +26,7 @@ from train.loss import Loss, ciou, match
 from train.metrics import match_detections, mean_average_precision, nms
 from train.mine import is_fooled
 from train.model import STRIDES, Yolo, fold_batch_norm
-from train.train import Trainer, parse
+from train.train import Trainer, parse, starting_anchors
 
 
 def small_model(seed=0):
@@ -343,6 +343,21 @@ class Anchors(unittest.TestCase):
     def test_too_few_labels_is_said(self):
         with self.assertRaisesRegex(ValueError, "too few"):
             anchors.fit(np.ones((3, 2)) * 20)
+
+    def test_those_of_a_checkpoint_stay_if_they_reach_and_are_not_to_be_fitted(self):
+        sizes = np.exp(np.random.default_rng(3).uniform(2, 5, (400, 2)))
+        known = np.geomspace(8, 140, 9, dtype=np.float32)[:, None].repeat(2, 1).reshape(3, 3, 2)
+        with tempfile.TemporaryDirectory() as folder:
+            path = str(Path(folder) / "last.pt")
+            torch.save({"ema": {"detect.anchors": torch.from_numpy(known)}}, path)
+            common = ["--data", "x", "--run", "y", "--init", path]
+            np.testing.assert_array_equal(starting_anchors(parse(common), sizes), known)
+            fitted = starting_anchors(parse([*common, "--refit-anchors"]), sizes)
+            closeness = [anchors.fitness(sizes, a.reshape(-1, 2)) for a in (known, fitted)]
+            self.assertLess(*closeness)
+            # Out of reach of every label, they are of no use.
+            out_of_reach = starting_anchors(parse(common), sizes * 50)
+            self.assertGreater(anchors.recall(sizes * 50, out_of_reach.reshape(-1, 2)), anchors.ENOUGH)
 
 
 class Scoring(unittest.TestCase):
