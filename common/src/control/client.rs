@@ -23,7 +23,6 @@ use zerocopy::IntoBytes;
 const JOIN: &str = "its owner may, and the socket's group; to read along with the installed service: sudo usermod -aG hanja-tap $USER, and log in again";
 /// How often an absent writer is looked for. Cheap (one failed connect), and part of the time to recover.
 const RETRY: Duration = Duration::from_millis(20);
-const HUNG_UP: &str = "the stage hung up";
 /// A stage that is being stopped, or started again, hangs up on those who wait for it. Who does so for longer is broken.
 const MOMENT: Duration = Duration::from_secs(1);
 
@@ -44,6 +43,18 @@ pub enum Presence {
     Absent,
     /// It cannot be read, in words: no permission, another release.
     Refused(String),
+}
+
+/// Why an answer brought no ring.
+enum Failure {
+    HungUp,
+    Other(String),
+}
+
+impl From<String> for Failure {
+    fn from(reason: String) -> Self {
+        Failure::Other(reason)
+    }
 }
 
 /// A connection to one topic that renews itself.
@@ -216,9 +227,8 @@ impl Link {
 
     /// Says why, once per outage: the retries go on 50 times a second.
     fn complain(&mut self, reason: String) {
-        let since = *self.in_vain_since.get_or_insert_with(Instant::now);
-        let usual = reason == HUNG_UP && since.elapsed() < MOMENT;
-        if !usual && !std::mem::replace(&mut self.complained, true) {
+        self.in_vain_since.get_or_insert_with(Instant::now);
+        if !std::mem::replace(&mut self.complained, true) {
             let (path, topic) = (self.path.display(), self.topic.name());
             tracing::warn!("{path} ({topic}): {reason}; trying again");
         }
@@ -247,11 +257,20 @@ impl Link {
                 (self.problem, self.complained, self.in_vain_since) = (None, false, None);
                 self.state = State::Attached { socket, ring };
             }
-            Err(reason) => self.complain(reason),
+            Err(Failure::HungUp) => {
+                let reason = "the stage hung up".to_owned();
+                let since = *self.in_vain_since.get_or_insert_with(Instant::now);
+                if since.elapsed() < MOMENT {
+                    self.problem = Some(reason);
+                } else {
+                    self.complain(reason);
+                }
+            }
+            Err(Failure::Other(reason)) => self.complain(reason),
         }
     }
 
-    fn attach(&self, socket: &OwnedFd) -> Result<Arc<RingReader>, String> {
+    fn attach(&self, socket: &OwnedFd) -> Result<Arc<RingReader>, Failure> {
         let mut bytes = [0; LEN + 1];
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
         let mut ancillary = RecvAncillaryBuffer::new(&mut space);
@@ -263,7 +282,7 @@ impl Link {
             flags,
         );
         let got = match got {
-            Err(Errno::CONNRESET) => return Err(HUNG_UP.into()), // our request unread
+            Err(Errno::CONNRESET) => return Err(Failure::HungUp), // our request unread
             other => other.map_err(|e| e.to_string())?,
         };
         let mut fds: Vec<OwnedFd> = Vec::new();
@@ -273,18 +292,19 @@ impl Link {
             }
         }
         if got.bytes == 0 {
-            return Err(HUNG_UP.into());
+            return Err(Failure::HungUp);
         }
         let reply = Reply::parse(&bytes[..got.bytes]).map_err(|s| s.to_string())?;
         let hazard = match (self.quota, fds.as_slice()) {
             (0, [_]) => None,
             (1.., [_, hazard]) => Some((hazard.as_fd(), u32::from(reply.quota))),
-            _ => return Err(format!("a reply with {} descriptors", fds.len())),
+            _ => return Err(format!("a reply with {} descriptors", fds.len()).into()),
         };
         let ring =
             RingReader::map(fds[0].as_fd(), hazard, self.topic).map_err(|e| e.to_string())?;
         if (reply.generation, reply.total_len) != (ring.generation(), ring.total_len()) {
-            return Err("the reply describes another ring than the one it brings".into());
+            let reason = "the reply describes another ring than the one it brings";
+            return Err(Failure::Other(reason.into()));
         }
         Ok(ring)
     }
