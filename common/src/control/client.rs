@@ -45,9 +45,12 @@ pub enum Presence {
     Refused(String),
 }
 
-/// Why an answer brought no ring.
+/// Why a try to attach brought no ring.
+#[derive(Debug, thiserror::Error)]
 enum Failure {
+    #[error("the stage hung up")]
     HungUp,
+    #[error("{0}")]
     Other(String),
 }
 
@@ -220,19 +223,20 @@ impl Link {
                 (self.complained, self.in_vain_since) = (false, None);
             }
             WouldBlock => self.problem = Some(e.to_string()),
-            PermissionDenied => self.complain(format!("{e}: {JOIN}")),
-            _ => self.complain(e.to_string()),
+            PermissionDenied => self.complain(format!("{e}: {JOIN}").into()),
+            _ => self.complain(e.to_string().into()),
         }
     }
 
     /// Says why, once per outage: the retries go on 50 times a second.
-    fn complain(&mut self, reason: String) {
-        self.in_vain_since.get_or_insert_with(Instant::now);
-        if !std::mem::replace(&mut self.complained, true) {
+    fn complain(&mut self, failure: Failure) {
+        let since = *self.in_vain_since.get_or_insert_with(Instant::now);
+        let usual = matches!(failure, Failure::HungUp) && since.elapsed() < MOMENT;
+        if !usual && !std::mem::replace(&mut self.complained, true) {
             let (path, topic) = (self.path.display(), self.topic.name());
-            tracing::warn!("{path} ({topic}): {reason}; trying again");
+            tracing::warn!("{path} ({topic}): {failure}; trying again");
         }
-        self.problem = Some(reason);
+        self.problem = Some(failure.to_string());
     }
 
     fn ask(&self) -> io::Result<OwnedFd> {
@@ -257,16 +261,7 @@ impl Link {
                 (self.problem, self.complained, self.in_vain_since) = (None, false, None);
                 self.state = State::Attached { socket, ring };
             }
-            Err(Failure::HungUp) => {
-                let reason = "the stage hung up".to_owned();
-                let since = *self.in_vain_since.get_or_insert_with(Instant::now);
-                if since.elapsed() < MOMENT {
-                    self.problem = Some(reason);
-                } else {
-                    self.complain(reason);
-                }
-            }
-            Err(Failure::Other(reason)) => self.complain(reason),
+            Err(failure) => self.complain(failure),
         }
     }
 
@@ -304,7 +299,7 @@ impl Link {
             RingReader::map(fds[0].as_fd(), hazard, self.topic).map_err(|e| e.to_string())?;
         if (reply.generation, reply.total_len) != (ring.generation(), ring.total_len()) {
             let reason = "the reply describes another ring than the one it brings";
-            return Err(Failure::Other(reason.into()));
+            return Err(reason.to_owned().into());
         }
         Ok(ring)
     }
