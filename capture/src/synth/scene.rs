@@ -4,7 +4,7 @@
 //! Lissajous curve and turns to and fro; every few seconds another class, in another hand, takes its place.
 
 use hanja_common::record::Detection;
-use hanja_pen::{Mask, Paper, Pen, Ruling, Style, fit, numeral, rasterize};
+use hanja_handwriting::{Mask, Paper, Pen, Ruling, Style, fit, numeral, rasterize};
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
 use std::f32::consts::TAU;

@@ -4,7 +4,7 @@ mod onnx;
 
 use super::*;
 use crate::model::EMBEDDED;
-use hanja_pen::{Pen, Style, fit, numeral, rasterize};
+use hanja_handwriting::{Pen, Style, fit, numeral, rasterize};
 use rand::SeedableRng;
 use rand_pcg::Pcg64Mcg;
 

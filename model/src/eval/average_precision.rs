@@ -3,7 +3,7 @@
 
 use super::boxes::Frame;
 use super::matching::{IOU_THRESHOLDS, match_class};
-use hanja_pen::CLASSES;
+use hanja_handwriting::CLASSES;
 
 /// The scores of one class.
 #[derive(Clone, Debug, PartialEq)]

@@ -2,7 +2,7 @@
 
 use super::EvalError;
 use super::boxes::{Detection, Frame, Label, PixelBox};
-use hanja_pen::CLASSES;
+use hanja_handwriting::CLASSES;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 

@@ -4,7 +4,7 @@
 use super::EvalError;
 use super::boxes::{Frame, PixelBox};
 use super::operating::matched;
-use hanja_pen::{LABELS, Pen, Style, fit, numeral, rasterize};
+use hanja_handwriting::{LABELS, Pen, Style, fit, numeral, rasterize};
 use image::{Rgb, RgbImage, imageops};
 use rand_pcg::{Pcg64Mcg, rand_core::SeedableRng};
 use std::path::Path;

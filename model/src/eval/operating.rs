@@ -2,7 +2,7 @@
 
 use super::boxes::Frame;
 use super::matching::match_class;
-use hanja_pen::CLASSES;
+use hanja_handwriting::CLASSES;
 use std::collections::BTreeMap;
 
 /// Upper ends of the size bands, as shares of the picture's longer side.

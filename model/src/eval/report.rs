@@ -2,7 +2,7 @@
 
 use super::average_precision::{ClassScore, means};
 use super::operating::{Operating, SIZE_BANDS};
-use hanja_pen::LABELS;
+use hanja_handwriting::LABELS;
 use std::fmt::Write as _;
 
 /// Everything eval found.

@@ -2,7 +2,7 @@
 //! that shade, blur and noise do not accumulate rounding.
 
 use super::geometry::Homography;
-use hanja_pen::Mask;
+use hanja_handwriting::Mask;
 
 /// Red, green, blue, each 0..=1.
 pub(crate) type Colour = [f32; 3];

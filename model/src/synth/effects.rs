@@ -2,7 +2,7 @@
 //! so labels made before stay true.
 
 use super::canvas::{Canvas, Colour};
-use hanja_pen::value_noise;
+use hanja_handwriting::value_noise;
 use rand::{Rng, RngExt};
 use rand_pcg::Pcg32;
 use rand_pcg::rand_core::SeedableRng;

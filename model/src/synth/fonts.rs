@@ -5,7 +5,7 @@ use super::SynthError;
 use super::glyph::Glyph;
 use super::library::AMBIGUOUS;
 use ab_glyph::{Font, FontVec, PxScale};
-use hanja_pen::{CLASSES, LABELS};
+use hanja_handwriting::{CLASSES, LABELS};
 use rayon::prelude::*;
 use std::path::{Path, PathBuf};
 

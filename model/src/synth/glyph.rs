@@ -6,7 +6,7 @@
 
 use super::geometry::{Homography, Rect};
 use super::thin::thin;
-use hanja_pen::{Mask, Pen, Stroke, bounds, rasterize};
+use hanja_handwriting::{Mask, Pen, Stroke, bounds, rasterize};
 use rand::Rng;
 
 /// A shape to be written.
@@ -412,7 +412,7 @@ mod tests {
 
     #[test]
     fn written_ink_is_boxed_to_the_pens_edge() {
-        let stroke = hanja_pen::smooth_polyline(&[(0.0, 0.0), (1.0, 0.0)], 8);
+        let stroke = hanja_handwriting::smooth_polyline(&[(0.0, 0.0), (1.0, 0.0)], 8);
         let glyph = Glyph::from_strokes(&[stroke]).unwrap();
         let map =
             Homography::translation(30.2, 20.5).after(Homography::scale_slant(40.0, 40.0, 0.0));
@@ -444,7 +444,7 @@ mod tests {
             x in -20.0..180.0f32, y in -20.0..140.0f32, pen in 1.2..9.0f32,
         ) {
             let mut rng = Pcg64Mcg::seed_from_u64(seed);
-            let strokes = hanja_pen::numeral(class, hanja_pen::Style::Regular, &mut rng);
+            let strokes = hanja_handwriting::numeral(class, hanja_handwriting::Style::Regular, &mut rng);
             let glyph = Glyph::from_strokes(&strokes).unwrap();
             let map = Homography::translation(x, y)
                 .after(Homography::rotation(turn))

@@ -3,7 +3,7 @@
 
 use super::canvas::{Canvas, Colour, blend};
 use super::layout::Frame;
-use hanja_pen::{hash01, value_noise};
+use hanja_handwriting::{hash01, value_noise};
 use rand::{Rng, RngExt};
 
 /// The material, which decides which pens are likely.

@@ -7,7 +7,7 @@ use super::glyph::{Glyph, Inking};
 use super::ground::Material;
 use super::layout::{Slot, log_uniform};
 use super::library::Library;
-use hanja_pen::{Pen, Style, numeral};
+use hanja_handwriting::{Pen, Style, numeral};
 use rand::{Rng, RngExt};
 
 /// A writer with a pen.

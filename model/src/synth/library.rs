@@ -5,7 +5,7 @@ use super::canvas::Canvas;
 use super::fonts;
 use super::glyph::Glyph;
 use super::{SynthError, SynthOptions, Writers};
-use hanja_pen::{CLASSES, LABELS, Stroke, smooth_polyline};
+use hanja_handwriting::{CLASSES, LABELS, Stroke, smooth_polyline};
 use rayon::prelude::*;
 use std::io::Read;
 use std::path::{Path, PathBuf};

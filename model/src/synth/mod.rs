@@ -121,7 +121,7 @@ pub struct SynthReport {
     /// Pictures without a label.
     pub without_labels: usize,
     /// Labels by class.
-    pub labels: [usize; hanja_pen::CLASSES],
+    pub labels: [usize; hanja_handwriting::CLASSES],
     /// Files that were skipped, with the reason.
     pub warnings: Vec<String>,
 }
@@ -215,7 +215,7 @@ pub fn run(
         others: folder("others")?,
     };
     let done = AtomicUsize::new(0);
-    let counts: Vec<[usize; hanja_pen::CLASSES]> = (0..options.count)
+    let counts: Vec<[usize; hanja_handwriting::CLASSES]> = (0..options.count)
         .into_par_iter()
         .map(|index| {
             let counts = make(options, &library, &folders, index)?;
@@ -276,7 +276,7 @@ fn make(
     library: &Library,
     folders: &Folders,
     index: usize,
-) -> Result<[usize; hanja_pen::CLASSES], SynthError> {
+) -> Result<[usize; hanja_handwriting::CLASSES], SynthError> {
     // Golden-ratio steps keep the streams of neighbouring pictures and seeds apart.
     let seed = options
         .seed
@@ -307,7 +307,7 @@ fn make(
     save(images.join(format!("{index:06}.{extension}")), &bytes)?;
     save(labels.join(&text), write::label_text(&picture).as_bytes())?;
     save(others.join(&text), write::others_text(&picture).as_bytes())?;
-    let mut counts = [0; hanja_pen::CLASSES];
+    let mut counts = [0; hanja_handwriting::CLASSES];
     for (class, _) in &picture.labels {
         counts[*class] += 1;
     }

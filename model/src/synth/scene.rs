@@ -10,7 +10,7 @@ use super::hand::{Hand, Others, numeral_glyph, other_glyph};
 use super::layout::{Arrangement, Frame, Slot};
 use super::library::Library;
 use super::{effects, lines};
-use hanja_pen::CLASSES;
+use hanja_handwriting::CLASSES;
 use rand::{Rng, RngExt};
 
 /// A labelled box: class 0..=9 and the ink's box in pixels.

@@ -4,7 +4,7 @@
 //! Zhang-Suen thinning on the bitmap enlarged twice, then chains of skeleton pixels between ends
 //! and junctions, smoothed; the local thickness becomes the pressure.
 
-use hanja_pen::{Node, Stroke};
+use hanja_handwriting::{Node, Stroke};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The path found in a bitmap, in bitmap pixels, and the mean stroke thickness there.
@@ -269,7 +269,7 @@ fn stroke(chain: &[usize], width: usize, depth: &[f32], mean: f32) -> Stroke {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hanja_pen::{Pen, fit, numeral, rasterize};
+    use hanja_handwriting::{Pen, fit, numeral, rasterize};
     use rand_pcg::{Pcg64Mcg, rand_core::SeedableRng};
 
     #[test]
@@ -305,7 +305,7 @@ mod tests {
                 breaks: 0.0,
             };
             let written = fit(
-                &numeral(class, hanja_pen::Style::Regular, &mut rng),
+                &numeral(class, hanja_handwriting::Style::Regular, &mut rng),
                 8.0,
                 8.0,
                 48.0,

@@ -2,7 +2,7 @@
 //! writers are few, and those whom the product meets are none of them.
 
 use super::glyph::Glyph;
-use hanja_pen::{Node, Stroke};
+use hanja_handwriting::{Node, Stroke};
 use rand::{Rng, RngExt};
 
 /// How near another stroke an end may lie and still be free, in glyph units: a hook at a crossing is another character.
@@ -105,11 +105,11 @@ fn add_hook(stroke: &mut Stroke, rng: &mut impl Rng) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hanja_pen::bounds;
+    use hanja_handwriting::bounds;
     use rand_pcg::{Pcg64Mcg, rand_core::SeedableRng};
 
     fn line(from: (f32, f32), to: (f32, f32)) -> Stroke {
-        hanja_pen::smooth_polyline(&[from, to], 8)
+        hanja_handwriting::smooth_polyline(&[from, to], 8)
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use super::geometry::Rect;
 use super::scene::{Label, Picture};
 use super::{Format, SynthError};
-use hanja_pen::LABELS;
+use hanja_handwriting::LABELS;
 use image::ImageEncoder;
 use image::codecs::{jpeg::JpegEncoder, png::PngEncoder};
 use rand::{Rng, RngExt};

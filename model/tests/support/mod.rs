@@ -2,7 +2,7 @@
 
 #![allow(dead_code, unused_imports, clippy::unwrap_used)]
 
-#[path = "../../../onnx/tests/support/mod.rs"]
+#[path = "../../onnx/tests/support/mod.rs"]
 mod models;
 
 pub(crate) use models::*;

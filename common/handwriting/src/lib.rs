@@ -15,7 +15,7 @@
 //! Everything is deterministic: the same random generator state gives the same bytes.
 //!
 //! ```
-//! use hanja_pen::{Pen, Style, fit, numeral, rasterize};
+//! use hanja_handwriting::{Pen, Style, fit, numeral, rasterize};
 //! use rand_pcg::{Pcg64Mcg, rand_core::SeedableRng};
 //!
 //! let mut rng = Pcg64Mcg::seed_from_u64(1);
