@@ -1,4 +1,4 @@
-//! Door for the fuzzer (`fuzz/`).
+//! Door for the fuzzer (`tests/fuzz/`).
 
 /// Takes `bytes` for a clip of kind `which`, shown in portions.
 pub fn clip(which: u8, bytes: &[u8], portion: usize) {

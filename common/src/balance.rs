@@ -37,7 +37,7 @@ impl fmt::Display for Imbalance {
 
 impl std::error::Error for Imbalance {}
 
-/// Checks times that end before infer.
+/// (D11) Checks times that end before infer.
 ///
 /// # Errors
 /// They do not add up.
@@ -182,6 +182,7 @@ mod tests {
         assert_eq!(b.check(&other), Ok(()));
     }
 
+    /// (D11)
     #[test]
     fn a_frame_that_was_inferred_has_all_its_times() {
         let mut b = RecordBalance::default();

@@ -1,4 +1,4 @@
-//! Doors for the fuzzer (`fuzz/`) to what is private here and reads other processes' bytes.
+//! Doors for the fuzzer (`tests/fuzz/`) to what is private here and reads other processes' bytes.
 
 pub use crate::ring::fuzz::{header, shifting_memory, whole_reader};
 

@@ -1,4 +1,4 @@
-//! The books of the frames: captured = inferred + skipped(reason) + lost, to the last frame, across restarts.
+//! (D9) The books of the frames: captured = inferred + skipped(reason) + lost, to the last frame, across restarts.
 //!
 //! Two independent witnesses are compared. Frame metadata says how many frames each generation of capture produced,
 //! dropped and lost; detection records say how many each life of infer handled, and how. Frames between the two are
@@ -180,7 +180,7 @@ impl Ledger {
             (true, _, _) => "startup",
             (_, true, _) => "infer_restart",
             (_, _, true) => "capture_restart",
-            _ => "unexplained",
+            _ => "unexplained", // (D10)
         };
         self.book(reason, between.saturating_sub(grown.sum()));
         self.totals.inferred = total([self.totals.inferred, grown.inferred]);
@@ -433,7 +433,7 @@ mod tests {
     }
 
     proptest! {
-        /// Kills of either side, skipped frames, records and frames the observer missed, frames that two lives of infer
+        /// (D10) Kills of either side, skipped frames, records and frames the observer missed, frames that two lives of infer
         /// looked at: the books always balance, and have every frame that there is a witness of.
         #[test]
         fn balances_whatever_dies(

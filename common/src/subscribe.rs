@@ -4,6 +4,7 @@ use crate::control::{Link, Presence};
 use crate::ring::reader::RingReader;
 use crate::ring::{Lease, Sample, Stamp, Topic};
 use crate::stage::StageName;
+use std::mem::MaybeUninit;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -223,9 +224,9 @@ impl TapSubscriber {
         })
     }
 
-    /// Copies the payload that a peek found, as much as fits `out`, and gives its whole length. `None`: it has been
-    /// overwritten since, and `out` holds rubbish; peek again.
-    pub fn copy_payload(&mut self, stamp: Stamp, out: &mut [u8]) -> Option<u64> {
+    /// Copies the payload that a peek found, as much as fits `out`, and gives its whole length: as many bytes of `out`
+    /// are initialised, if it has them. `None`: it has been overwritten since, and `out` holds rubbish; peek again.
+    pub fn copy_payload(&mut self, stamp: Stamp, out: &mut [MaybeUninit<u8>]) -> Option<u64> {
         // Attached, or this was not the last thing done: a peek leaves its ring attached, dead writer or not.
         let ring = self.cursor.link.ring(Duration::ZERO)?;
         (ring.generation() == stamp.generation).then(|| ring.copy_payload(stamp.seq, out))?
@@ -264,6 +265,7 @@ impl TapSubscriber {
 }
 
 #[cfg(test)]
+#[allow(unsafe_code, reason = "looks into memory that was uninitialised")]
 mod tests {
     use super::*;
     use crate::ring::Geometry;
@@ -310,9 +312,11 @@ mod tests {
             generation: sample.generation,
             seq: sample.seq,
         };
-        let mut out = [0; 120];
+        let mut out = [MaybeUninit::new(0); 120];
         assert_eq!(tap.copy_payload(stamp, &mut out), Some(100));
-        assert_eq!((out[99], out[100]), (7, 0));
+        // SAFETY: initialised above.
+        let bytes = out.map(|b| unsafe { b.assume_init() });
+        assert_eq!((bytes[99], bytes[100]), (7, 0));
         assert_eq!(
             tap.copy_payload(stamp, &mut out[..10]),
             Some(100),

@@ -17,6 +17,7 @@ use hanja_common::record::{
     NUMERALS, StageStats,
 };
 use std::ffi::{CStr, OsStr, c_char, c_int, c_void};
+use std::mem::MaybeUninit;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, TryLockError};
@@ -145,9 +146,8 @@ pub unsafe extern "C" fn hanja_tap_copy(
         if buffer.is_null() {
             return Err(null("buffer"));
         }
-        // SAFETY: not NULL and at least `size` bytes long (the caller's contract). Bytes that C has left
-        // uninitialised are only written: the slice is never read here.
-        let out = unsafe { std::slice::from_raw_parts_mut(buffer.cast::<u8>(), size) };
+        // SAFETY: not NULL and at least `size` bytes long (the caller's contract), which C need not have initialised.
+        let out = unsafe { std::slice::from_raw_parts_mut(buffer.cast::<MaybeUninit<u8>>(), size) };
         state.copy(out)
     })
 }
@@ -381,7 +381,7 @@ mod tests {
         let handle = Handle(Mutex::new(State::open(Some("/nowhere".into()), &choice)));
         let held = handle.lock();
         assert!(held.is_ok());
-        let mut sample = std::mem::MaybeUninit::<Found>::uninit();
+        let mut sample = MaybeUninit::<Found>::uninit();
         // SAFETY: both pointers are good.
         let second = unsafe { hanja_tap_next(&raw const handle, 0, sample.as_mut_ptr()) };
         assert_eq!(second, Code::Busy as c_int);

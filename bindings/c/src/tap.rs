@@ -5,6 +5,7 @@ use hanja_common::TapSubscriber;
 use hanja_common::record::{FrameMeta, StageStats};
 use hanja_common::ring::{Sample, Stamp, Topic};
 use hanja_common::stage::{RuntimeDir, StageName};
+use std::mem::MaybeUninit;
 use std::path::PathBuf;
 use std::time::Duration;
 use zerocopy::FromBytes;
@@ -177,7 +178,7 @@ impl State {
     }
 
     /// Fills `out`, which has [`size_for`](Self::size_for) bytes.
-    pub(crate) fn copy(&mut self, out: &mut [u8]) -> Result<(), Failure> {
+    pub(crate) fn copy(&mut self, out: &mut [MaybeUninit<u8>]) -> Result<(), Failure> {
         let Some((stamp, whole)) = self.found else {
             return Err(Failure::argument("no sample: call hanja_tap_next first"));
         };

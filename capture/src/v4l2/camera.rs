@@ -83,7 +83,7 @@ pub(crate) struct Camera {
 enum State {
     Streaming {
         device: Device,
-        held: Option<u32>,
+        held: Option<Filled>,
         heard: Instant,
         /// Whether there is a signal, and when that was asked.
         signal: (bool, Instant),
@@ -193,8 +193,9 @@ impl Camera {
         silent
     }
 
-    /// The newest full buffer; older ones go back unseen, which their sequence numbers tell.
-    fn take(&mut self, wait: Duration) -> Result<Option<Filled>, Errno> {
+    /// Holds the newest full buffer until the next call; older ones go back unseen, which their sequence numbers tell.
+    /// False: there is none.
+    fn take(&mut self, wait: Duration) -> Result<bool, Errno> {
         let State::Streaming {
             device,
             held,
@@ -202,21 +203,20 @@ impl Camera {
             ..
         } = &mut self.state
         else {
-            return Ok(None);
+            return Ok(false);
         };
-        if let Some(index) = held.take() {
-            device.requeue(index)?;
+        if let Some(shown) = held.take() {
+            shown.requeue()?;
         }
         let Some(mut newest) = device.wait(wait)? else {
-            return Ok(None);
+            return Ok(false);
         };
         while let Some(newer) = device.dequeue()? {
-            device.requeue(newest.index)?;
-            newest = newer;
+            std::mem::replace(&mut newest, newer).requeue()?;
         }
-        *held = Some(newest.index);
+        *held = Some(newest);
         *heard = Instant::now();
-        Ok(Some(newest))
+        Ok(true)
     }
 
     /// Whether what is delivered are pictures, and says so when that changes.
@@ -276,9 +276,9 @@ impl Source for Camera {
         if matches!(self.state, State::Away { .. }) {
             self.try_again();
         }
-        let filled = match self.take(wait) {
-            Ok(Some(filled)) => filled,
-            Ok(None) => {
+        match self.take(wait) {
+            Ok(true) => {}
+            Ok(false) => {
                 return Ok(if self.is_silent() {
                     self.grey_frame(wait)
                 } else {
@@ -289,16 +289,21 @@ impl Source for Camera {
                 self.lost(e);
                 return Ok(Event::Idle);
             }
-        };
+        }
         let t_dequeued = now_ns();
-        self.last = self.base + u64::from(filled.sequence);
         let signal = self.has_signal();
-        let State::Streaming { device, .. } = &mut self.state else {
+        let State::Streaming {
+            device,
+            held: Some(filled),
+            ..
+        } = &self.state
+        else {
             return Ok(Event::Idle);
         };
+        self.last = self.base + u64::from(filled.sequence);
         let (format, width, height, stride) =
             (device.format, device.width, device.height, device.stride);
-        let (t_sensor, mut flags) = sensor_time(&filled, t_dequeued);
+        let (t_sensor, mut flags) = sensor_time(filled.timestamp, filled.exposure, t_dequeued);
         if filled.damaged {
             flags |= FrameFlags::DRIVER_ERROR;
         }
@@ -310,7 +315,7 @@ impl Source for Camera {
             width,
             height,
             stride,
-            bytes: device.bytes(&filled),
+            bytes: filled.bytes(),
             driver_seq: self.last,
             t_sensor,
             t_dequeued,
@@ -321,12 +326,11 @@ impl Source for Camera {
 }
 
 /// When the frame left the sensor, and flags that say how that is known.
-fn sensor_time(filled: &Filled, t_dequeued: u64) -> (u64, u32) {
-    let stamp = filled.timestamp;
+fn sensor_time(stamp: u64, exposure: bool, t_dequeued: u64) -> (u64, u32) {
     // A stamp from the future, or none: the moment we had it is the best there is.
     if stamp == 0 || stamp > t_dequeued {
         (t_dequeued, FrameFlags::HOST_TIME)
-    } else if filled.exposure {
+    } else if exposure {
         (stamp, FrameFlags::EXPOSURE_TIME)
     } else {
         (stamp, 0)
@@ -339,15 +343,7 @@ mod tests {
 
     #[test]
     fn the_drivers_time_is_taken_where_there_is_one() {
-        let filled = |timestamp, exposure| Filled {
-            index: 0,
-            used: 0,
-            sequence: 0,
-            timestamp,
-            exposure,
-            damaged: false,
-        };
-        let of = |timestamp, exposure| sensor_time(&filled(timestamp, exposure), 1000);
+        let of = |stamp, exposure| sensor_time(stamp, exposure, 1000);
         assert_eq!(of(900, false), (900, 0));
         assert_eq!(of(900, true), (900, FrameFlags::EXPOSURE_TIME));
         assert_eq!(of(0, true), (1000, FrameFlags::HOST_TIME));

@@ -1,7 +1,8 @@
 //! One open camera: what it offers, and its stream of buffers.
 
+use super::buffers::{Buffers, Dequeued};
 use super::negotiate::{Offer, Sizes, choose};
-use super::sys::{self, Mapped, Plain};
+use super::sys;
 use crate::source::SourceError;
 use hanja_common::record::PixelFormat;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -9,10 +10,9 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
-
-/// One being filled, one full, one with us, one to spare.
-const BUFFERS: u32 = 4;
+use zerocopy::FromZeros;
 
 /// What a device says of itself.
 #[derive(Clone, Debug)]
@@ -34,7 +34,7 @@ pub(crate) fn open(path: &Path) -> Result<OwnedFd, Errno> {
 
 /// VIDIOC_QUERYCAP in words.
 pub(crate) fn identify(fd: &OwnedFd) -> Result<Identity, Errno> {
-    let mut cap = sys::Capability::zeroed();
+    let mut cap = sys::Capability::new_zeroed();
     sys::query_capability(fd, &mut cap)?;
     let caps = if cap.capabilities & sys::CAP_DEVICE_CAPS != 0 {
         cap.device_caps
@@ -62,7 +62,7 @@ pub(crate) fn offers(fd: &OwnedFd) -> Vec<Offer> {
         let mut desc = sys::FmtDesc {
             index,
             kind: sys::BUF_TYPE_CAPTURE,
-            ..Plain::zeroed()
+            ..sys::FmtDesc::new_zeroed()
         };
         if sys::enum_format(fd, &mut desc).is_err() {
             break;
@@ -83,7 +83,7 @@ fn sizes(fd: &OwnedFd, pixelformat: u32) -> Vec<Sizes> {
         let mut size = sys::FrameSize {
             index,
             pixelformat,
-            ..Plain::zeroed()
+            ..sys::FrameSize::new_zeroed()
         };
         if sys::enum_frame_sizes(fd, &mut size).is_err() {
             break;
@@ -99,11 +99,10 @@ fn sizes(fd: &OwnedFd, pixelformat: u32) -> Vec<Sizes> {
     all
 }
 
-/// A dequeued buffer.
-#[derive(Clone, Copy, Debug)]
+/// A picture of the camera's, until its buffer is given back.
+#[derive(Debug)]
 pub(crate) struct Filled {
-    pub(crate) index: u32,
-    pub(crate) used: u32,
+    buffer: Dequeued,
     pub(crate) sequence: u32,
     /// CLOCK_MONOTONIC nanoseconds; 0 if the driver uses another clock.
     pub(crate) timestamp: u64,
@@ -112,11 +111,41 @@ pub(crate) struct Filled {
     pub(crate) damaged: bool,
 }
 
+impl Filled {
+    fn new((buffer, facts): (Dequeued, sys::Buffer)) -> Self {
+        let clock = facts.flags & sys::BUF_FLAG_TIMESTAMP_MASK;
+        // Saturating: a driver may write anything.
+        let seconds = facts.seconds.unsigned_abs().saturating_mul(1_000_000_000);
+        let stamp = seconds.saturating_add(facts.microseconds.unsigned_abs().saturating_mul(1000));
+        Self {
+            buffer,
+            sequence: facts.sequence,
+            timestamp: if clock == sys::BUF_FLAG_TIMESTAMP_MONOTONIC {
+                stamp
+            } else {
+                0
+            },
+            exposure: facts.flags & sys::BUF_FLAG_TSTAMP_SRC_MASK == sys::BUF_FLAG_TSTAMP_SRC_SOE,
+            damaged: facts.flags & sys::BUF_FLAG_ERROR != 0,
+        }
+    }
+
+    /// The picture.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        self.buffer.bytes()
+    }
+
+    /// Gives the buffer back to the driver.
+    pub(crate) fn requeue(self) -> Result<(), Errno> {
+        self.buffer.requeue()
+    }
+}
+
 /// A streaming camera.
 #[derive(Debug)]
 pub(crate) struct Device {
-    fd: OwnedFd,
-    buffers: Vec<Mapped>,
+    fd: Arc<OwnedFd>,
+    buffers: Buffers,
     pub(crate) format: PixelFormat,
     pub(crate) width: u32,
     pub(crate) height: u32,
@@ -175,14 +204,17 @@ impl Device {
         let fps = set_rate(&fd, fps);
         let mut input = 0;
         let _ = sys::get_input(&fd, &mut input); // a driver without inputs has none to ask about
-        let buffers = map_buffers(&fd).map_err(call("mapping the driver's buffers"))?;
+        let fd = Arc::new(fd);
+        let mapped = Buffers::map(Arc::clone(&fd));
+        let mut buffers = mapped.map_err(call("mapping the driver's buffers"))?;
         let stride = pix.bytesperline.max(format.min_stride(pix.width));
         let stride = if format == PixelFormat::Mjpg {
             0
         } else {
             stride
         };
-        let mut device = Self {
+        buffers.queue_all().map_err(call("VIDIOC_QBUF"))?;
+        let device = Self {
             fd,
             buffers,
             format,
@@ -192,10 +224,7 @@ impl Device {
             fps,
             input,
         };
-        for index in 0..device.buffers.len() as u32 {
-            device.requeue(index).map_err(call("VIDIOC_QBUF"))?;
-        }
-        sys::stream_on(&device.fd, &mut { sys::BUF_TYPE_CAPTURE })
+        sys::stream_on(&*device.fd, &mut { sys::BUF_TYPE_CAPTURE })
             .map_err(call("VIDIOC_STREAMON"))?;
         Ok(device)
     }
@@ -218,31 +247,7 @@ impl Device {
 
     /// A full buffer if there is one now.
     pub(crate) fn dequeue(&self) -> Result<Option<Filled>, Errno> {
-        let mut buffer = request(0);
-        match sys::dequeue_buffer(&self.fd, &mut buffer) {
-            Ok(()) => {}
-            Err(Errno::AGAIN) => return Ok(None),
-            Err(e) => return Err(e),
-        }
-        if buffer.index as usize >= self.buffers.len() {
-            return Err(Errno::IO);
-        }
-        let clock = buffer.flags & sys::BUF_FLAG_TIMESTAMP_MASK;
-        // Saturating: a driver may write anything.
-        let seconds = buffer.seconds.unsigned_abs().saturating_mul(1_000_000_000);
-        let stamp = seconds.saturating_add(buffer.microseconds.unsigned_abs().saturating_mul(1000));
-        Ok(Some(Filled {
-            index: buffer.index,
-            used: buffer.bytesused,
-            sequence: buffer.sequence,
-            timestamp: if clock == sys::BUF_FLAG_TIMESTAMP_MONOTONIC {
-                stamp
-            } else {
-                0
-            },
-            exposure: buffer.flags & sys::BUF_FLAG_TSTAMP_SRC_MASK == sys::BUF_FLAG_TSTAMP_SRC_SOE,
-            damaged: buffer.flags & sys::BUF_FLAG_ERROR != 0,
-        }))
+        Ok(self.buffers.dequeue()?.map(Filled::new))
     }
 
     /// Whether something arrives. Without it a capture card fills its buffers with noise or one colour, and only its
@@ -250,38 +255,16 @@ impl Device {
     pub(crate) fn has_signal(&self) -> bool {
         let mut input = sys::Input {
             index: self.input,
-            ..Plain::zeroed()
+            ..sys::Input::new_zeroed()
         };
-        sys::enum_input(&self.fd, &mut input).is_err() || input.status & sys::INPUT_DEAD == 0
-    }
-
-    /// Gives a buffer back to the driver.
-    pub(crate) fn requeue(&mut self, index: u32) -> Result<(), Errno> {
-        sys::queue_buffer(&self.fd, &mut request(index))
-    }
-
-    /// The picture in a dequeued buffer.
-    pub(crate) fn bytes(&mut self, filled: &Filled) -> &[u8] {
-        match self.buffers.get_mut(filled.index as usize) {
-            Some(buffer) => buffer.bytes(filled.used),
-            None => &[],
-        }
+        sys::enum_input(&*self.fd, &mut input).is_err() || input.status & sys::INPUT_DEAD == 0
     }
 }
 
 impl Drop for Device {
     fn drop(&mut self) {
         // Fails if the camera is gone; then there is nothing to stop.
-        let _ = sys::stream_off(&self.fd, &mut { sys::BUF_TYPE_CAPTURE });
-    }
-}
-
-fn request(index: u32) -> sys::Buffer {
-    sys::Buffer {
-        index,
-        kind: sys::BUF_TYPE_CAPTURE,
-        memory: sys::MEMORY_MMAP,
-        ..Plain::zeroed()
+        let _ = sys::stream_off(&*self.fd, &mut { sys::BUF_TYPE_CAPTURE });
     }
 }
 
@@ -292,7 +275,7 @@ fn set_format(
 ) -> Result<sys::PixFormat, Errno> {
     let mut f = sys::Format {
         kind: sys::BUF_TYPE_CAPTURE,
-        ..Plain::zeroed()
+        ..sys::Format::new_zeroed()
     };
     f.pix.pixelformat = format.fourcc();
     (f.pix.width, f.pix.height) = size;
@@ -305,32 +288,12 @@ fn set_format(
 fn set_rate(fd: &OwnedFd, fps: f64) -> Option<f64> {
     let mut p = sys::StreamParm {
         kind: sys::BUF_TYPE_CAPTURE,
-        ..Plain::zeroed()
+        ..sys::StreamParm::new_zeroed()
     };
     p.timeperframe = [1000, (fps * 1000.0).round() as u32];
     sys::set_parameters(fd, &mut p).ok()?;
     let [n, d] = p.timeperframe;
     (p.capability & sys::CAP_TIMEPERFRAME != 0 && n > 0).then(|| f64::from(d) / f64::from(n))
-}
-
-fn map_buffers(fd: &OwnedFd) -> Result<Vec<Mapped>, Errno> {
-    let mut want = sys::RequestBuffers {
-        count: BUFFERS,
-        kind: sys::BUF_TYPE_CAPTURE,
-        memory: sys::MEMORY_MMAP,
-        ..sys::RequestBuffers::zeroed()
-    };
-    sys::request_buffers(fd, &mut want)?;
-    if want.count < 2 {
-        return Err(Errno::NOMEM);
-    }
-    (0..want.count.min(32))
-        .map(|index| {
-            let mut buffer = request(index);
-            sys::query_buffer(fd, &mut buffer)?;
-            Mapped::map(fd, buffer.offset, buffer.length)
-        })
-        .collect()
 }
 
 fn busy(e: Errno) -> &'static str {

@@ -2,11 +2,13 @@
 //!
 //! | file | idea |
 //! |---|---|
-//! | `sys` | the structures and ioctls, as `linux/videodev2.h` has them; the only `unsafe` of this crate |
+//! | `sys` | the structures and ioctls, as `linux/videodev2.h` has them |
+//! | `buffers` | the driver's memory, and whose it is when; with `sys` the only `unsafe` of this crate |
 //! | `negotiate` | which of the offered formats, sizes and rates is taken: pure functions |
 //! | `device` | one open, streaming camera |
 //! | `camera` | a camera as a source: survives being unplugged |
 
+mod buffers;
 mod camera;
 mod device;
 mod negotiate;

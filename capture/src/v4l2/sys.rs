@@ -5,9 +5,8 @@
 
 use rustix::io::Errno;
 use rustix::ioctl::{Opcode, Updater, ioctl, opcode};
-use rustix::mm::{MapFlags, ProtFlags};
 use std::os::fd::AsFd;
-use std::ptr::NonNull;
+use zerocopy::FromBytes;
 
 pub(crate) const CAP_VIDEO_CAPTURE: u32 = 1;
 pub(crate) const CAP_VIDEO_CAPTURE_MPLANE: u32 = 0x1000;
@@ -28,7 +27,7 @@ pub(crate) const FRAME_DISCRETE: u32 = 1;
 
 /// `struct v4l2_capability`
 #[repr(C)]
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, FromBytes)]
 pub(crate) struct Capability {
     pub(crate) driver: [u8; 16],
     pub(crate) card: [u8; 32],
@@ -41,7 +40,7 @@ pub(crate) struct Capability {
 
 /// `struct v4l2_input`
 #[repr(C)]
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, FromBytes)]
 pub(crate) struct Input {
     pub(crate) index: u32,
     pub(crate) name: [u8; 32],
@@ -57,7 +56,7 @@ pub(crate) struct Input {
 
 /// `struct v4l2_fmtdesc`
 #[repr(C)]
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, FromBytes)]
 pub(crate) struct FmtDesc {
     pub(crate) index: u32,
     pub(crate) kind: u32,
@@ -70,7 +69,7 @@ pub(crate) struct FmtDesc {
 
 /// `struct v4l2_pix_format`
 #[repr(C)]
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, FromBytes)]
 pub(crate) struct PixFormat {
     pub(crate) width: u32,
     pub(crate) height: u32,
@@ -88,7 +87,7 @@ pub(crate) struct PixFormat {
 
 /// `struct v4l2_format`; the union is 200 bytes, aligned like its largest member.
 #[repr(C)]
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, FromBytes)]
 pub(crate) struct Format {
     pub(crate) kind: u32,
     pub(crate) padding: u32,
@@ -98,7 +97,7 @@ pub(crate) struct Format {
 
 /// `struct v4l2_frmsizeenum`; stepwise: min, max, step of width, then of height.
 #[repr(C)]
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, FromBytes)]
 pub(crate) struct FrameSize {
     pub(crate) index: u32,
     pub(crate) pixelformat: u32,
@@ -109,7 +108,7 @@ pub(crate) struct FrameSize {
 
 /// `struct v4l2_streamparm` for capture.
 #[repr(C)]
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, FromBytes)]
 pub(crate) struct StreamParm {
     pub(crate) kind: u32,
     pub(crate) capability: u32,
@@ -121,7 +120,7 @@ pub(crate) struct StreamParm {
 
 /// `struct v4l2_requestbuffers`
 #[repr(C)]
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, FromBytes)]
 pub(crate) struct RequestBuffers {
     pub(crate) count: u32,
     pub(crate) kind: u32,
@@ -132,7 +131,7 @@ pub(crate) struct RequestBuffers {
 
 /// `struct v4l2_buffer` with a 64-bit `struct timeval`.
 #[repr(C)]
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, FromBytes)]
 pub(crate) struct Buffer {
     pub(crate) index: u32,
     pub(crate) kind: u32,
@@ -170,43 +169,17 @@ const _: () = {
     assert!(offset_of!(Buffer, sequence) == 56 && offset_of!(Buffer, length) == 72);
 };
 
-/// Plain integers all through, so that all zero is a value, and so is anything the kernel writes.
-///
-/// # Safety
-/// Implementors are `repr(C)` structures of integers.
-pub(crate) unsafe trait Plain: Copy {
-    fn zeroed() -> Self {
-        // SAFETY: the trait's promise.
-        unsafe { std::mem::zeroed() }
-    }
-}
-
-// SAFETY: (all of the following) see the definitions above: integers and arrays of integers.
-unsafe impl Plain for Capability {}
-// SAFETY: as above.
-unsafe impl Plain for Input {}
-// SAFETY: as above.
-unsafe impl Plain for FmtDesc {}
-// SAFETY: as above.
-unsafe impl Plain for Format {}
-// SAFETY: as above.
-unsafe impl Plain for FrameSize {}
-// SAFETY: as above.
-unsafe impl Plain for StreamParm {}
-// SAFETY: as above.
-unsafe impl Plain for RequestBuffers {}
-// SAFETY: as above.
-unsafe impl Plain for Buffer {}
-// SAFETY: an integer.
-unsafe impl Plain for u32 {}
+/// Compiles if whatever the kernel writes into a `T` is a `T`.
+const fn any_bytes<T: FromBytes>() {}
 
 macro_rules! calls {
     ($($(#[$doc:meta])* $name:ident($kind:ty) = $opcode:expr;)*) => {$(
         $(#[$doc])*
         pub(crate) fn $name(fd: impl AsFd, value: &mut $kind) -> Result<(), Errno> {
             const OPCODE: Opcode = $opcode;
+            const { any_bytes::<$kind>() };
             // SAFETY: the opcode is videodev2.h's for exactly this structure, whose size is asserted above; the
-            // kernel reads and writes no more than it.
+            // kernel reads and writes no more than it, and whatever it writes is a value.
             unsafe { ioctl(fd, Updater::<OPCODE, $kind>::new(value)) }
         }
     )*};
@@ -239,56 +212,6 @@ calls! {
     get_input(u32) = opcode::read::<u32>(b'V', 38);
     /// VIDIOC_ENUM_FRAMESIZES
     enum_frame_sizes(FrameSize) = opcode::read_write::<FrameSize>(b'V', 74);
-}
-
-/// A driver's buffer, mapped read-only.
-///
-/// Invariant: `base` points to `len` mapped bytes until drop. The driver writes them only while the buffer is queued;
-/// [`Mapped::bytes`] is called only for dequeued ones.
-#[derive(Debug)]
-pub(crate) struct Mapped {
-    base: NonNull<u8>,
-    len: usize,
-}
-
-// SAFETY: the mapping belongs to this value alone and is not tied to a thread.
-unsafe impl Send for Mapped {}
-
-impl Mapped {
-    pub(crate) fn map(fd: impl AsFd, offset: u32, len: u32) -> Result<Self, Errno> {
-        let len = len as usize;
-        if len == 0 {
-            return Err(Errno::INVAL);
-        }
-        // SAFETY: a new mapping at an address the kernel chooses disturbs nothing; it is unmapped only in drop.
-        let base = unsafe {
-            rustix::mm::mmap(
-                std::ptr::null_mut(),
-                len,
-                ProtFlags::READ,
-                MapFlags::SHARED,
-                fd,
-                offset.into(),
-            )
-        }?;
-        let base = NonNull::new(base.cast()).ok_or(Errno::FAULT)?;
-        Ok(Self { base, len })
-    }
-
-    /// The first `used` bytes of a dequeued buffer; `&mut self`, so that it cannot be queued meanwhile by way of the
-    /// same owner.
-    pub(crate) fn bytes(&mut self, used: u32) -> &[u8] {
-        let used = (used as usize).min(self.len);
-        // SAFETY: inside the mapping, which holds initialised pages; the driver does not write to a dequeued buffer.
-        unsafe { std::slice::from_raw_parts(self.base.as_ptr(), used) }
-    }
-}
-
-impl Drop for Mapped {
-    fn drop(&mut self) {
-        // SAFETY: the invariant: this range is our mapping, and no slice of it outlives `self`.
-        let _ = unsafe { rustix::mm::munmap(self.base.as_ptr().cast(), self.len) };
-    }
 }
 
 #[cfg(test)]

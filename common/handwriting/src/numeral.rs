@@ -18,6 +18,9 @@ pub enum Style {
     Regular,
     /// Quicker: strokes lean, run into one another and are joined by faint traces.
     SemiCursive,
+    /// The forms of single hands: 五 in one stroke on a bar, 七 with a loop, 二 with a hooked upper stroke, 三 with a
+    /// broken middle one, 六 in two parts, 四 around a diagonal. As [`Style::SemiCursive`] where a numeral has none.
+    Unusual,
 }
 
 /// Writes numeral `class` (0 = 一 … 9 = 十; larger values write 十) into about the unit box.
@@ -27,7 +30,7 @@ pub enum Style {
 pub fn numeral(class: usize, style: Style, rng: &mut impl Rng) -> Vec<Stroke> {
     let looseness = match style {
         Style::Regular => rng.random_range(0.3..1.0),
-        Style::SemiCursive => rng.random_range(0.7..1.7),
+        Style::SemiCursive | Style::Unusual => rng.random_range(0.7..1.7),
     };
     let mut shapes = drafts(class, style, rng);
     for shape in &mut shapes {

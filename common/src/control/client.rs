@@ -297,6 +297,7 @@ impl Link {
         };
         let ring =
             RingReader::map(fds[0].as_fd(), hazard, self.topic).map_err(|e| e.to_string())?;
+        // (A3)
         if (reply.generation, reply.total_len) != (ring.generation(), ring.total_len()) {
             let reason = "the reply describes another ring than the one it brings";
             return Err(reason.to_owned().into());

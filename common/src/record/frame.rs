@@ -81,6 +81,18 @@ impl FrameMeta {
         PixelFormat::from_fourcc(self.fourcc)
     }
 
+    /// The picture that these numbers say `bytes` are; `None` for a fourcc this version does not know.
+    #[must_use]
+    pub fn frame<'a>(&self, bytes: &'a [u8]) -> Option<FrameRef<'a>> {
+        Some(FrameRef {
+            format: self.format()?,
+            width: self.width,
+            height: self.height,
+            stride: self.stride,
+            bytes,
+        })
+    }
+
     /// Whether `flag` (one of [`FrameFlags`]) is set.
     #[must_use]
     pub fn has(&self, flag: u32) -> bool {

@@ -6,6 +6,7 @@
 mod detection;
 mod frame;
 mod histogram;
+mod layout;
 mod stats;
 mod times;
 
@@ -15,6 +16,7 @@ pub use detection::{
 };
 pub use frame::{FrameFlags, FrameMeta, FrameRef, PixelFormat};
 pub use histogram::{BUCKETS, Histogram, HistogramRecord, Histograms};
+pub use layout::{Channel, Colour, LayoutError, MAX_PIXELS, MAX_SIDE, PixelLayout, Plane};
 pub use stats::{Metric, MetricId, StageStats};
 pub use times::Times;
 

@@ -63,7 +63,7 @@ impl Pair {
             len: 4096,
             source,
         })?;
-        memfd::sealed_len(file.as_fd())?;
+        memfd::sealed(file.as_fd())?;
         let mapping = Mapping::map(file.as_fd(), 4096, true)?;
         Ok(Self { mapping, fd: None })
     }

@@ -1,7 +1,7 @@
-//! Doors for the fuzzer (`fuzz/`): the readers' code over memory that another process may have filled, and may go on
+//! Doors for the fuzzer (`tests/fuzz/`): the readers' code over memory that another process may have filled, and may go on
 //! changing, as it likes. A script of stores, 12 bytes each, says how.
 
-use super::atomic::{OWN, Word};
+use super::atomic::{OWN, SET, Word};
 use super::hazard::HazardPage;
 use super::layout::{HEADER_LEN, Layout, State, header, slot};
 use super::memfd::{self, Writable};
@@ -75,7 +75,7 @@ struct Shifting {
 impl Words for Shifting {
     fn word(&self, index: usize) -> &Word {
         if let Some((at, value)) = self.script.borrow_mut().pop_front() {
-            self.words.word(at).store(value, OWN);
+            self.words.word(at).store(value, SET);
         }
         self.words.word(index)
     }
@@ -128,7 +128,7 @@ pub fn whole_reader(bytes: &[u8]) {
         return;
     };
     for (index, value) in layout.header_words(1).into_iter().chain(script) {
-        memory.word(index).store(value, OWN);
+        memory.word(index).store(value, SET);
     }
     let Ok((hazard_fd, _page)) = HazardPage::create(2) else {
         return;

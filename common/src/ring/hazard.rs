@@ -4,7 +4,7 @@
 //! away from the writer, which ends the leases. One file per reader, so that no reader can touch another's cells.
 
 use super::RingError;
-use super::atomic::{OWN, Word};
+use super::atomic::Word;
 use super::layout::State;
 use super::memfd::{self, Mapping, Writable};
 use super::protocol;
@@ -134,7 +134,7 @@ pub(super) struct HazardCells {
 impl HazardCells {
     /// Maps a received page read-write.
     pub(super) fn map(fd: BorrowedFd<'_>, quota: u32) -> Result<Self, RingError> {
-        let len = memfd::sealed_len(fd)?;
+        let len = memfd::sealed(fd)?.len;
         if len < PAGE || !(1..=MAX_QUOTA).contains(&quota) {
             return Err(RingError::Header {
                 what: "hazard page",
@@ -150,8 +150,7 @@ impl HazardCells {
     /// A cell that holds no lease. Only one thread takes leases; others may only end theirs, so a free cell stays
     /// free until it is used.
     pub(super) fn free(&self) -> Option<usize> {
-        // Our own process wrote it; a lease just ended by another thread may be missed, at worst.
-        (0..self.quota as usize).find(|i| self.cell(*i).load(OWN) == 0)
+        (0..self.quota as usize).find(|i| protocol::is_free(self.cell(*i)))
     }
 
     pub(super) fn cell(&self, index: usize) -> &Word {

@@ -147,6 +147,7 @@ impl Layout {
             return Err(bad("magic", word(header::MAGIC)));
         }
         let major = word(header::ABI) as u16;
+        // (A1)
         if major != ABI_MAJOR {
             return Err(RingError::Version(major));
         }
@@ -157,7 +158,7 @@ impl Layout {
             meta_len: word(header::META_LEN) as u32,
             payload_capacity: word(header::PAYLOAD_CAPACITY),
         };
-        // The layout is a function of the geometry: whatever the header claims beyond that must agree with it.
+        // (A4) The layout is a function of the geometry: whatever the header claims beyond that must agree with it.
         let layout = Self::new(topic, word(header::GENERATION), geometry)?;
         for (index, value) in layout.header_words(word(header::WRITER_PID) as u32) {
             let skip = index == header::ABI;
@@ -226,6 +227,7 @@ mod tests {
         assert_eq!(layout.payload_byte(0) % 4096, 0, "frames are page-aligned");
     }
 
+    /// (A1) The version is word 1.
     #[test]
     fn every_damaged_word_is_refused() {
         let layout = Layout::new(Topic::Frames, 77, FRAMES).unwrap();
@@ -242,7 +244,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever a hostile writer puts into the header, an accepted layout stays inside the mapping.
+        /// (A4) Whatever a hostile writer puts into the header, an accepted layout stays inside the mapping.
         #[test]
         fn accepted_layouts_stay_inside(slots: u32, meta in 0u32..8192, cap: u64, mapped: u64) {
             let g = Geometry { slots, meta_len: meta, payload_capacity: cap };

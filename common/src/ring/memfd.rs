@@ -10,6 +10,7 @@ use super::copy;
 use super::words::Words;
 use rustix::fs::{FallocateFlags, MemfdFlags, SealFlags};
 use rustix::mm::{MapFlags, ProtFlags};
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::ptr::NonNull;
 use std::sync::Once;
@@ -69,8 +70,17 @@ pub(super) fn seal(fd: BorrowedFd<'_>, writable: Writable) -> Result<(), RingErr
     rustix::fs::fcntl_add_seals(fd, SealFlags::SEAL).map_err(fail)
 }
 
-/// Size of a received file after checking that it can neither shrink nor grow.
-pub(super) fn sealed_len(fd: BorrowedFd<'_>) -> Result<u64, RingError> {
+/// A received file that can neither shrink nor grow.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sealed {
+    /// Bytes.
+    pub(super) len: u64,
+    /// Whether nobody can map it writable any more.
+    pub(super) against_writes: bool,
+}
+
+/// Size and seals of a received file; an error if it can shrink or grow.
+pub(super) fn sealed(fd: BorrowedFd<'_>) -> Result<Sealed, RingError> {
     let fail = |step| {
         move |e: rustix::io::Errno| RingError::Foreign {
             step,
@@ -79,13 +89,18 @@ pub(super) fn sealed_len(fd: BorrowedFd<'_>) -> Result<u64, RingError> {
     };
     let seals = rustix::fs::fcntl_get_seals(fd).map_err(fail("F_GET_SEALS"))?;
     let needed = SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL;
+    // (A2)
     if !seals.contains(needed) {
         return Err(RingError::Unsealed(seals.bits()));
     }
     let stat = rustix::fs::fstat(fd).map_err(fail("fstat"))?;
-    u64::try_from(stat.st_size).map_err(|_| RingError::Header {
+    let len = u64::try_from(stat.st_size).map_err(|_| RingError::Header {
         what: "size",
         value: 0,
+    })?;
+    Ok(Sealed {
+        len,
+        against_writes: seals.intersects(SealFlags::FUTURE_WRITE | SealFlags::WRITE),
     })
 }
 
@@ -206,7 +221,7 @@ impl Words for Mapping {
         copy::store(self.slice(index, bytes.len() / 8), bytes)
     }
 
-    fn bulk_out(&self, index: usize, out: &mut [u8]) -> usize {
+    fn bulk_out(&self, index: usize, out: &mut [MaybeUninit<u8>]) -> usize {
         copy::load(self.slice(index, out.len() / 8), out)
     }
 }
@@ -240,7 +255,8 @@ mod tests {
     #[test]
     fn a_sealed_ring_cannot_be_shrunk_or_mapped_writable() {
         let (fd, mapping) = create_mapped("hanja-test", 8192, Writable::Existing).unwrap();
-        assert_eq!(sealed_len(fd.as_fd()).unwrap(), 8192);
+        let seals = sealed(fd.as_fd()).unwrap();
+        assert_eq!((seals.len, seals.against_writes), (8192, true));
         assert!(rustix::fs::ftruncate(&fd, 0).is_err());
         assert!(rustix::fs::ftruncate(&fd, 1 << 20).is_err());
         assert!(rustix::io::pwrite(&fd, b"x", 0).is_err());
@@ -255,10 +271,7 @@ mod tests {
     #[test]
     fn an_unsealed_file_is_refused() {
         let fd = create("hanja-test", 4096).unwrap();
-        assert!(matches!(
-            sealed_len(fd.as_fd()),
-            Err(RingError::Unsealed(_))
-        ));
+        assert!(matches!(sealed(fd.as_fd()), Err(RingError::Unsealed(_))));
     }
 
     #[test]
@@ -266,6 +279,7 @@ mod tests {
         let (fd, ours) = create_mapped("hanja-test", 4096, Writable::Holder).unwrap();
         let theirs = Mapping::map(fd.as_fd(), 4096, true).unwrap();
         theirs.copy_in(8, &7u64.to_le_bytes());
+        assert!(!sealed(fd.as_fd()).unwrap().against_writes);
         assert_eq!(ours.word(1).load(super::super::atomic::OWN), 7);
         assert!(rustix::fs::ftruncate(&fd, 0).is_err());
     }

@@ -23,6 +23,8 @@
 mod atomic;
 pub mod baseline;
 mod copy;
+#[cfg(feature = "counts")]
+pub mod counts;
 #[cfg(fuzzing)]
 pub(crate) mod fuzz;
 pub(crate) mod hazard;

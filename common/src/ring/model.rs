@@ -114,10 +114,15 @@ impl Ring {
 
     /// Leases `state`, reads it as the product does, lets go.
     fn lease(&self, cell: usize, state: State, release_early: bool) {
-        let cell = &self.cells[cell];
-        if !protocol::lease(self, &self.layout, cell, state) || !alive() {
-            return;
+        let granted = protocol::lease(self, &self.layout, &self.cells[cell], state);
+        if granted && alive() {
+            self.use_lease(cell, state, release_early);
         }
+    }
+
+    /// What is done with a granted lease.
+    fn use_lease(&self, cell: usize, state: State, release_early: bool) {
+        let cell = &self.cells[cell];
         if release_early {
             protocol::release(cell);
         }
@@ -172,6 +177,8 @@ struct Scene {
     frames: u32,
     /// Leases of the newest that reader 0 takes, one after the other, in one cell.
     leases: u32,
+    /// Instead of all others: one reader with two threads.
+    handed_on: bool,
     /// Reader 1 looks for frame 1 and leases it.
     finder: bool,
     /// Copies of the newest.
@@ -194,6 +201,10 @@ impl Scene {
             FUEL.with_borrow_mut(Vec::clear);
             let ring = Ring::new(self.slots);
             let mut all = Vec::new();
+            if self.handed_on {
+                self.hand_on(&ring);
+                return self.after(&ring);
+            }
             if self.leases > 0 {
                 all.push(spawn(&ring, move |r| self.lease(r)));
             }
@@ -244,6 +255,26 @@ impl Scene {
                     .for_each(|s| ring.lease(0, s, self.release_early));
             }
         }
+    }
+
+    /// Frame 1 is leased and frame 2 published when it begins: then the lease ends on another thread while the reader's
+    /// own leases frame 2 in the same cell, if it finds it free, and the writer wants the slot of frame 1.
+    fn hand_on(self, ring: &Arc<Ring>) {
+        let mut state = WriterState::new();
+        ring.publish(&mut state, true);
+        let (cell, first) = (&ring.cells[0], ring.newest().unwrap());
+        assert!(protocol::lease(&**ring, &ring.layout, cell, first));
+        ring.publish(&mut state, true);
+        let ends = spawn(ring, move |r| r.use_lease(0, first, false));
+        let writes = spawn(ring, move |r| {
+            r.publish(&mut state, true);
+        });
+        let newest = ring.newest().unwrap();
+        if protocol::is_free(cell) {
+            ring.lease(0, newest, false);
+        }
+        ends.join().unwrap();
+        writes.join().unwrap();
     }
 
     fn write(self, ring: &Ring) {

@@ -2,12 +2,12 @@
 //!
 //! Every shared word has exactly one writing process: the ring's words its writer, a hazard page's cells its reader.
 //! There is no read-modify-write anywhere; the writer's step count is bounded by twice the number of slots times cells.
-//! Each access names its [`Site`](super::atomic::Site): there stand the ordering and its partner; why they suffice is
+//! Each access names its site (`super::atomic`): there stand the ordering and its partner; why they suffice is
 //! argued in `docs/design.md` and checked in `model.rs`, on this very code.
 
 use super::atomic::{
-    ANNOUNCE, CHECK, FILL, FIND, HOLD, LEASE_FENCE, MARK, MARK_FENCE, NEWEST, OWN, PUBLISH, READ,
-    RECHECK, RELEASE, RESTORE, RING, SCAN, TAP_FENCE, Word, fence,
+    ANNOUNCE, CHECK, FILL, FIND, FREE, HOLD, LEASE_FENCE, MARK, MARK_FENCE, NEWEST, OWN, PUBLISH,
+    READ, RECHECK, RELEASE, RESTORE, RING, SCAN, TAP_FENCE, Word, fence,
 };
 use super::layout::{Layout, State, header, slot};
 use super::words::Words;
@@ -48,7 +48,7 @@ impl WriterState {
         layout: &Layout,
         mut leased: impl FnMut(State) -> bool,
     ) -> Option<Claim> {
-        // Twice around: a reader's release and its look at `newest` are not ordered (a store, then a load), so one cell
+        // (D7) Twice around: a reader's release and its look at `newest` are not ordered (a store, then a load), so one cell
         // can be in the way of two slots: with the lease that it has just ended, and with the next one, of a slot that
         // was the newest until now. It cannot be in the way of the first again.
         for step in 0..2 * layout.slots {
@@ -59,7 +59,7 @@ impl WriterState {
             let state = words.word(layout.slot_word(slot) + slot::STATE);
             let old = State(state.load(OWN));
             state.store(State::writing(self.next_seq, slot).0, MARK);
-            // With LEASE_FENCE: either the reader sees the mark and lets go, or we see its cell. With TAP_FENCE: a
+            // (D1) With LEASE_FENCE: either the reader sees the mark and lets go, or we see its cell. With TAP_FENCE: a
             // tap that copied any of the payload that follows finds the mark, or something later, when it looks again.
             fence(MARK_FENCE);
             if old != State::NEVER && leased(old) {
@@ -88,10 +88,12 @@ impl WriterState {
         words
             .word(first + slot::PAYLOAD_LEN)
             .store(payload_len, FILL);
+        // (D4)
         words.word(first + slot::STATE).store(state.0, PUBLISH);
         words.word(header::NEWEST).store(state.0, ANNOUNCE);
         let notify = words.word(header::NOTIFY);
         let count = notify.load(OWN).wrapping_add(1) & u64::from(u32::MAX);
+        // (D5) After `newest`: who hears of it finds it.
         notify.store(count, RING);
         self.newest = state;
         self.next_seq += 1;
@@ -102,6 +104,7 @@ impl WriterState {
 /// WRITING set) is taken for "nothing": the header belongs to another process.
 pub(super) fn newest(words: &impl Words, layout: &Layout) -> State {
     let state = State(words.word(header::NEWEST).load(NEWEST));
+    // (A5)
     if state.is_writing() || state.slot() >= layout.slots {
         State::NEVER
     } else {
@@ -122,6 +125,7 @@ pub(super) fn find(words: &impl Words, layout: &Layout, seq: u64) -> Option<Stat
 /// Puts `state` into the reader's hazard `cell`; true: the slot will not be touched until [`release`].
 pub(super) fn lease(words: &impl Words, layout: &Layout, cell: &Word, state: State) -> bool {
     cell.store(state.0, HOLD);
+    // (D1) With MARK_FENCE: either the writer's SCAN sees the cell, or the CHECK below sees its mark.
     fence(LEASE_FENCE);
     let now = words
         .word(layout.slot_word(state.slot()) + slot::STATE)
@@ -138,7 +142,13 @@ pub(super) fn release(cell: &Word) {
     cell.store(0, RELEASE);
 }
 
-/// Writer's side: does this hazard cell hold `state`?
+/// (D2) Whether the reader's own `cell` holds no lease. Its leases may end on any of its threads; what was read under one of
+/// them was read before this says true.
+pub(super) fn is_free(cell: &Word) -> bool {
+    cell.load(FREE) == 0
+}
+
+/// (D2) Writer's side: does this hazard cell hold `state`?
 pub(super) fn cell_holds(cell: &Word, state: State) -> bool {
     cell.load(SCAN) == state.0
 }
@@ -157,14 +167,17 @@ pub(super) fn tap<T>(
         return None;
     }
     let len = words.word(first + slot::PAYLOAD_LEN).load(READ);
-    let copied = copy(len.min(layout.payload_capacity));
+    let copied = copy(len.min(layout.payload_capacity)); // (A6)
+    // (D3) With MARK_FENCE: had the copy seen a byte of the slot's next content, the look after it sees its mark.
     fence(TAP_FENCE);
+    // (A7)
     (word.load(RECHECK) == state.0).then_some(copied)
 }
 
 #[cfg(test)]
 #[cfg(not(hanja_loom))]
 mod tests {
+    use super::super::atomic::SET;
     use super::super::words::VecWords;
     use super::super::{Geometry, Topic};
     use super::*;
@@ -252,7 +265,7 @@ mod tests {
     fn a_hostile_newest_is_nothing() {
         let (w, l, _) = setup(2);
         for bad in [State::published(1, 2).0, State::writing(1, 0).0, u64::MAX] {
-            w.word(header::NEWEST).store(bad, OWN);
+            w.word(header::NEWEST).store(bad, SET);
             assert_eq!(newest(&w, &l), State::NEVER);
         }
     }

@@ -7,6 +7,7 @@ use super::memfd::{self, Mapping};
 use super::words::Words;
 use super::{RingError, Sample, Topic, protocol, wait};
 use crate::record::FrameMeta;
+use std::mem::MaybeUninit;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +19,8 @@ pub(crate) struct RingReader {
     mapping: Mapping,
     layout: Layout,
     hazard: Option<HazardCells>,
+    /// Nobody but the writer can write here: the kernel has sealed it.
+    against_writes: bool,
 }
 
 impl RingReader {
@@ -27,7 +30,10 @@ impl RingReader {
         hazard: Option<(BorrowedFd<'_>, u32)>,
         topic: Topic,
     ) -> Result<Arc<Self>, RingError> {
-        let len = memfd::sealed_len(ring)?;
+        let memfd::Sealed {
+            len,
+            against_writes,
+        } = memfd::sealed(ring)?;
         if len < super::layout::HEADER_LEN {
             return Err(RingError::Header {
                 what: "size",
@@ -49,6 +55,7 @@ impl RingReader {
             mapping,
             layout,
             hazard,
+            against_writes,
         }))
     }
 
@@ -136,11 +143,16 @@ impl RingReader {
         .then_some(len)
     }
 
-    /// Copies the payload of exactly this number into `out` (cut to its length); gives the payload's length. `None`:
-    /// it has been overwritten, `out` holds rubbish.
-    pub(crate) fn copy_payload(&self, seq: u64, out: &mut [u8]) -> Option<u64> {
+    /// Copies the payload of exactly this number into `out` (cut to its length); gives the payload's length: so much of
+    /// `out` is initialised, if it is as long. `None`: it has been overwritten, `out` holds rubbish or nothing.
+    pub(crate) fn copy_payload(&self, seq: u64, out: &mut [MaybeUninit<u8>]) -> Option<u64> {
         let state = protocol::find(&self.mapping, &self.layout, seq)?;
-        self.read(state, &mut [], out)
+        protocol::tap(&self.mapping, &self.layout, state, |len| {
+            let taken = out.len().min(len as usize);
+            let at = self.layout.payload_byte(state.slot());
+            self.mapping.copy_out_uninit(at, &mut out[..taken]);
+            len
+        })
     }
 
     fn newest_by(
@@ -190,20 +202,13 @@ impl RingReader {
         sample.meta.resize(self.layout.meta_len as usize, 0);
         sample.generation = self.layout.generation;
         sample.seq = state.seq();
-        let read = self.read(state, &mut sample.meta, &mut []);
+        let read = protocol::tap(&self.mapping, &self.layout, state, |len| {
+            let at = self.layout.meta_byte(state.slot());
+            self.mapping.copy_out(at, &mut sample.meta);
+            len
+        });
         *len = read.unwrap_or(0);
         read.is_some()
-    }
-
-    /// Taps into memory of a size the caller chose. Gives the payload's length, which may be more than `payload` took.
-    fn read(&self, state: State, meta: &mut [u8], payload: &mut [u8]) -> Option<u64> {
-        protocol::tap(&self.mapping, &self.layout, state, |len| {
-            let (taken, slot) = (payload.len().min(len as usize), state.slot());
-            self.mapping.copy_out(self.layout.meta_byte(slot), meta);
-            self.mapping
-                .copy_out(self.layout.payload_byte(slot), &mut payload[..taken]);
-            len
-        })
     }
 
     /// Taps into a sample, which grows to the largest payload it has held.
@@ -257,21 +262,49 @@ impl Lease {
         }
     }
 
-    /// The slot's payload, cut to the length published.
+    /// The slot's payload, where it lies, cut to the length published.
+    ///
+    /// That these bytes do not change while the slice lives rests on another process, the ring's writer: it must claim
+    /// no slot whose state a hazard cell holds. Ours keeps to that whoever dies. A foreign writer that does not, or,
+    /// where [`is_sealed`](Self::is_sealed) says false, any process that may tap, could change bytes that the compiler
+    /// takes for constant: code that reads a value twice may then see two values, which is undefined behaviour in the
+    /// language's terms and, for a decoder that checks a length and then uses it, in practice too. Take leases from
+    /// writers that you trust, and a [`copy_payload`](Self::copy_payload) where the ring is not sealed.
     #[must_use]
     pub fn payload(&self) -> &[u8] {
-        let slot = self.state.slot();
-        let len = self
-            .ring
-            .mapping
-            .word(self.ring.layout.slot_word(slot) + slot::PAYLOAD_LEN);
-        let len = len.load(READ).min(self.ring.layout.payload_capacity);
+        let at = self.ring.layout.payload_byte(self.state.slot());
         // SAFETY: `self` is a granted lease on this slot (made only in `RingReader::lease`).
-        unsafe {
-            self.ring
-                .mapping
-                .bytes(self.ring.layout.payload_byte(slot), len as usize)
+        unsafe { self.ring.mapping.bytes(at, self.payload_len()) }
+    }
+
+    fn payload_len(&self) -> usize {
+        let layout = &self.ring.layout;
+        let word = layout.slot_word(self.state.slot()) + slot::PAYLOAD_LEN;
+        let len = self.ring.mapping.word(word).load(READ);
+        len.min(layout.payload_capacity) as usize
+    }
+
+    /// Whether the kernel keeps everybody but the writer from mapping the ring writable: since Linux 5.1.
+    #[must_use]
+    pub fn is_sealed(&self) -> bool {
+        self.ring.against_writes
+    }
+
+    /// The payload, copied into `out`, which is made as long: bytes that are the caller's alone.
+    pub fn copy_payload(&self, out: &mut Vec<u8>) {
+        out.resize(self.payload_len(), 0);
+        let at = self.ring.layout.payload_byte(self.state.slot());
+        self.ring.mapping.copy_out(at, out);
+    }
+
+    /// The payload as bytes that no third process can change: [`payload`](Self::payload) where the ring is sealed, else
+    /// a copy in `copy`.
+    pub fn stable_payload<'a>(&'a self, copy: &'a mut Vec<u8>) -> &'a [u8] {
+        if self.is_sealed() {
+            return self.payload();
         }
+        self.copy_payload(copy);
+        copy
     }
 
     /// The whole mapping that the slot is part of. It stays mapped for as long as what is returned lives, longer than
@@ -325,6 +358,53 @@ impl Drop for Lease {
     fn drop(&mut self) {
         if let Some(hazard) = &self.ring.hazard {
             protocol::release(hazard.cell(self.cell));
+        }
+    }
+}
+
+#[cfg(test)]
+#[cfg(not(hanja_loom))]
+mod tests {
+    use super::super::atomic::SET;
+    use super::super::memfd::Writable;
+    use super::super::protocol::WriterState;
+    use super::super::{Geometry, hazard};
+    use super::*;
+    use std::os::fd::AsFd;
+
+    const G: Geometry = Geometry {
+        slots: 3,
+        meta_len: 8,
+        payload_capacity: 64,
+    };
+
+    /// A lease on the one frame, `b"frame"`, of a ring that is sealed like this.
+    fn lease(writable: Writable) -> Lease {
+        let layout = Layout::new(Topic::Frames, 1, G).unwrap();
+        let fd = memfd::create("hanja-test", layout.total_len).unwrap();
+        let writer = Mapping::map(fd.as_fd(), layout.total_len, true).unwrap();
+        memfd::seal(fd.as_fd(), writable).unwrap();
+        for (index, value) in layout.header_words(1) {
+            writer.word(index).store(value, SET);
+        }
+        let mut state = WriterState::new();
+        let claim = state.claim(&writer, &layout, |_| false).unwrap();
+        writer.copy_in(layout.payload_byte(claim.slot), b"frame");
+        state.publish(&writer, &layout, claim, 5);
+        let (page, _) = hazard::HazardPage::create(1).unwrap();
+        let reader = RingReader::map(fd.as_fd(), Some((page.as_fd(), 1)), Topic::Frames).unwrap();
+        reader.lease_newest(0).unwrap()
+    }
+
+    #[test]
+    fn a_ring_that_others_can_map_writable_is_read_from_a_copy() {
+        for (writable, sealed) in [(Writable::Existing, true), (Writable::Holder, false)] {
+            let lease = lease(writable);
+            assert_eq!(lease.is_sealed(), sealed);
+            let (in_place, mut copy) = (lease.payload().as_ptr(), Vec::new());
+            let stable = lease.stable_payload(&mut copy);
+            assert_eq!(stable, b"frame");
+            assert_eq!(stable.as_ptr() == in_place, sealed);
         }
     }
 }

@@ -59,6 +59,7 @@ fn read(shared: &Shared, cell: &Word) {
     }
 }
 
+/// (D1)
 #[test]
 fn leased_bytes_stand_still_while_others_are_written() {
     let geometry = Geometry {

@@ -1,11 +1,12 @@
 //! Shared memory as a row of atomic 64-bit words: the safe type that keeps `&[u8]` away from memory another process
 //! writes (the idea is vm-memory's).
 //!
-//! A plain or volatile access that races with a write is undefined behaviour, so payloads are moved with relaxed
+//! (D8) A plain or volatile access that races with a write is undefined behaviour, so payloads are moved with relaxed
 //! atomic loads and stores, on both sides. The loops here define what a copy does; a mapping hands long ones to
 //! [`copy`](super::copy), which does the same faster.
 
 use super::atomic::{FILL, OWN, READ, Word};
+use std::mem::MaybeUninit;
 
 /// Memory that can be addressed as atomic words. The real one is a mapping; loom's is a handful of its own atomics.
 pub(crate) trait Words {
@@ -24,7 +25,7 @@ pub(crate) trait Words {
     }
 
     /// The other direction of [`bulk_in`](Self::bulk_in).
-    fn bulk_out(&self, _index: usize, _out: &mut [u8]) -> usize {
+    fn bulk_out(&self, _index: usize, _out: &mut [MaybeUninit<u8>]) -> usize {
         0
     }
 
@@ -53,18 +54,30 @@ pub(crate) trait Words {
     /// Fills `out` from byte offset `at` (a multiple of 8) with relaxed word loads. The bytes may be torn: the
     /// caller re-checks the slot's state before it believes them.
     fn copy_out(&self, at: usize, out: &mut [u8]) {
+        self.copy_out_uninit(at, as_uninit(out));
+    }
+
+    /// The same for memory that holds nothing yet: every byte of `out` is initialised afterwards.
+    fn copy_out_uninit(&self, at: usize, out: &mut [MaybeUninit<u8>]) {
         debug_assert!(at.is_multiple_of(8));
         let done = self.bulk_out(at / 8, out);
         let (index, rest) = ((at + done) / 8, &mut out[done..]);
         let (whole, tail) = rest.as_chunks_mut::<8>();
         for (word, chunk) in self.row(index, whole.len()).zip(&mut *whole) {
-            *chunk = word.load(READ).to_le_bytes();
+            *chunk = word.load(READ).to_le_bytes().map(MaybeUninit::new);
         }
         if !tail.is_empty() {
             let word = self.word(index + whole.len()).load(READ).to_le_bytes();
-            tail.copy_from_slice(&word[..tail.len()]);
+            tail.write_copy_of_slice(&word[..tail.len()]);
         }
     }
+}
+
+/// `bytes` as memory to be overwritten.
+fn as_uninit(bytes: &mut [u8]) -> &mut [MaybeUninit<u8>] {
+    // SAFETY: same layout. Of what is reached through the result only `copy_out_uninit` writes, and never anything
+    // uninitialised.
+    unsafe { &mut *(std::ptr::from_mut(bytes) as *mut [MaybeUninit<u8>]) }
 }
 
 fn merge(word: &Word, lead: usize, bytes: &[u8]) {
@@ -109,7 +122,7 @@ mod tests {
         fn bulk_in(&self, index: usize, bytes: &[u8]) -> usize {
             copy::store(&self.0.0[index..], bytes)
         }
-        fn bulk_out(&self, index: usize, out: &mut [u8]) -> usize {
+        fn bulk_out(&self, index: usize, out: &mut [MaybeUninit<u8>]) -> usize {
             copy::load(&self.0.0[index..], out)
         }
     }
@@ -132,7 +145,7 @@ mod tests {
     }
 
     proptest! {
-        /// Both ways of copying give what a byte array would hold, and leave every word beside it alone.
+        /// (D8) Both ways of copying give what a byte array would hold, and leave every word beside it alone.
         #[test]
         fn the_loop_and_the_bulk_copy_agree_with_a_byte_array(parts in parts()) {
             let whole = parts.concat();
@@ -152,6 +165,6 @@ mod tests {
     fn the_bulk_copy_is_really_taken() {
         let words = VecWords::new(1000);
         assert_eq!(copy::store(&words.0, &[7; 1005]), 1000);
-        assert_eq!(copy::load(&words.0, &mut [0; 999]), 992);
+        assert_eq!(copy::load(&words.0, as_uninit(&mut [0; 999])), 992);
     }
 }

@@ -1,6 +1,6 @@
 //! The writing end of one generation of a ring.
 
-use super::atomic::OWN;
+use super::atomic::SET;
 use super::hazard::{self, HazardPages, Seats};
 use super::layout::Layout;
 use super::memfd::{self, Mapping, Writable};
@@ -48,7 +48,7 @@ impl RingWriter {
             .get()
             .unsigned_abs();
         for (index, value) in layout.header_words(pid) {
-            mapping.word(index).store(value, OWN);
+            mapping.word(index).store(value, SET);
         }
         let (seats, hazards) = hazard::seats();
         let shared = Arc::new(SharedRing {
@@ -103,7 +103,7 @@ impl RingWriter {
         }
         let hazards = &mut self.hazards;
         let claim = self.state.claim(&self.mapping, &self.layout, |old| {
-            // Drained after MARK_FENCE: a page handed to a reader before it leased is always seen.
+            // (D6) Drained after MARK_FENCE: a page handed to a reader before it leased is always seen.
             hazards.update();
             hazards.hold(old)
         });

@@ -8,6 +8,7 @@ const LEASE: Scene = Scene {
     slots: 2,
     frames: 3,
     leases: 2,
+    handed_on: false,
     finder: false,
     taps: 0,
     tap_finder: false,
@@ -24,6 +25,13 @@ const TWO: Scene = Scene {
     leases: 1,
     finder: true,
     preemptions: 2,
+    ..LEASE
+};
+
+/// One reader with two threads: leases are taken by one and end on the other, in the same cell.
+const HANDED_ON: Scene = Scene {
+    handed_on: true,
+    preemptions: 4,
     ..LEASE
 };
 
@@ -54,6 +62,12 @@ fn one_leasing_reader() {
     LEASE.run();
 }
 
+/// (D2)
+#[test]
+fn a_lease_that_ends_on_another_thread() {
+    HANDED_ON.run();
+}
+
 #[test]
 fn two_leasing_readers() {
     TWO.run();
@@ -80,16 +94,19 @@ fn one_leasing_reader_with_room() {
     .run();
 }
 
+/// (A7) (D3)
 #[test]
 fn one_tap() {
     TAP.run();
 }
 
+/// (D4)
 #[test]
 fn one_tap_by_number() {
     TAP_BY_NUMBER.run();
 }
 
+/// (D5)
 #[test]
 fn a_listener() {
     LISTEN.run();
@@ -180,8 +197,11 @@ const MISSED: &[(&str, Scene)] = &[
     ("CHECK", TAP_BY_NUMBER),
     ("HOLD", LEASE),
     ("RELEASE", LEASE),
+    ("FREE", HANDED_ON),
 ];
-const RELAXED: &[&str] = &["MARK", "RESTORE", "FIND", "FILL", "RECHECK", "READ", "OWN"];
+const RELAXED: &[&str] = &[
+    "MARK", "RESTORE", "FIND", "FILL", "RECHECK", "READ", "OWN", "SET",
+];
 
 #[test]
 fn broken_every_ordering_is_needed() {
