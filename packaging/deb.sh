@@ -8,7 +8,7 @@ arguments "$@"
 cargo_deb=3.8.0
 tools=${CARGO_TARGET_DIR:-target}/tools
 if [ "$("$tools/bin/cargo-deb" --version 2>/dev/null)" != "cargo-deb $cargo_deb" ]; then
-    cargo install --locked --quiet --force --version "$cargo_deb" --root "$tools" cargo-deb
+    cargo install --locked --quiet --debug --force --version "$cargo_deb" --root "$tools" cargo-deb
 fi
 
 # cli/Cargo.toml names this directory; one below target/ would be taken for something to build.

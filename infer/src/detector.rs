@@ -4,10 +4,12 @@ use crate::backend::{self, Reason};
 use crate::engine::Job;
 use crate::error::InferError;
 use crate::model::ModelFile;
-use crate::nms::{Candidate, suppress};
+use crate::names;
+use crate::nms::{self, Candidate, Suppressor};
 use crate::preprocess::{Letterbox, Target};
 use crate::runner::{Output, Picture, Runner};
 use crate::upgrade;
+use crate::verifier::{self, Verifier};
 use hanja_common::clock::now_ns;
 use hanja_common::config::InferConfig;
 use hanja_common::record::{self, Detection, FrameRef, MAX_DETECTIONS, PixelFormat};
@@ -64,7 +66,8 @@ pub struct Found {
     pub detections: Vec<Detection>,
     /// Boxes above the threshold before suppression.
     pub candidates: u32,
-    /// Boxes removed by suppression, or outside of the picture. Detections, suppressed and capped are all candidates.
+    /// Boxes removed by suppression or by the second look, or outside of the picture. Detections, suppressed and capped
+    /// are all candidates.
     pub suppressed: u32,
     /// Boxes beyond a bound.
     pub capped: u32,
@@ -92,8 +95,14 @@ pub struct Detector {
     letterboxes: VecDeque<Letterbox>,
     /// Of the picture whose candidates these are.
     letterbox: Letterbox,
+    /// Looks again at what was found, for the classes that it knows.
+    verifier: Option<Verifier>,
+    conf: f32,
     iou: f32,
+    /// One box a place, whatever the classes.
+    agnostic: bool,
     candidates: Vec<Candidate>,
+    suppressor: Suppressor,
     kept: Vec<Candidate>,
     found: Found,
 }
@@ -206,12 +215,26 @@ impl Detector {
             info,
             letterboxes: VecDeque::new(),
             letterbox: probe,
+            verifier: None,
+            conf: 0.0,
             iou: config.iou,
+            agnostic: false,
             candidates: Vec::new(),
+            suppressor: Suppressor::default(),
             kept: Vec::new(),
             found: Found::default(),
         };
         detector.warm_up()?;
+        let numerals = names::are_the_numerals(&detector.info.names);
+        // A person may sit in a car, but no 二 in a 三.
+        detector.agnostic = config.agnostic.unwrap_or(numerals);
+        if config.verify && numerals {
+            let mut verifier = Verifier::embedded(detector.info.backend, config.threads)?;
+            verifier.reserve(MAX_DETECTIONS);
+            detector.runner.keep_luma();
+            detector.verifier = Some(verifier);
+        }
+        detector.set_thresholds(config.conf, config.iou);
         Ok(detector)
     }
 
@@ -221,10 +244,19 @@ impl Detector {
         self
     }
 
-    /// Takes other thresholds from the next picture on.
-    pub(crate) fn set_thresholds(&mut self, conf: f32, iou: f32) {
-        self.iou = iou;
-        self.runner.set_conf(conf);
+    /// The least score where none is configured.
+    #[must_use]
+    pub fn default_conf(&self) -> f32 {
+        InferConfig::least_score(self.verifier.is_some())
+    }
+
+    /// Takes other thresholds from the next picture on; without the first one, the default for this model.
+    pub(crate) fn set_thresholds(&mut self, conf: Option<f32>, iou: f32) {
+        let conf = conf.unwrap_or_else(|| self.default_conf());
+        (self.conf, self.iou) = (conf, iou);
+        // What the second look may lift to the threshold has to be there.
+        let least = self.verifier.as_ref().map_or(conf, |v| v.least(conf));
+        self.runner.set_conf(least);
     }
 
     /// Runs the model on grey, checks the shape of its output, and takes the number of classes from there.
@@ -258,6 +290,7 @@ impl Detector {
             ));
         }
         let (classes, named) = (output.columns - 5, self.info.names.len());
+        self.suppressor.reserve(classes, MAX_DETECTIONS);
         if named == 0 {
             self.info.names = (0..classes).map(|c| format!("class {c}")).collect();
         } else if named != classes {
@@ -308,13 +341,30 @@ impl Detector {
         self.submit(Picture::Bytes(*frame))?;
         let prepared = now_ns();
         let inferred = self.infer()?.inferred;
-        self.collect();
+        self.gather(false)?;
         self.found.steps = Steps {
             preprocess: prepared - started,
             inference: inferred.saturating_sub(prepared),
             postprocess: now_ns().saturating_sub(inferred),
         };
         Ok(&self.found)
+    }
+
+    /// Keeps of every picture from the next one on what [`crop`](Self::crop) needs.
+    pub fn keep_for_crops(&mut self) {
+        self.runner.keep_luma();
+    }
+
+    /// What the second look sees of a box of the last picture: [`SIDE`](crate::SIDE) lines of as many grey pixels, into
+    /// `out`. Black if the picture was not kept.
+    pub fn crop(&self, of: &Detection, out: &mut [u8]) {
+        let mut values = vec![0.0; verifier::SIDE * verifier::SIDE];
+        if let Some(luma) = self.runner.luma() {
+            verifier::cut(luma, [of.x1, of.y1, of.x2, of.y2], &mut values);
+        }
+        for (out, value) in out.iter_mut().zip(values) {
+            *out = (value + 0.5) as u8;
+        }
     }
 
     /// Pictures that can be started before one has to be finished.
@@ -344,38 +394,47 @@ impl Detector {
         Ok(output)
     }
 
-    /// Step 3: suppression, and boxes back into the picture.
-    pub(crate) fn collect(&mut self) -> &Found {
-        let (suppressed, capped) =
-            suppress(&self.candidates, self.iou, MAX_DETECTIONS, &mut self.kept);
-        let found = &mut self.found;
-        found.suppressed = suppressed;
-        found.capped = capped + found.candidates - self.candidates.len() as u32;
-        found.detections.clear();
-        let (right, bottom) = self.letterbox.source;
-        let (right, bottom) = (right as f32, bottom as f32);
-        for c in &self.kept {
-            let (x1, y1) = self.letterbox.source_point(c.x1, c.y1);
-            let (x2, y2) = self.letterbox.source_point(c.x2, c.y2);
-            let d = Detection {
-                x1: x1.clamp(0.0, right),
-                y1: y1.clamp(0.0, bottom),
-                x2: x2.clamp(0.0, right),
-                y2: y2.clamp(0.0, bottom),
-                score: c.score,
-                class: c.class,
-                ..Detection::default()
-            };
-            if d.x1 < d.x2 && d.y1 < d.y2 {
-                found.detections.push(d);
-            } else {
-                found.suppressed += 1; // in the bars, beside the picture
-            }
-        }
-        found
+    /// Step 3: suppression, boxes back into the picture, and the second look at them, as one of a stream of pictures.
+    pub(crate) fn collect(&mut self) -> Result<&Found, InferError> {
+        self.gather(true)?;
+        Ok(&self.found)
     }
 
-    /// The model alone, `runs` times on one grey input of the size for a `width` x `height` picture; nanoseconds
+    fn gather(&mut self, stream: bool) -> Result<(), InferError> {
+        let most = MAX_DETECTIONS;
+        let (_, capped) = (self.suppressor).keep(&self.candidates, self.iou, most, &mut self.kept);
+        let found = &mut self.found;
+        found.capped = capped + found.candidates - self.candidates.len() as u32;
+        let letterbox = self.letterbox;
+        // In the bars, beside the picture, is nothing.
+        self.kept.retain_mut(|c| {
+            *c = in_source(&letterbox, c);
+            c.x1 < c.x2 && c.y1 < c.y2
+        });
+        if let (Some(verifier), Some(luma)) = (&mut self.verifier, self.runner.luma()) {
+            verifier.verify(luma, &mut self.kept, stream)?;
+            self.kept.retain(|c| c.score >= self.conf);
+            nms::sort(&mut self.kept);
+        }
+        if self.agnostic {
+            nms::one_reading_each(&mut self.kept, self.iou);
+        }
+        found.detections.clear();
+        found.detections.extend(self.kept.iter().map(|c| Detection {
+            x1: c.x1,
+            y1: c.y1,
+            x2: c.x2,
+            y2: c.y2,
+            score: c.score,
+            class: c.class,
+            ..Detection::default()
+        }));
+        let kept = found.detections.len() as u32;
+        found.suppressed = found.candidates - found.capped - kept;
+        Ok(())
+    }
+
+    /// The networks alone, `runs` times on one grey input of the size for a `width` x `height` picture; nanoseconds
     /// of each run. The yardstick for what the pipeline costs.
     ///
     /// # Errors
@@ -388,7 +447,30 @@ impl Detector {
     ) -> Result<Vec<u64>, InferError> {
         self.submit_grey(width, height)?;
         self.infer()?;
-        self.runner.bare_loop(runs)
+        let mut times = self.runner.bare_loop(runs)?;
+        if let Some(verifier) = &mut self.verifier {
+            for time in &mut times {
+                let started = now_ns();
+                verifier.bare()?;
+                *time += now_ns() - started;
+            }
+        }
+        Ok(times)
+    }
+}
+
+/// A box of the model's input in pixels of the picture, cut at its edges.
+fn in_source(letterbox: &Letterbox, c: &Candidate) -> Candidate {
+    let (right, bottom) = letterbox.source;
+    let (right, bottom) = (right as f32, bottom as f32);
+    let (x1, y1) = letterbox.source_point(c.x1, c.y1);
+    let (x2, y2) = letterbox.source_point(c.x2, c.y2);
+    Candidate {
+        x1: x1.clamp(0.0, right),
+        y1: y1.clamp(0.0, bottom),
+        x2: x2.clamp(0.0, right),
+        y2: y2.clamp(0.0, bottom),
+        ..*c
     }
 }
 

@@ -1,4 +1,4 @@
-//! Door for the fuzzer (`fuzz/`).
+//! Door for the fuzzer (`tests/fuzz/`).
 
 use crate::preprocess::{Preprocessor, Target};
 use hanja_common::record::FrameRef;

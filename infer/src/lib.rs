@@ -9,6 +9,7 @@
 //! | `engine` | TensorRT engines: built in a process of their own, kept, trusted only when checked |
 //! | `upgrade` | from the CPU to TensorRT, once an engine is built, without losing a frame |
 //! | `decode`, `nms` | the model's numbers to boxes, at a bounded cost |
+//! | `verifier` | a second look at what was found, at a fixed cost |
 //! | `detector` | the four together, for one picture: used by the stage and by `hanja detect` alike |
 //! | `stage` | frames ring to detections ring, with every time stamped |
 //! | `stills` | picture files |
@@ -16,6 +17,8 @@
 #![deny(unsafe_code)]
 
 mod backend;
+#[cfg(feature = "counts")]
+pub mod counts;
 mod decode;
 mod detector;
 pub mod engine;
@@ -32,6 +35,7 @@ mod runner;
 mod stage;
 pub mod stills;
 mod upgrade;
+mod verifier;
 
 /// The onnxruntime library that would be used: its path and version; or in words why there is none, and the remedy.
 ///
@@ -72,3 +76,4 @@ pub use error::InferError;
 pub use model::BUILT_IN;
 pub use preprocess::PreprocessError;
 pub use stage::run;
+pub use verifier::SIDE;

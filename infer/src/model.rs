@@ -1,9 +1,12 @@
 //! A model file: where it comes from, its bytes, its id; and what a file that is no model looks like.
 
 use crate::error::InferError;
+use crate::names;
+use hanja_onnx::OnnxError;
 use std::borrow::Cow;
 use std::io;
 use std::path::Path;
+use std::sync::OnceLock;
 
 /// The models inside the executable, so that one file runs: name and ONNX. The first is the default.
 pub(crate) const EMBEDDED: [(&str, &[u8]); 2] = [
@@ -32,6 +35,34 @@ pub(crate) struct ModelFile {
     /// First eight bytes of a hash of the file (FNV-1a).
     pub(crate) id: u64,
     pub(crate) bytes: Cow<'static, [u8]>,
+    described: OnceLock<Described>,
+}
+
+/// What a model's file says of itself to whoever does not run it.
+#[derive(Debug)]
+pub(crate) struct Described {
+    /// Height and width of its input, if both are fixed.
+    pub(crate) fixed: Option<(u32, u32)>,
+    /// Metadata `stride`.
+    pub(crate) stride: Option<String>,
+    /// Metadata `names`.
+    pub(crate) names: Option<String>,
+}
+
+impl Described {
+    fn read(bytes: &[u8]) -> Result<Self, OnnxError> {
+        let model = hanja_onnx::Model::parse(bytes)?;
+        Ok(Self {
+            fixed: model.picture_input()?.fixed(),
+            stride: model.metadata("stride")?,
+            names: model.metadata("names")?,
+        })
+    }
+
+    /// The class names, if they can be understood.
+    pub(crate) fn class_names(&self) -> Option<Vec<String>> {
+        self.names.as_deref().and_then(names::parse)
+    }
 }
 
 impl ModelFile {
@@ -56,8 +87,29 @@ impl ModelFile {
                 reason: reason.into(),
             });
         }
-        let id = fnv1a(&bytes);
-        Ok(Self { name, id, bytes })
+        Ok(Self::new(name, bytes))
+    }
+
+    /// A model of these bytes, called `name`.
+    pub(crate) fn new(name: String, bytes: Cow<'static, [u8]>) -> Self {
+        Self {
+            name,
+            id: fnv1a(&bytes),
+            bytes,
+            described: OnceLock::new(),
+        }
+    }
+
+    /// What the file says of itself; it is read once.
+    ///
+    /// # Errors
+    /// It is no ONNX model with one picture for an input.
+    pub(crate) fn described(&self) -> Result<&Described, OnnxError> {
+        if let Some(known) = self.described.get() {
+            return Ok(known);
+        }
+        let described = Described::read(&self.bytes)?;
+        Ok(self.described.get_or_init(|| described))
     }
 }
 

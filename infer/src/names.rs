@@ -45,6 +45,12 @@ fn quoted(text: &str) -> Option<(String, &str)> {
     None
 }
 
+/// Whether a model's classes are the ten numerals in their order: ours, or one that somebody trained for the same. For
+/// them there is a second size, a second look and one reading a place, where the configuration does not say otherwise.
+pub(crate) fn are_the_numerals(names: &[String]) -> bool {
+    names == hanja_common::record::NUMERALS
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

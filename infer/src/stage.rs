@@ -3,6 +3,7 @@
 
 use crate::detector::{Detector, Loaded};
 use crate::error::InferError;
+use crate::preprocess::PreprocessError;
 use crate::runner::Picture;
 use crate::upgrade::{News, Upgrade};
 use hanja_common::LeaseSubscriber;
@@ -82,6 +83,8 @@ struct Worker {
     /// The record being written; its totals are those of the last one published.
     record: DetectionRecord,
     bytes: Vec<u8>,
+    /// A frame of a ring that others may write to.
+    copy: Vec<u8>,
     /// Generation and number of the last frame taken.
     last: (u64, u64),
     /// Frames taken whose records are not out, oldest first.
@@ -89,7 +92,7 @@ struct Worker {
     balance: RecordBalance,
     drops: Drops,
     /// `conf` and `iou` as last configured.
-    thresholds: (f32, f32),
+    thresholds: (Option<f32>, f32),
     upgrade: Option<Upgrade>,
     /// TensorRT was asked for by name: without it the stage ends.
     tensorrt_or_nothing: bool,
@@ -136,6 +139,7 @@ impl Worker {
             reporter,
             record,
             bytes: Vec::with_capacity(DetectionRecord::MAX_BYTES),
+            copy: Vec::new(),
             last: (0, 0),
             pending: VecDeque::with_capacity(QUOTA as usize),
             balance: RecordBalance::default(),
@@ -161,7 +165,7 @@ impl Worker {
         Ok(())
     }
 
-    /// Takes a frame, if there is one and room for it, and gives what is done. Once a picture of each size has been seen,
+    /// Takes a frame, if there is one and room for it, and gives what is done. (D12) Once a picture of each size was seen,
     /// nothing of ours allocates here on the way over the CPU; on that over the GPU, two boxes a frame hold its lease and
     /// its place in the ring until they have been read. True: it got on, or there was nothing to do.
     fn turn(&mut self, frames: &mut LeaseSubscriber) -> Result<bool, InferError> {
@@ -205,7 +209,7 @@ impl Worker {
             let words = || "capture has no picture, see its log".into();
             self.drops.count(Reason::NoSignal, 1, words);
         } else {
-            match self.detector.submit(Picture::Leased(lease)) {
+            match self.submit(lease, &meta) {
                 Ok(size) => {
                     pending.size = size;
                     pending.times.preprocessed = now_ns();
@@ -221,6 +225,18 @@ impl Worker {
         }
         self.pending.push_back(pending);
         Ok(())
+    }
+
+    /// Hands the detector a frame: where it lies, if nobody but capture can write there, else a copy of it.
+    fn submit(&mut self, lease: Lease, meta: &FrameMeta) -> Result<(u32, u32), InferError> {
+        if lease.is_sealed() {
+            return self.detector.submit(Picture::Leased(lease));
+        }
+        lease.copy_payload(&mut self.copy);
+        drop(lease);
+        let frame = meta.frame(&self.copy);
+        let frame = frame.ok_or(PreprocessError::Format(meta.fourcc))?;
+        self.detector.submit(Picture::Bytes(frame))
     }
 
     /// Publishes the records of all frames that are done, in the order in which they were taken; of `all` frames, even
@@ -281,7 +297,7 @@ impl Worker {
                 let output = self.detector.infer()?;
                 times.submitted = output.begun.unwrap_or(times.submitted);
                 times.inferred = output.inferred;
-                let found = self.detector.collect();
+                let found = self.detector.collect()?;
                 header.status = Status::Ok as u16;
                 header.inferred_total += 1;
                 (header.candidates, header.suppressed, header.capped) =

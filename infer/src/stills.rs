@@ -1,7 +1,7 @@
 //! Picture files, and what `hanja detect --json` says of them: an external contract.
 
 use crate::detector::ModelInfo;
-use crate::preprocess::MAX_PIXELS;
+use hanja_common::record::MAX_PIXELS;
 use hanja_common::record::{Detection, FrameRef, PixelFormat};
 use image::{DynamicImage, ImageDecoder, ImageReader, RgbImage, RgbaImage};
 use serde::Serialize;

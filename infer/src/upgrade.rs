@@ -51,7 +51,7 @@ impl Upgrade {
     }
 
     /// The thresholds that it shall have.
-    pub(crate) fn set_thresholds(&mut self, conf: f32, iou: f32) {
+    pub(crate) fn set_thresholds(&mut self, conf: Option<f32>, iou: f32) {
         (self.config.conf, self.config.iou) = (conf, iou);
     }
 

@@ -3,7 +3,7 @@
 # the engines (minutes), compares the slot tables with the installed headers, the detections with the CPU's, and measures
 # latency with and without CUDA graphs and zero copy. Not part of .ci/run.
 set -euo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/../.."
 echo "-- the slot tables against the installed headers"
 status=0
 cargo run --locked --release -p hanja-tensorrt --bin hanja-slot-check || status=$?

@@ -36,13 +36,13 @@ impl CostArgs {
             size: self.size,
             ..InferConfig::default()
         };
-        let (frames, _) = eval::frames_from_model(data, &config, |done, total| {
+        let run = eval::frames_from_model(data, &config, |done, total| {
             if done.is_multiple_of(50) || done == total {
                 eprintln!("{}: {done} of {total} pictures", model.display());
             }
         })?;
-        let threshold = f64::from(InferConfig::default().conf);
-        let (map50, map) = eval::evaluate(&frames, threshold).means();
+        let threshold = f64::from(run.default_conf);
+        let (map50, map) = eval::evaluate(&run.frames, threshold).means();
         Ok(Some(Scores {
             map50: 100.0 * map50,
             map50_95: 100.0 * map,

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod command_cost;
+mod command_crops;
 mod command_eval;
 mod command_half;
 mod command_prune;
@@ -24,6 +25,8 @@ enum Command {
     Synth(command_synth::SynthArgs),
     /// Scores a model or detections against a YOLO data set, as COCO does
     Eval(command_eval::EvalArgs),
+    /// Cuts out what a model finds in a data set, for the verifier to learn from
+    Crops(command_crops::CropsArgs),
     /// Makes the smallest weights of an ONNX model 0
     Prune(command_prune::PruneArgs),
     /// Converts an ONNX model to fp16, with f32 inputs and outputs
@@ -37,6 +40,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Synth(args) => command_synth::run(args),
         Command::Eval(args) => command_eval::run(&args),
+        Command::Crops(args) => command_crops::run(args),
         Command::Prune(args) => command_prune::run(&args),
         Command::Half(args) => command_half::run(&args),
         Command::Manual(args) => args

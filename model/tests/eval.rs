@@ -52,6 +52,12 @@ fn the_command_scores_what_detect_printed() {
     );
     let (_, table, _) = run_eval(folder.path(), &printed, &[]);
     assert!(table.contains("四") && table.contains("100.00"), "{table}");
+    assert!(
+        table.contains("right by score:  from 0.9: 100.0 % of 1"),
+        "{table}"
+    );
+    let (_, table, _) = run_eval(folder.path(), &printed, &["--bootstrap", "20"]);
+    assert!(table.contains("mAP50 0.00 to 100.00"), "{table}");
 }
 
 #[test]

@@ -17,7 +17,7 @@ use support::{bytes, run, shipped, small, spread, tensor};
 fn detect(model: &Path, pictures: &Path) -> Vec<Vec<Detection>> {
     let mut detector = Detector::load(&InferConfig {
         model: Some(model.to_owned()),
-        conf: 0.5,
+        conf: Some(0.5),
         iou: 1.0,
         threads: Some(1),
         ..InferConfig::default()
@@ -50,11 +50,20 @@ fn the_product_finds_the_same() {
         "11",
     ]);
     assert_eq!(code, Some(0), "{err}");
+    compare(folder.path(), &[]);
+    // Only stored so: rten and the product know no difference.
+    compare(folder.path(), &["--storage"]);
+}
+
+/// What the product finds in the pictures of `folder`/set before and after `half` with these flags.
+fn compare(folder: &Path, flags: &[&str]) {
+    let path = |name: &str| folder.join(name).to_str().unwrap().to_owned();
     let (set, output, model) = (path("set"), path("half.onnx"), shipped());
-    let (code, out, err) = run(&["half", model.to_str().unwrap(), &output, "--data", &set]);
+    let arguments = ["half", model.to_str().unwrap(), &output, "--data", &set];
+    let (code, out, err) = run(&[&arguments[..], flags].concat());
     assert_eq!(code, Some(0), "{err}");
     assert!(out.contains("mAP50 ") && out.contains("mAP50-95 "), "{out}");
-    let pictures = folder.path().join("set/images");
+    let pictures = folder.join("set/images");
     let (before, after) = (
         detect(&model, &pictures),
         detect(Path::new(&output), &pictures),

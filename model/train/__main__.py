@@ -1,4 +1,4 @@
-"""``python3 -m train fit|eval|export|mine|average|plot``: one entry for the tools."""
+"""``python3 -m train fit|eval|export|mine|average|plot|verifier|calibrate|card``: one entry for the tools."""
 import importlib
 import os
 import sys
@@ -9,7 +9,8 @@ import sys
 os.environ.setdefault("OMP_NUM_THREADS", "2")
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
-COMMANDS = {"fit": "train", "eval": "evaluate", "export": "export", "mine": "mine", "average": "average", "plot": "runlog"}
+COMMANDS = {name: name for name in ("export", "mine", "average", "verifier", "calibrate", "card")}
+COMMANDS |= {"fit": "train", "eval": "evaluate", "plot": "runlog"}
 
 
 def main():

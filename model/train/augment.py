@@ -18,7 +18,7 @@ FINAL_ZOOM = (0.65, 2.5)
 MOSAIC_ZOOM = 0.85
 """Pictures in a mosaic are so much smaller."""
 
-FITTING = 0.85
+FITTING = 0.95
 """Share of the canvas that the largest character may take."""
 
 

@@ -34,8 +34,14 @@ def mix_exported(first, second, share):
     from .exported import ANCHOR_SHAPE
 
     before = {t.name: numpy_helper.to_array(t) for t in first.graph.initializer}
+    # Exporters name constants as they please; anchors come in the order of the levels.
+    anchors = iter([value for value in before.values() if value.shape == ANCHOR_SHAPE])
     for tensor in second.graph.initializer:
         value, other = numpy_helper.to_array(tensor), before.get(tensor.name)
+        if value.shape == ANCHOR_SHAPE:
+            other = next(anchors, None)
+        elif not tensor.name.endswith((".weight", ".bias")):
+            continue
         if other is None or other.shape != value.shape:
             raise SystemExit(f"the two are not stages of one network: {tensor.name} differs")
         if value.shape == ANCHOR_SHAPE:
@@ -60,7 +66,9 @@ def main(argv=None):
     if all(path.endswith(".onnx") for path in (*args.checkpoints, args.out)):
         import onnx
 
-        first, second = (onnx.load(path) for path in args.checkpoints)
+        from .exported import load
+
+        first, second = (load(path) for path in args.checkpoints)
         onnx.save(mix_exported(first, second, args.share), args.out)
         return
     first, second = (torch.load(path, map_location="cpu") for path in args.checkpoints)

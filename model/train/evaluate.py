@@ -30,7 +30,8 @@ def predict(model, image, long_side):
     width, height = rectangle((image.shape[1], image.shape[0]), long_side)
     boxed, scale, offset = letterbox(image, width, height)
     tensor = torch.from_numpy(boxed).permute(2, 0, 1)[None].float() / 255
-    return model(tensor)[0].numpy(), scale, offset
+    tensor = tensor.to(next(model.parameters()).device)
+    return model(tensor)[0].cpu().numpy(), scale, offset
 
 
 def score(model, folder, long_side, pattern="*", limit=None):

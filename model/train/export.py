@@ -37,7 +37,7 @@ def metadata(names):
 
 def export(model, path, names=NAMES):
     """Write `model` to `path`; the model given is left as it is."""
-    folded = fold_batch_norm(copy.deepcopy(model).eval())
+    folded = fold_batch_norm(copy.deepcopy(model).cpu().eval())
     folded = folded.to(memory_format=torch.contiguous_format)
     partial = f"{path}.partial"
     torch.onnx.export(

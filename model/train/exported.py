@@ -12,12 +12,26 @@ from .model import ANCHORS_PER_LEVEL, STRIDES, Conv
 ANCHOR_SHAPE = (1, ANCHORS_PER_LEVEL, 1, 1, 2)
 
 
-def read(path):
-    """(tensors by name, anchors [level, anchor, (width, height)] in pixels) of a file written by export.py."""
+def load(path):
+    """The ONNX model of a file; weights that are only stored in fp16 (``hanja-model half --storage``) are f32 again."""
     import onnx  # training from a checkpoint or from nothing does without
     from onnx import numpy_helper
 
-    tensors = {t.name: torch.from_numpy(numpy_helper.to_array(t).copy()) for t in onnx.load(path).graph.initializer}
+    model = onnx.load(path)
+    stored = {t.name: t for t in model.graph.initializer if t.data_type == onnx.TensorProto.FLOAT16}
+    for node in list(model.graph.node):
+        if node.op_type == "Cast" and node.input[0] in stored:
+            tensor = stored[node.input[0]]
+            tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor).astype("float32"), node.output[0]))
+            model.graph.node.remove(node)
+    return model
+
+
+def read(path):
+    """(tensors by name, anchors [level, anchor, (width, height)] in pixels) of a file written by export.py."""
+    from onnx import numpy_helper
+
+    tensors = {t.name: torch.from_numpy(numpy_helper.to_array(t).copy()) for t in load(path).graph.initializer}
     # They come in the order of the levels; the exporter gives constants names of its own.
     anchors = [t for t in tensors.values() if tuple(t.shape) == ANCHOR_SHAPE]
     if len(anchors) != len(STRIDES):

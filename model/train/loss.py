@@ -53,7 +53,7 @@ def match(labels, anchors, grid_w, grid_h):
     their cell, and classes [m].
     """
     count = len(anchors)
-    which_anchor = torch.arange(count).view(-1, 1).expand(-1, len(labels))
+    which_anchor = torch.arange(count, device=labels.device).view(-1, 1).expand(-1, len(labels))
     candidates = labels.unsqueeze(0).expand(count, -1, -1)
     ratio = candidates[..., 4:6] / anchors[:, None]
     fits = torch.maximum(ratio, 1 / ratio).amax(2) < RATIO

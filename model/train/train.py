@@ -46,10 +46,17 @@ class Average:
                 value.copy_(current[name])
 
 
-def as_pixels(images):
+def pick_device(name):
+    """The device of that name; for "auto" the GPU if there is one."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(name)
+
+
+def as_pixels(images, device="cpu"):
     """Pictures u8 [batch, height, width, 3] as the network wants them: f32 [batch, 3, height, width], 0..1."""
     # Seen as [batch, 3, height, width] this is the channels-last layout already.
-    return torch.from_numpy(images).permute(0, 3, 1, 2).float().div_(255)
+    return torch.from_numpy(images).to(device).permute(0, 3, 1, 2).float().div_(255)
 
 
 def make_optimizer(model, lr, decay):
@@ -73,6 +80,7 @@ class Trainer:
 
     def __init__(self, args, cache, fitted):
         self.args = args
+        self.device = pick_device(args.device)
         self.started = time.monotonic()
         self.spent = 0.0
         self.step = 0
@@ -81,6 +89,7 @@ class Trainer:
         if args.init:
             self.start_from(args.init)
         self.model.detect.anchors.copy_(torch.from_numpy(fitted))
+        self.model.to(self.device)
         self.average = Average(self.model)
         self.optimizer = make_optimizer(self.model, args.lr, args.weight_decay)
         self.loss = Loss(self.model.detect.anchors, len(NAMES), args.box_gain)
@@ -135,19 +144,19 @@ class Trainer:
         lr = learning_rate(self.step, self.args.steps, self.args.lr, self.args.warmup)
         for group in self.optimizer.param_groups:
             group["lr"] = lr
-        pixels = as_pixels(images)
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.args.bf16):
+        pixels = as_pixels(images, self.device)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.args.bf16):
             features = self.model.features(pixels)
         # Boxes and scores stay f32: eight bits would round a centre to a thirtieth of a cell.
         maps = self.model.detect([feature.float() for feature in features])
-        total, parts = self.loss(maps, torch.from_numpy(labels))
+        total, parts = self.loss(maps, torch.from_numpy(labels).to(self.device))
         self.optimizer.zero_grad(set_to_none=True)
         (total * self.args.batch).backward()
         nn.utils.clip_grad_norm_(self.model.parameters(), 10.0)
         self.optimizer.step()
         self.average.update(self.model, self.step)
         self.step += 1
-        return parts.numpy(), lr
+        return parts.cpu().numpy(), lr
 
 
 def is_milestone(step, steps, count):
@@ -257,6 +266,7 @@ def parse(argv):
     )
     parser.add_argument("--label-margin", type=float, default=0.0, help="pixels to grow labels by, on every side")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--device", default="auto", help="cpu, cuda or auto: the GPU if there is one")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--save-minutes", type=float, default=2)
     parser.add_argument("--log-every", type=int, default=50, help="steps")

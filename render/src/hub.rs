@@ -1,7 +1,7 @@
 //! The hub: takes every record in order, fetches its picture while someone watches, and hands both to the server.
 
 use crate::json::{FrameJson, RecordJson};
-use crate::picture::{FrameRef, PictureError, to_jpeg};
+use crate::picture::{PictureError, to_jpeg};
 use crate::presented::Presented;
 use crate::shared::{Event, EventId, Shared, View};
 use hanja_common::balance::RecordBalance;
@@ -250,18 +250,11 @@ impl Hub {
 /// The JPEG of a leased frame.
 fn jpeg(lease: &Lease) -> Result<Vec<u8>, PictureError> {
     let meta = lease.frame_meta();
-    let format = meta.format().ok_or(PictureError::Format {
+    // Only on kernels that cannot seal a ring is anything copied.
+    let mut copy = Vec::new();
+    let frame = meta.frame(lease.stable_payload(&mut copy));
+    let frame = frame.ok_or(PictureError::Format {
         fourcc: meta.fourcc,
     })?;
-    let bytes = lease.payload();
-    to_jpeg(
-        &FrameRef {
-            format,
-            width: meta.width,
-            height: meta.height,
-            stride: meta.stride,
-            bytes,
-        },
-        QUALITY,
-    )
+    to_jpeg(&frame, QUALITY)
 }

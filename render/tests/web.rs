@@ -310,8 +310,9 @@ fn it_ends_at_once_with_streams_open() {
     let _events = rig.open("/detections", "");
     let start = Instant::now();
     drop(rig);
+    // Streams never end by themselves: a server that waited for them would wait for ever.
     assert!(
-        start.elapsed() < Duration::from_millis(400),
+        start.elapsed() < Duration::from_secs(10),
         "{:?}",
         start.elapsed()
     );

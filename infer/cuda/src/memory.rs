@@ -7,18 +7,11 @@ use cudarc::driver::sys::{CU_MEMHOSTALLOC_DEVICEMAP, CUdeviceptr};
 use std::ffi::c_void;
 use std::marker::PhantomData;
 use std::ptr::NonNull;
+use zerocopy::FromBytes;
 
-/// Numbers that may lie in memory shared with a GPU: every pattern of bits is one.
-///
-/// # Safety
-/// Implemented only for types for which that is true, whose alignment a page has, and which need no drop.
-pub unsafe trait Plain: Copy + Send + Sync + 'static {}
-// SAFETY: a plain number.
-unsafe impl Plain for u8 {}
-// SAFETY: a plain number.
-unsafe impl Plain for u32 {}
-// SAFETY: a plain number.
-unsafe impl Plain for f32 {}
+/// What may lie in memory shared with a GPU: every pattern of bits is a value, and nothing is to be dropped.
+pub trait Plain: FromBytes + Copy + Send + Sync + 'static {}
+impl<T: FromBytes + Copy + Send + Sync + 'static> Plain for T {}
 
 /// Memory of the GPU, uninitialised. Freeing waits for work that uses it.
 ///
@@ -159,6 +152,12 @@ impl<T: Plain> PinnedBuffer<T> {
     /// # Errors
     /// Out of memory.
     pub fn new(device: &Device, len: usize) -> Result<Self, Error> {
+        const {
+            assert!(
+                align_of::<T>() <= 4096,
+                "memory of the driver's begins a page"
+            )
+        };
         device.bind_to_thread()?;
         let len = len.max(1);
         let bytes = len

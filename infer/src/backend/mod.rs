@@ -3,7 +3,7 @@
 
 pub(crate) mod contract;
 pub(crate) mod onnxruntime;
-mod rten;
+pub(crate) mod rten;
 
 use crate::engine::Job;
 use crate::error::InferError;
@@ -60,6 +60,17 @@ pub(crate) trait Backend: Send + fmt::Debug {
 
     /// Runs the model. The result lives until the next call.
     fn infer(&mut self, input: Input<'_>) -> Result<Predictions<'_>, InferError>;
+
+    /// As [`infer`](Self::infer), and `other` meanwhile, on threads of this backend: what the layers leave idle is its.
+    /// Where there are none to share, one after the other.
+    fn infer_beside(
+        &mut self,
+        input: Input<'_>,
+        other: &mut (dyn FnMut() + Send),
+    ) -> Result<Predictions<'_>, InferError> {
+        other();
+        self.infer(input)
+    }
 }
 
 /// Why a backend does not run a model.
@@ -112,15 +123,23 @@ pub(crate) static CANDIDATES: [Candidate; 3] = [
     Candidate {
         name: "onnxruntime",
         load: |file, config| {
-            let backend = OnnxRuntimeBackend::load(file, config.threads)?;
-            Ok(Box::new(CpuRunner::new(Box::new(backend), config)))
+            let runner = CpuRunner::load(config, |once_more| {
+                // Layers of a small input are too short to be shared between threads that sleep.
+                let threads = if once_more { Some(1) } else { config.threads };
+                Ok(Box::new(OnnxRuntimeBackend::load(file, threads)?))
+            })?;
+            Ok(Box::new(runner))
         },
     },
     Candidate {
         name: "rten",
         load: |file, config| {
-            let backend = RtenBackend::load(file, config.threads).map_err(Reason::Model)?;
-            Ok(Box::new(CpuRunner::new(Box::new(backend), config)))
+            let threads = rten::threads(config.threads);
+            let runner = CpuRunner::load(config, |_| {
+                let backend = RtenBackend::load(file, threads.clone()).map_err(Reason::Model)?;
+                Ok(Box::new(backend))
+            })?;
+            Ok(Box::new(runner))
         },
     },
 ];
@@ -202,7 +221,8 @@ pub(crate) fn first<T>(
 /// The backend that is always there, bare.
 #[cfg(test)]
 pub(crate) fn rten_for_tests(file: &ModelFile, config: &InferConfig) -> Box<dyn Backend> {
-    Box::new(RtenBackend::load(file, config.threads).expect("the embedded model loads"))
+    let threads = rten::threads(config.threads);
+    Box::new(RtenBackend::load(file, threads).expect("the embedded model loads"))
 }
 
 #[cfg(test)]

@@ -25,7 +25,7 @@ pub(crate) const REMEDY: &str = "pip install onnxruntime, or set ORT_DYLIB_PATH 
 pub(crate) struct OnnxRuntimeBackend {
     session: Session,
     /// Prepares the pictures, on as many threads as run the model. Those of the library sleep meanwhile.
-    pool: rayon::ThreadPool,
+    pool: Arc<rayon::ThreadPool>,
     output: String,
     /// The input in fp16, for models that want it so.
     half: Option<Vec<f16>>,
@@ -127,7 +127,7 @@ impl OnnxRuntimeBackend {
             .map_err(|e| Reason::Missing(format!("its threads do not start: {e}")))?;
         Ok(Self {
             session,
-            pool,
+            pool: Arc::new(pool),
             output,
             half: half.then(Vec::new),
             last: None,
@@ -136,6 +136,12 @@ impl OnnxRuntimeBackend {
             name: file.name.clone(),
         })
     }
+}
+
+/// A session of a small model, on the calling thread alone, with the library that has been found.
+pub(crate) fn small(model: &[u8]) -> Result<Session, String> {
+    let runtime = runtime().map_err(|reason| reason.to_string())?;
+    session(&runtime.environment, 1, model)
 }
 
 /// No spinning: beside capture and render a spinning thread takes the cores from those that have work.
@@ -211,6 +217,27 @@ impl Backend for OnnxRuntimeBackend {
 
     fn infer(&mut self, input: Input<'_>) -> Result<Predictions<'_>, InferError> {
         self.last = Some(self.run(input).map_err(failed)?);
+        self.predictions()
+    }
+
+    fn infer_beside(
+        &mut self,
+        input: Input<'_>,
+        other: &mut (dyn FnMut() + Send),
+    ) -> Result<Predictions<'_>, InferError> {
+        let (pool, mut result) = (Arc::clone(&self.pool), None);
+        pool.in_place_scope(|scope| {
+            scope.spawn(|_| other());
+            result = Some(self.run(input).map_err(failed));
+        });
+        self.last = result.transpose()?;
+        self.predictions()
+    }
+}
+
+impl OnnxRuntimeBackend {
+    /// What the last run gave.
+    fn predictions(&mut self) -> Result<Predictions<'_>, InferError> {
         let Some(last) = &self.last else {
             return Err(failed("no result".into()));
         };
@@ -241,9 +268,7 @@ impl Backend for OnnxRuntimeBackend {
             columns,
         })
     }
-}
 
-impl OnnxRuntimeBackend {
     /// Runs the session; the decoded output, as the library made it.
     fn run(&mut self, input: Input<'_>) -> Result<DynValue, String> {
         let shape = [1, 3, input.height, input.width];

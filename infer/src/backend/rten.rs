@@ -15,6 +15,18 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
+/// Threads that run models; none: the library's own, one per physical core.
+pub(crate) type Threads = Option<Arc<ThreadPool>>;
+
+/// As many of their own, if a number is said.
+pub(crate) fn threads(number: Option<usize>) -> Threads {
+    number.map(|n| Arc::new(ThreadPool::with_num_threads(n)))
+}
+
+fn pool(threads: &Threads) -> &ThreadPool {
+    threads.as_deref().unwrap_or_else(|| rten::thread_pool())
+}
+
 pub(crate) struct RtenBackend {
     model: Model,
     input: NodeId,
@@ -35,8 +47,8 @@ impl fmt::Debug for RtenBackend {
 }
 
 impl RtenBackend {
-    /// Loads a model. `threads`: none for one per physical core.
-    pub(crate) fn load(file: &ModelFile, threads: Option<usize>) -> Result<Self, InferError> {
+    /// Loads a model, to be run on these threads.
+    pub(crate) fn load(file: &ModelFile, threads: Threads) -> Result<Self, InferError> {
         let name = file.name.clone();
         let mut loader = ModelOptions::with_all_ops();
         loader.prepack_weights(true);
@@ -66,7 +78,7 @@ impl RtenBackend {
         };
         let (input, output) = (model.input_ids()[0], model.output_ids()[output]);
         let mut options = RunOptions::default();
-        options.thread_pool = threads.map(|n| Arc::new(ThreadPool::with_num_threads(n)));
+        options.thread_pool = threads;
         Ok(Self {
             model,
             input,
@@ -108,10 +120,16 @@ impl Backend for RtenBackend {
     }
 
     fn install(&self, work: &mut (dyn FnMut() + Send)) {
-        match &self.options.thread_pool {
-            Some(pool) => pool.run(work),
-            None => rten::thread_pool().run(work),
-        }
+        pool(&self.options.thread_pool).run(work);
+    }
+
+    fn infer_beside(
+        &mut self,
+        input: Input<'_>,
+        other: &mut (dyn FnMut() + Send),
+    ) -> Result<Predictions<'_>, InferError> {
+        let threads = self.options.thread_pool.clone();
+        pool(&threads).run(|| rayon::join(|| self.infer(input), other).0)
     }
 
     fn infer(&mut self, input: Input<'_>) -> Result<Predictions<'_>, InferError> {

@@ -5,7 +5,11 @@ use super::cache::{Cache, Found, write_whole};
 use super::error::EngineError;
 use super::key::{DeviceKey, Key, LibraryKey, Precision};
 use crate::model::ModelFile;
-use hanja_onnx::half::{HalfError, half};
+use crate::preprocess::BARS;
+use crate::runner::coarse;
+use hanja_onnx::half::{HalfError, HalfReport, half};
+use hanja_onnx::second_size::{self, SecondSize};
+use hanja_onnx::{Model, OnnxError, storage};
 use hanja_tensorrt::{Flavour, Library, Request};
 use std::borrow::Cow;
 use std::fs::File;
@@ -226,11 +230,7 @@ fn build(
     lines.progress(Phase::Preparing, None);
     let by_flag = library.fp16_by_flag();
     let half = job.precision == Precision::Fp16;
-    let (onnx, notes) = if half && !by_flag {
-        half_model(file)?
-    } else {
-        (Cow::Borrowed(&*file.bytes), Vec::new())
-    };
+    let (onnx, notes) = prepared(job, file, half && !by_flag)?;
     // Without a device nothing was measured, and the library complains about what it kept of that.
     let timing_cache = cache
         .filter(|_| key.device.is_some())
@@ -267,20 +267,71 @@ fn build(
     })
 }
 
-/// The model in fp16, for libraries whose only precision is the model's own.
-fn half_model(file: &ModelFile) -> Result<(Cow<'_, [u8]>, Vec<String>), EngineError> {
-    let failed = |source: HalfError| EngineError::Half {
+/// The model as the library shall see it, and what there is to say about it: with its weights as constants, which
+/// parsers before TensorRT 8.5 insist on, however they are stored in the file; with a second size if the job wants one; in
+/// fp16 for libraries whose only precision is the model's own.
+pub(super) fn prepared<'a>(
+    job: &Job,
+    file: &'a ModelFile,
+    in_half: bool,
+) -> Result<(Cow<'a, [u8]>, Vec<String>), EngineError> {
+    let failed = |source: OnnxError| EngineError::Onnx {
         model: file.name.clone(),
         source,
     };
-    let parsed = hanja_onnx::Model::parse(&file.bytes);
-    let mut model = parsed.map_err(|e| failed(e.into()))?;
-    let report = match half(&mut model) {
-        Ok(report) => report,
-        // Somebody has converted it already.
-        Err(HalfError::Nothing) => return Ok((Cow::Borrowed(&*file.bytes), Vec::new())),
+    let mut model = match Model::parse(&file.bytes) {
+        Ok(model) => model,
+        // Perhaps the library's parser knows more; else it refuses it in its own words.
+        Err(_) if !in_half && !job.second_size => {
+            return Ok((Cow::Borrowed(&*file.bytes), Vec::new()));
+        }
         Err(e) => return Err(failed(e)),
     };
+    let mut changed = storage::widen(&mut model).map_err(failed)? > 0;
+    let mut notes = Vec::new();
+    if job.second_size {
+        let classes = file.described().map_err(failed)?.class_names();
+        match add_second_size(job, &mut model, classes.map_or(0, |names| names.len())) {
+            Ok(()) => changed = true,
+            Err(e) => notes.push(format!("there is no second size in the engine: {e}")),
+        }
+    }
+    if in_half {
+        match half(&mut model) {
+            Ok(report) => {
+                changed = true;
+                notes.extend(of_half(&report));
+            }
+            Err(HalfError::Nothing) => {} // somebody has converted it already
+            Err(source) => {
+                let model = file.name.clone();
+                return Err(EngineError::Half { model, source });
+            }
+        }
+    }
+    let bytes = if changed {
+        Cow::Owned(model.to_bytes())
+    } else {
+        Cow::Borrowed(&*file.bytes)
+    };
+    Ok((bytes, notes))
+}
+
+fn add_second_size(job: &Job, model: &mut Model, classes: usize) -> Result<(), OnnxError> {
+    let (height, width) = (job.shape.height as usize, job.shape.width as usize);
+    second_size::add(
+        model,
+        &SecondSize {
+            input: (height, width),
+            stride: 32,
+            columns: 5 + classes,
+            least: coarse::LEAST * height.max(width) as f32,
+            bars: BARS,
+        },
+    )
+}
+
+fn of_half(report: &HalfReport) -> impl Iterator<Item = String> {
     let clamped = report.clamped.iter().map(|(tensor, count)| {
         format!("{tensor}: {count} values are beyond fp16 and became 65504 or -65504")
     });
@@ -288,8 +339,7 @@ fn half_model(file: &ModelFile) -> Result<(Cow<'_, [u8]>, Vec<String>), EngineEr
         .heavy_left
         .iter()
         .map(|node| format!("{node} stays f32: not all of its operands are known to be f32"));
-    let notes = clamped.chain(left).collect();
-    Ok((Cow::Owned(model.to_bytes()), notes))
+    clamped.chain(left)
 }
 
 /// Says once a second that the library still works, and how far it says it is.

@@ -6,10 +6,12 @@
 //! the child reads its end and dies too. (The kernel's own signal for that, PR_SET_PDEATHSIG, comes when the *thread*
 //! that started the child ends, so it would tie a build to whichever thread happened to start it.)
 
-use super::cache::Cache;
+use super::cache::{Cache, cache_dir};
 use super::error::EngineError;
 use super::key::{DeviceKey, Key, LibraryKey, Precision, Shape};
 use crate::model::ModelFile;
+use crate::runner::coarse;
+use hanja_common::config::InferConfig;
 use hanja_common::process::describe;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -33,6 +35,8 @@ pub struct Job {
     pub model: Option<PathBuf>,
     /// Of the input.
     pub shape: Shape,
+    /// Whether the model is to look twice, the second time at a smaller picture.
+    pub second_size: bool,
     /// Of weights and computation.
     pub precision: Precision,
     /// Where it will run; `None`: the GPU of this machine, which the child looks for.
@@ -49,48 +53,55 @@ pub struct Job {
     pub log: String,
 }
 
-/// The input that a model gets for pictures of that width and height: what its file fixes, else letterboxed to the long
-/// side `size`, pixels.
-///
-/// # Errors
-/// [`EngineError::Model`], [`EngineError::Onnx`]: it is no usable model.
-pub fn input_shape(
-    model: Option<&Path>,
-    (width, height): (u32, u32),
-    size: u32,
-) -> Result<Shape, EngineError> {
-    shape_of(&ModelFile::open(model)?, (width, height), size)
-}
-
-/// The same for a model that has been read.
-pub(crate) fn shape_of(
-    file: &ModelFile,
-    (width, height): (u32, u32),
-    size: u32,
-) -> Result<Shape, EngineError> {
-    let input = hanja_onnx::Model::parse(&file.bytes).and_then(|m| m.picture_input());
-    let input = input.map_err(|source| EngineError::Onnx {
-        model: file.name.clone(),
-        source,
-    })?;
-    Ok(match input.fixed() {
-        Some((height, width)) => Shape { width, height },
-        None => Shape::for_picture(width, height, size),
-    })
-}
-
 impl Job {
+    /// The engine that this configuration wants of its model, into its cache, for the GPU of this machine.
+    ///
+    /// # Errors
+    /// [`EngineError::Model`], [`EngineError::Onnx`]: it is no usable model. [`EngineError::Precision`].
+    pub fn new(config: &InferConfig) -> Result<Self, EngineError> {
+        Self::of(&ModelFile::open(config.model.as_deref())?, config)
+    }
+
+    /// The same for a model that has been read.
+    pub(crate) fn of(file: &ModelFile, config: &InferConfig) -> Result<Self, EngineError> {
+        let described = file.described().map_err(|source| EngineError::Onnx {
+            model: file.name.clone(),
+            source,
+        })?;
+        let names = described.class_names();
+        Ok(Self {
+            model: config.model.clone(),
+            shape: match described.fixed {
+                Some((height, width)) => Shape { width, height },
+                // Cameras are mostly 4:3; another picture is letterboxed into the same input.
+                None => Shape::for_picture(640, 480, config.size),
+            },
+            // A file of fixed size has no second one: its nodes may count on the first.
+            second_size: described.fixed.is_none() && coarse::wanted(config, names.as_deref()) > 0,
+            precision: config.precision.parse().map_err(EngineError::Precision)?,
+            device: None,
+            workspace_mib: None,
+            cache: cache_dir(config),
+            out: None,
+            refused: None,
+            log: "warn".into(),
+        })
+    }
+
     /// The key under which the result will lie in the cache.
     pub(crate) fn key_of(&self, file: &ModelFile, library: LibraryKey) -> Key {
         let (device, precision) = (self.device.clone(), self.precision);
-        Key::new(
-            &file.name,
-            &file.bytes,
-            library,
-            device,
-            precision,
-            self.shape,
-        )
+        Key {
+            second_size: self.second_size,
+            ..Key::new(
+                &file.name,
+                &file.bytes,
+                library,
+                device,
+                precision,
+                self.shape,
+            )
+        }
     }
 }
 

@@ -42,6 +42,9 @@ pub enum EngineError {
         /// What is in the way.
         source: hanja_onnx::OnnxError,
     },
+    /// The configured precision.
+    #[error("{0}")]
+    Precision(String),
     /// The model cannot be made fp16.
     #[error("{model} cannot be made fp16: {source}; build it with --precision fp32")]
     Half {

@@ -29,6 +29,9 @@ pub struct Key {
     pub precision: Precision,
     /// Of the input.
     pub shape: Shape,
+    /// Whether the model is in it twice, for a second size of the picture.
+    #[serde(default)]
+    pub second_size: bool,
 }
 
 /// The library that builds and runs an engine. Engines fit one version exactly.
@@ -136,7 +139,7 @@ impl FromStr for Shape {
 }
 
 impl Key {
-    /// The key of an engine for a model's bytes.
+    /// The key of an engine for a model's bytes, without a second size.
     #[must_use]
     pub fn new(
         model: &str,
@@ -154,6 +157,7 @@ impl Key {
             device,
             precision,
             shape,
+            second_size: false,
         }
     }
 
@@ -190,17 +194,23 @@ impl Key {
     fn digest(&self) -> String {
         let mut hash = Sha256::new();
         let capability = self.device.as_ref().map(|d| d.compute_capability);
+        let capability = format!("{capability:?}");
         let device = self.device.as_ref().map_or("", |d| d.name.as_str());
+        let (format, shape) = (self.format.to_string(), self.shape.to_string());
         for part in [
-            &self.format.to_string(),
+            format.as_str(),
             &self.model_sha256,
             &self.library.flavour,
             &self.library.version,
             device,
-            &format!("{capability:?}"),
+            &capability,
             self.precision.name(),
-            &self.shape.to_string(),
-        ] {
+            &shape,
+        ]
+        .into_iter()
+        // Engines from before there was one keep their names.
+        .chain(self.second_size.then_some("second size"))
+        {
             // Length first, so that no two lists of parts read the same.
             hash.update((part.len() as u64).to_le_bytes());
             hash.update(part.as_bytes());
@@ -228,6 +238,7 @@ impl Key {
                 },
             )
         };
+        let sizes = |key: &Self| if key.second_size { "yes" } else { "no" };
         let library = |l: &LibraryKey| format!("{} {}", l.flavour, l.version);
         let parts = [
             (
@@ -248,6 +259,7 @@ impl Key {
                 wanted.precision.name().into(),
             ),
             ("shape", self.shape.to_string(), wanted.shape.to_string()),
+            ("second size", sizes(self).into(), sizes(wanted).into()),
         ];
         parts
             .into_iter()

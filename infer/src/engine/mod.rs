@@ -51,8 +51,7 @@ mod prune;
 mod trust;
 
 pub use build::{device_key, library_key, worker};
-pub(crate) use building::shape_of;
-pub use building::{Building, Done, Job, Phase, Progress, State, input_shape};
+pub use building::{Building, Done, Job, Phase, Progress, State};
 pub use cache::{Cache, Engine, Entry, Found, Health, Sidecar, cache_dir, default_cache_dir};
 pub use error::EngineError;
 pub use key::{DeviceKey, Key, LibraryKey, Precision, Shape, sha256_hex};

@@ -1,6 +1,7 @@
 use super::cache::{default_dir, is_engine, sidecar_path, write_whole};
 use super::trust::read_as;
 use super::*;
+use hanja_common::config::InferConfig;
 use std::ffi::OsString;
 use std::fs::Permissions;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -9,6 +10,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 mod building;
+mod second_size;
 mod trust;
 
 fn library(version: &str) -> LibraryKey {
@@ -164,8 +166,11 @@ fn shapes_are_those_of_the_stage() {
     for wrong in ["640", "640x", "640x100", "0x32", "640x384x3", "99999x32"] {
         assert!(wrong.parse::<Shape>().is_err(), "{wrong}");
     }
-    let of_model = |name: &str| input_shape(Some(Path::new(name)), (640, 480), 416);
-    assert_eq!(of_model("hanja-n").unwrap().to_string(), "416x320");
+    let job = Job::new(&InferConfig {
+        model: Some("hanja-n".into()),
+        ..InferConfig::default()
+    });
+    assert_eq!(job.unwrap().shape.to_string(), "416x320");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! JPEG to YCbCr or grey bytes; the conversion to RGB is part of the common pass.
 
-use super::plan::{Colour, Layout};
-use super::{MAX_PIXELS, PreprocessError};
+use super::PreprocessError;
+use hanja_common::record::{Colour, MAX_PIXELS, PixelLayout};
 use zune_core::bytestream::ZCursor;
 use zune_core::colorspace::ColorSpace;
 use zune_core::options::DecoderOptions;
@@ -17,7 +17,7 @@ pub(super) struct Jpeg {
 
 impl Jpeg {
     /// Decodes `bytes`; the picture's own header says how large it is.
-    pub(super) fn decode(&mut self, bytes: &[u8]) -> Result<(&[u8], Layout), PreprocessError> {
+    pub(super) fn decode(&mut self, bytes: &[u8]) -> Result<(&[u8], PixelLayout), PreprocessError> {
         if lacks_huffman_tables(bytes) {
             self.complete(bytes);
             return into_pixels(&self.completed, &mut self.pixels);
@@ -56,7 +56,7 @@ fn lacks_huffman_tables(bytes: &[u8]) -> bool {
 fn into_pixels<'a>(
     bytes: &[u8],
     pixels: &'a mut Vec<u8>,
-) -> Result<(&'a [u8], Layout), PreprocessError> {
+) -> Result<(&'a [u8], PixelLayout), PreprocessError> {
     let fail = |e: DecodeErrors| PreprocessError::Jpeg(e.to_string().replace('\n', " "));
     // Strict: a picture that ends early is undecodable, not half grey.
     let options = DecoderOptions::new_fast().set_strict_mode(true);
@@ -74,9 +74,15 @@ fn into_pixels<'a>(
         )));
     }
     let (space, layout) = match decoder.input_colorspace() {
-        Some(ColorSpace::Luma) => (ColorSpace::Luma, Layout::grey(width, height)),
-        Some(ColorSpace::YCbCr) => (ColorSpace::YCbCr, packed(width, height, Colour::Full)),
-        Some(ColorSpace::RGB) => (ColorSpace::RGB, packed(width, height, Colour::Rgb)),
+        Some(ColorSpace::Luma) => (ColorSpace::Luma, PixelLayout::grey(width, height)),
+        Some(ColorSpace::YCbCr) => (
+            ColorSpace::YCbCr,
+            PixelLayout::packed(width, height, Colour::Full),
+        ),
+        Some(ColorSpace::RGB) => (
+            ColorSpace::RGB,
+            PixelLayout::packed(width, height, Colour::Rgb),
+        ),
         other => {
             return Err(PreprocessError::Jpeg(format!(
                 "colour space {other:?} is not supported"
@@ -87,8 +93,4 @@ fn into_pixels<'a>(
     pixels.resize(width * height * space.num_components(), 0);
     decoder.decode_into(pixels).map_err(fail)?;
     Ok((pixels, layout))
-}
-
-fn packed(width: usize, height: usize, colour: Colour) -> Layout {
-    Layout::packed(width, height, 3 * width, colour)
 }

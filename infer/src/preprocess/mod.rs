@@ -6,16 +6,19 @@
 //! conversion is then part of the same pass.
 
 mod jpeg;
+mod luma;
 mod plan;
 mod simd;
 mod taps;
 
 use crate::backend::Facts;
-use hanja_common::record::{FrameRef, PixelFormat};
+use hanja_common::record::{FrameRef, LayoutError, PixelFormat, PixelLayout};
 use hanja_cuda::Conversion;
+pub(crate) use luma::Luma;
 pub(crate) use plan::Letterbox;
 use plan::Plan;
 use std::sync::Arc;
+pub(crate) use taps::Taps;
 
 /// Why a picture cannot be used.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -23,36 +26,9 @@ pub enum PreprocessError {
     /// A fourcc that no [`PixelFormat`] has.
     #[error("frames of format {:?} cannot be read; choose another with format= in the source", String::from_utf8_lossy(&.0.to_le_bytes()))]
     Format(u32),
-    /// Numbers that no picture has.
-    #[error(
-        "a {format} frame of {width}x{height} pixels with {stride} bytes per line is impossible or larger than 100 megapixels"
-    )]
-    Geometry {
-        /// Format.
-        format: PixelFormat,
-        /// Pixels.
-        width: u32,
-        /// Pixels.
-        height: u32,
-        /// Bytes.
-        stride: u32,
-    },
-    /// Fewer bytes than the numbers promise.
-    #[error(
-        "a {format} frame of {width}x{height} pixels needs {needed} bytes and has {got}: cut short"
-    )]
-    Short {
-        /// Format.
-        format: PixelFormat,
-        /// Pixels.
-        width: u32,
-        /// Pixels.
-        height: u32,
-        /// Bytes.
-        needed: u64,
-        /// Bytes.
-        got: u64,
-    },
+    /// Numbers that fit neither each other nor the bytes.
+    #[error(transparent)]
+    Layout(#[from] LayoutError),
     /// A damaged JPEG.
     #[error("the JPEG cannot be decoded: {0}")]
     Jpeg(String),
@@ -61,11 +37,8 @@ pub enum PreprocessError {
     Gpu(String),
 }
 
-/// Largest picture, 100 megapixels: a flatbed scan of A3 at 600 dpi has 70.
-pub(crate) const MAX_PIXELS: u64 = 100_000_000;
-
 /// Grey of what is beside the picture, as in training.
-const BARS: f32 = 114.0 / 255.0;
+pub(crate) const BARS: f32 = 114.0 / 255.0;
 
 /// Target of the letterbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,6 +78,8 @@ pub(crate) struct Preprocessor {
     conversion: Option<Arc<Conversion>>,
     lines: [plan::Lines; 2],
     tensor: Vec<f32>,
+    /// The brightness of the last picture, if somebody wants it.
+    luma: Option<Luma>,
 }
 
 impl Preprocessor {
@@ -116,6 +91,24 @@ impl Preprocessor {
             conversion: None,
             lines: Default::default(),
             tensor: Vec::new(),
+            luma: None,
+        }
+    }
+
+    /// Keeps the brightness of every picture from the next one on.
+    pub(crate) fn keep_luma(&mut self) {
+        self.luma.get_or_insert_default();
+    }
+
+    /// The brightness of the last picture, if it is kept.
+    pub(crate) fn luma(&self) -> Option<&Luma> {
+        self.luma.as_ref()
+    }
+
+    /// Exchanges the brightness of the last picture, if it is kept, for the caller's.
+    pub(crate) fn swap_luma(&mut self, other: &mut Luma) {
+        if let Some(luma) = &mut self.luma {
+            std::mem::swap(luma, other);
         }
     }
 
@@ -165,6 +158,9 @@ impl Preprocessor {
             self.conversion = None;
             self.tensor.clear();
         }
+        if let Some(luma) = &mut self.luma {
+            luma.fill(bytes, &layout);
+        }
         let target = self.target;
         Ok(Settled {
             bytes,
@@ -213,11 +209,11 @@ impl Filling<'_> {
 fn bytes_of<'a>(
     jpeg: &'a mut jpeg::Jpeg,
     frame: &FrameRef<'a>,
-) -> Result<(&'a [u8], plan::Layout), PreprocessError> {
+) -> Result<(&'a [u8], PixelLayout), PreprocessError> {
     if frame.format == PixelFormat::Mjpg {
         jpeg.decode(frame.bytes)
     } else {
-        Ok((frame.bytes, plan::Layout::of_raw(frame)?))
+        Ok((frame.bytes, frame.layout()?))
     }
 }
 

@@ -1,194 +1,11 @@
-//! Everything about a conversion that depends only on the geometry, worked out once: where the channels lie in the
-//! bytes, the resampling weights, the letterbox.
+//! Everything about a conversion that depends only on the geometry, worked out once: the letterbox and the resampling
+//! weights of each channel.
 
 use super::taps::Taps;
-use super::{BARS, MAX_PIXELS, PreprocessError, Target, simd};
-use hanja_common::record::{FrameRef, PixelFormat};
+use super::{BARS, Target, simd};
+use hanja_common::record::{Colour, PixelLayout};
 use hanja_cuda::{Axis, ChannelSpec, Conversion, Placement};
 use std::ops::Range;
-
-/// How three channels become RGB.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Colour {
-    Rgb,
-    /// BT.601, 16 to 235: cameras and video files.
-    Limited,
-    /// BT.601, 0 to 255: JPEG.
-    Full,
-    /// One channel for all three.
-    Grey,
-}
-
-/// One channel: which plane, its first sample, distance between samples, samples per line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Channel {
-    plane: usize,
-    offset: usize,
-    step: usize,
-    samples: usize,
-}
-
-/// A block of lines in the bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Plane {
-    start: usize,
-    stride: usize,
-    line: usize,
-    lines: usize,
-}
-
-/// A picture's bytes, described. The constructors check that every line of every plane lies inside the bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Layout {
-    width: usize,
-    height: usize,
-    planes: [Plane; 3],
-    channels: [Channel; 3],
-    colour: Colour,
-}
-
-const NO_PLANE: Plane = Plane {
-    start: 0,
-    stride: 0,
-    line: 0,
-    lines: 0,
-};
-
-fn plane(start: usize, stride: usize, line: usize, lines: usize) -> Plane {
-    Plane {
-        start,
-        stride,
-        line,
-        lines,
-    }
-}
-
-fn channel(plane: usize, offset: usize, step: usize, samples: usize) -> Channel {
-    Channel {
-        plane,
-        offset,
-        step,
-        samples,
-    }
-}
-
-/// Checks a raw frame's numbers, and that its bytes are all there.
-fn check(f: &FrameRef<'_>) -> Result<(), PreprocessError> {
-    let pixels = u64::from(f.width) * u64::from(f.height);
-    if pixels == 0
-        || pixels > MAX_PIXELS
-        || f.stride < f.format.min_stride(f.width)
-        || f.stride > 1 << 20
-    {
-        let (format, width, height, stride) = (f.format, f.width, f.height, f.stride);
-        return Err(PreprocessError::Geometry {
-            format,
-            width,
-            height,
-            stride,
-        });
-    }
-    let needed = f.format.frame_bytes(f.stride, f.width, f.height);
-    let got = f.bytes.len() as u64;
-    if got < needed {
-        let (format, width, height) = (f.format, f.width, f.height);
-        return Err(PreprocessError::Short {
-            format,
-            width,
-            height,
-            needed,
-            got,
-        });
-    }
-    Ok(())
-}
-
-impl Layout {
-    /// Describes a raw frame after checking its numbers against its bytes.
-    pub(super) fn of_raw(f: &FrameRef<'_>) -> Result<Self, PreprocessError> {
-        check(f)?;
-        let (w, h, stride) = (f.width as usize, f.height as usize, f.stride as usize);
-        let (cw, ch) = (w.div_ceil(2), h.div_ceil(2));
-        let first = plane(0, stride, f.format.min_stride(f.width) as usize, h);
-        let (planes, channels, colour) = match f.format {
-            PixelFormat::Yuyv => (
-                [first, NO_PLANE, NO_PLANE],
-                [
-                    channel(0, 0, 2, w),
-                    channel(0, 1, 4, cw),
-                    channel(0, 3, 4, cw),
-                ],
-                Colour::Limited,
-            ),
-            PixelFormat::Nv12 => {
-                let uv = plane(stride * h, stride.next_multiple_of(2), 2 * cw, ch);
-                (
-                    [first, uv, NO_PLANE],
-                    [
-                        channel(0, 0, 1, w),
-                        channel(1, 0, 2, cw),
-                        channel(1, 1, 2, cw),
-                    ],
-                    Colour::Limited,
-                )
-            }
-            PixelFormat::I420 => {
-                let half = stride.div_ceil(2);
-                let u = plane(stride * h, half, cw, ch);
-                let v = plane(u.start + half * ch, half, cw, ch);
-                (
-                    [first, u, v],
-                    [
-                        channel(0, 0, 1, w),
-                        channel(1, 0, 1, cw),
-                        channel(2, 0, 1, cw),
-                    ],
-                    Colour::Limited,
-                )
-            }
-            PixelFormat::Grey => (
-                [first, NO_PLANE, NO_PLANE],
-                [channel(0, 0, 1, w); 3],
-                Colour::Grey,
-            ),
-            PixelFormat::Rgb3 | PixelFormat::Mjpg => {
-                return Ok(Self::packed(w, h, stride, Colour::Rgb));
-            }
-        };
-        Ok(Self {
-            width: w,
-            height: h,
-            planes,
-            channels,
-            colour,
-        })
-    }
-
-    /// Three interleaved channels.
-    pub(super) fn packed(width: usize, height: usize, stride: usize, colour: Colour) -> Self {
-        let plane = plane(0, stride, 3 * width, height);
-        let channels = [0, 1, 2].map(|c| channel(0, c, 3, width));
-        Self {
-            width,
-            height,
-            planes: [plane, NO_PLANE, NO_PLANE],
-            channels,
-            colour,
-        }
-    }
-
-    /// One channel, full range.
-    pub(super) fn grey(width: usize, height: usize) -> Self {
-        let plane = plane(0, width, width, height);
-        Self {
-            width,
-            height,
-            planes: [plane, NO_PLANE, NO_PLANE],
-            channels: [channel(0, 0, 1, width); 3],
-            colour: Colour::Grey,
-        }
-    }
-}
 
 /// Where the picture lies in the model's input.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -275,14 +92,14 @@ pub(super) struct Lines {
 /// A conversion from one layout into one letterbox.
 #[derive(Debug)]
 pub(super) struct Plan {
-    pub(super) layout: Layout,
+    pub(super) layout: PixelLayout,
     pub(super) letterbox: Letterbox,
     vertical: [Option<Taps>; 3],
     horizontal: [Taps; 3],
 }
 
 impl Plan {
-    pub(super) fn new(layout: Layout, target: Target) -> Self {
+    pub(super) fn new(layout: PixelLayout, target: Target) -> Self {
         let letterbox = Letterbox::new(layout.width, layout.height, target);
         let vertical = layout
             .planes
@@ -380,8 +197,7 @@ impl Plan {
                 let Some(taps) = taps else { continue };
                 out.resize(plane.line, 0.0);
                 let (first, weights) = taps.at(row);
-                let line =
-                    |i: usize| &bytes[plane.start + (first + i) * plane.stride..][..plane.line];
+                let line = |i: usize| plane.row(bytes, first + i);
                 simd::blend(line, weights, out);
             }
             let wanted = channels

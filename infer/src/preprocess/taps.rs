@@ -6,7 +6,7 @@ const BILINEAR_UP_TO: f64 = 2.0;
 
 /// For every output position the first input sample and `width` weights, which sum to 1.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Taps {
+pub(crate) struct Taps {
     pub(super) width: usize,
     pub(super) first: Vec<u32>,
     pub(super) weights: Vec<f32>,
@@ -14,7 +14,7 @@ pub(super) struct Taps {
 
 impl Taps {
     /// Maps `input` samples onto `output` positions, pixel centres at half coordinates.
-    pub(super) fn new(input: usize, output: usize) -> Self {
+    pub(crate) fn new(input: usize, output: usize) -> Self {
         let scale = input as f64 / output as f64;
         let support = if scale > BILINEAR_UP_TO { scale } else { 1.0 };
         // An open interval of length 2 * support holds at most so many samples.
@@ -40,7 +40,12 @@ impl Taps {
         }
     }
 
-    pub(super) fn at(&self, position: usize) -> (usize, &[f32]) {
+    /// Output positions.
+    pub(crate) fn len(&self) -> usize {
+        self.first.len()
+    }
+
+    pub(crate) fn at(&self, position: usize) -> (usize, &[f32]) {
         let weights = &self.weights[position * self.width..][..self.width];
         (self.first[position] as usize, weights)
     }

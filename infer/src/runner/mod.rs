@@ -1,13 +1,14 @@
 //! From a picture to candidates: the part of the way that is different on a CPU and on a GPU. A CPU takes one picture
 //! at a time; a GPU prepares the next while the model looks at this one, and reads the picture where it lies.
 
+pub(crate) mod coarse;
 mod cpu;
 mod tensorrt;
 
 use crate::backend::Facts;
 use crate::error::InferError;
 use crate::nms::Candidate;
-use crate::preprocess::{Letterbox, PreprocessError};
+use crate::preprocess::{Letterbox, Luma, PreprocessError};
 pub(crate) use cpu::CpuRunner;
 use hanja_common::record::{self, FrameRef};
 use hanja_common::ring::Lease;
@@ -30,14 +31,8 @@ impl Picture<'_> {
             Self::Bytes(frame) => Ok(*frame),
             Self::Leased(lease) => {
                 let meta = lease.frame_meta();
-                let format = meta.format().ok_or(PreprocessError::Format(meta.fourcc))?;
-                Ok(FrameRef {
-                    format,
-                    width: meta.width,
-                    height: meta.height,
-                    stride: meta.stride,
-                    bytes: lease.payload(),
-                })
+                let frame = meta.frame(lease.payload());
+                frame.ok_or(PreprocessError::Format(meta.fourcc))
             }
         }
     }
@@ -69,6 +64,12 @@ pub(crate) trait Runner: Send + fmt::Debug {
 
     /// Takes another threshold for candidates, from the next picture on.
     fn set_conf(&mut self, conf: f32);
+
+    /// Keeps the brightness of every picture from the next one on, for [`luma`](Self::luma).
+    fn keep_luma(&mut self);
+
+    /// The brightness of the picture that was finished last, if it is kept.
+    fn luma(&self) -> Option<&Luma>;
 
     /// Most pictures under way at a time.
     fn depth(&self) -> usize;

@@ -14,11 +14,11 @@ mod network;
 
 use super::{Output, Picture, Runner};
 use crate::backend::{Facts, Reason};
-use crate::engine::{self, Cache, DeviceKey, Found, Job, Shape, trusted_read};
+use crate::engine::{self, Cache, DeviceKey, Found, Job, trusted_read};
 use crate::error::InferError;
 use crate::model::ModelFile;
 use crate::nms::Candidate;
-use crate::preprocess::{Letterbox, Preprocessor, Target};
+use crate::preprocess::{Letterbox, Luma, Preprocessor, Target};
 use hanja_common::clock::now_ns;
 use hanja_common::config::InferConfig;
 use hanja_common::record::{self, FrameRef, PixelFormat};
@@ -26,6 +26,7 @@ use hanja_common::ring::Lease;
 use hanja_cuda::{Device, FramePath, OutputSpec, Registration, Source, Spec};
 use hanja_tensorrt::{Engine, Library, Runtime};
 use network::Network;
+use std::collections::VecDeque;
 
 /// Candidates wanted of one frame, as of the CPU's.
 const MOST: usize = crate::decode::MOST_CANDIDATES;
@@ -38,6 +39,11 @@ pub(crate) struct TensorRtRunner {
     network: Network,
     device: Device,
     preprocessor: Preprocessor,
+    /// The brightness of the pictures under way, oldest first, and of the one finished last; none if nobody wants it.
+    lumas: VecDeque<Luma>,
+    luma: Option<Luma>,
+    /// Buffers for the next ones.
+    spare: Vec<Luma>,
     ring: Option<Ring>,
     ways: Ways,
     words: String,
@@ -83,7 +89,7 @@ impl TensorRtRunner {
             input: network.input,
             half: network.half_input,
             output: OutputSpec {
-                conf: config.conf,
+                conf: InferConfig::least_score(false),
                 ..network.output
             },
             most: MOST,
@@ -102,6 +108,9 @@ impl TensorRtRunner {
             network,
             device,
             preprocessor: Preprocessor::new(target),
+            lumas: VecDeque::new(),
+            luma: None,
+            spare: Vec::new(),
             ring: None,
             ways,
             words,
@@ -147,12 +156,22 @@ impl TensorRtRunner {
         facts.integrated && !facts.can_register && !self.network.half_input
     }
 
+    /// The picture that was just prepared is under way: keeps its brightness until it is finished.
+    fn put_luma(&mut self) {
+        if self.luma.is_some() {
+            let mut own = self.spare.pop().unwrap_or_default();
+            self.preprocessor.swap_luma(&mut own);
+            self.lumas.push_back(own);
+        }
+    }
+
     fn submit_filled(&mut self, frame: &FrameRef<'_>) -> Result<Letterbox, InferError> {
         let (path, network) = (&mut self.path, &mut self.network);
         let filling = self.preprocessor.prepare(frame)?;
         let letterbox = filling.letterbox();
         path.submit_filled(|tensor| filling.fill(tensor), |work| network.enqueue(work))
             .map_err(failed)?;
+        self.put_luma();
         Ok(letterbox)
     }
 }
@@ -211,22 +230,13 @@ fn deserialized(
 
 /// What is to be built for this model, device and configuration.
 fn job(file: &ModelFile, config: &InferConfig, device: &Device) -> Result<Job, Reason> {
-    // Cameras are mostly 4:3; another picture is letterboxed into the same input.
-    let shape: Shape = engine::shape_of(file, (640, 480), config.size).map_err(Reason::missing)?;
     let facts = device.facts();
     Ok(Job {
-        model: config.model.clone(),
-        shape,
-        precision: config.precision.parse().map_err(Reason::Missing)?,
         device: Some(DeviceKey {
             name: facts.name.clone(),
             compute_capability: facts.capability,
         }),
-        workspace_mib: None,
-        cache: engine::cache_dir(config),
-        out: None,
-        refused: None,
-        log: "warn".into(),
+        ..Job::of(file, config).map_err(Reason::missing)?
     })
 }
 
@@ -252,6 +262,15 @@ impl Runner for TensorRtRunner {
 
     fn set_conf(&mut self, conf: f32) {
         self.path.set_conf(conf);
+    }
+
+    fn keep_luma(&mut self) {
+        self.preprocessor.keep_luma();
+        self.luma.get_or_insert_default();
+    }
+
+    fn luma(&self) -> Option<&Luma> {
+        self.luma.as_ref()
     }
 
     fn depth(&self) -> usize {
@@ -287,6 +306,7 @@ impl Runner for TensorRtRunner {
             None => path.submit_frame(Source::Host(bytes), &conversion, (), enqueue),
         };
         submitted.map_err(failed)?;
+        self.put_luma();
         Ok(letterbox)
     }
 
@@ -298,6 +318,9 @@ impl Runner for TensorRtRunner {
         let found = self.path.wait().map_err(failed)?;
         let found = found.ok_or_else(|| failed("there is no picture under way"))?;
         let inferred = now_ns();
+        if let Some(next) = self.lumas.pop_front() {
+            self.spare.extend(self.luma.replace(next));
+        }
         candidates.clear();
         candidates.extend(found.list.iter().map(|c| Candidate {
             x1: c.x1,

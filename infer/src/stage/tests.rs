@@ -5,7 +5,8 @@ use hanja_common::TapSubscriber;
 use hanja_common::record::PixelFormat;
 use hanja_common::ring::{Sample, Stamp};
 use std::path::Path;
-use std::sync::atomic::Ordering;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 const LONG: Duration = Duration::from_secs(10);
 
@@ -246,7 +247,9 @@ fn a_bad_model_ends_the_stage_with_one_line() {
 #[derive(Debug)]
 struct Wedged {
     inner: Box<dyn crate::runner::Runner>,
-    wedged: std::sync::Arc<std::sync::atomic::AtomicBool>,
+    wedged: Arc<AtomicBool>,
+    /// Whether it has been asked, and hangs.
+    hangs: Arc<AtomicBool>,
 }
 
 impl crate::runner::Runner for Wedged {
@@ -263,6 +266,12 @@ impl crate::runner::Runner for Wedged {
     fn facts(&self) -> &crate::backend::Facts {
         self.inner.facts()
     }
+    fn keep_luma(&mut self) {
+        self.inner.keep_luma();
+    }
+    fn luma(&self) -> Option<&crate::preprocess::Luma> {
+        self.inner.luma()
+    }
     fn depth(&self) -> usize {
         self.inner.depth()
     }
@@ -277,6 +286,7 @@ impl crate::runner::Runner for Wedged {
         candidates: &mut Vec<crate::nms::Candidate>,
     ) -> Result<crate::runner::Output, InferError> {
         while self.wedged.load(Ordering::Relaxed) {
+            self.hangs.store(true, Ordering::Relaxed);
             std::thread::sleep(Duration::from_millis(5));
         }
         self.inner.finish(candidates)
@@ -291,7 +301,8 @@ impl crate::runner::Runner for Wedged {
 fn a_backend_that_hangs_is_no_progress() {
     let dir = tempfile::tempdir().unwrap();
     let stage = Stage::start(StageName::Infer, dir.path()).unwrap();
-    let (stop, wedged) = (stage.stop_flag(), std::sync::Arc::new(true.into()));
+    let (stop, wedged) = (stage.stop_flag(), Arc::new(true.into()));
+    let hangs = Arc::new(AtomicBool::new(false));
     let config = InferConfig {
         backend: "rten".into(),
         size: 64,
@@ -299,8 +310,12 @@ fn a_backend_that_hangs_is_no_progress() {
         ..InferConfig::default()
     };
     let detector = Detector::load(&config).unwrap().wrapped(|inner| {
-        let wedged = std::sync::Arc::clone(&wedged);
-        Box::new(Wedged { inner, wedged })
+        let (wedged, hangs) = (Arc::clone(&wedged), Arc::clone(&hangs));
+        Box::new(Wedged {
+            inner,
+            wedged,
+            hangs,
+        })
     });
     let until = |what: &str, done: &dyn Fn(u64) -> bool| {
         let started = std::time::Instant::now();
@@ -316,8 +331,9 @@ fn a_backend_that_hangs_is_no_progress() {
         let attached = stage.progress();
         until("nor is a silent one", &|n| n >= attached + 3);
         camera.publish((64, 48), 0, |_| ());
-        // By then it has the frame, and hangs.
-        std::thread::sleep(Duration::from_millis(500));
+        until("it has the frame, and hangs", &|_| {
+            hangs.load(Ordering::Relaxed)
+        });
         let hung = stage.progress();
         std::thread::sleep(Duration::from_millis(500));
         assert_eq!(stage.progress(), hung);
@@ -346,7 +362,7 @@ fn thresholds_can_be_changed_while_it_runs() {
         bytes: &(0..64 * 64).map(|n| (n * 37) as u8).collect::<Vec<_>>(),
     };
     let mut candidates = |conf| {
-        detector.set_thresholds(conf, 0.45);
+        detector.set_thresholds(Some(conf), 0.45);
         detector.detect(&frame).unwrap().candidates
     };
     let (many, few) = (candidates(0.000_1), candidates(0.999_9));

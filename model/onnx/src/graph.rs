@@ -154,26 +154,54 @@ impl Node {
         Ok(Part::Node(node))
     }
 
+    /// A node of one of ONNX's own operators, called as its first output is.
+    #[must_use]
+    pub fn new(
+        operator: &str,
+        inputs: &[&str],
+        outputs: &[&str],
+        settings: &[Setting<'_>],
+    ) -> Self {
+        let mut message = Message::default();
+        for input in inputs {
+            message.push(Self::INPUT, owned(*input));
+        }
+        for output in outputs {
+            message.push(Self::OUTPUT, owned(*output));
+        }
+        message.push(
+            Self::NAME,
+            owned(outputs.first().copied().unwrap_or_default()),
+        );
+        message.push(Self::OPERATOR, owned(operator));
+        for setting in settings {
+            message.push(Self::ATTRIBUTE, owned(setting.to_bytes()));
+        }
+        let own = |names: &[&str]| names.iter().map(ToString::to_string).collect();
+        Self {
+            message,
+            operator: operator.into(),
+            inputs: own(inputs),
+            outputs: own(outputs),
+        }
+    }
+
     /// A `Cast` of `input` to `to`, called as its output is.
     #[must_use]
     pub fn cast(input: &str, output: &str, to: Element) -> Self {
-        const TYPE_INT: u64 = 2;
-        let mut attribute = Message::default();
-        attribute.push(Attribute::NAME, owned("to"));
-        attribute.push(Attribute::INTEGER, Value::Varint(to.number()));
-        attribute.push(Attribute::TYPE, Value::Varint(TYPE_INT));
-        let mut message = Message::default();
-        message.push(Self::INPUT, owned(input));
-        message.push(Self::OUTPUT, owned(output));
-        message.push(Self::NAME, owned(output));
-        message.push(Self::OPERATOR, owned("Cast"));
-        message.push(Self::ATTRIBUTE, owned(attribute.to_bytes()));
-        Self {
-            message,
-            operator: "Cast".into(),
-            inputs: vec![input.to_owned()],
-            outputs: vec![output.to_owned()],
-        }
+        let to = Setting::Integer("to", to.number() as i64);
+        Self::new("Cast", &[input], &[output], &[to])
+    }
+
+    /// Its own name; empty if it has none.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.message.text(Self::NAME).unwrap_or_default()
+    }
+
+    /// Gives it another name.
+    pub fn set_name(&mut self, name: &str) {
+        self.message.set(Self::NAME, owned(name));
     }
 
     /// Its operator if that is one of ONNX itself, not of a domain of its own.
@@ -250,6 +278,33 @@ fn rename(message: &mut Message<'static>, number: u32, index: usize, name: &str)
     }
 }
 
+/// An attribute of a node that is made here: its name and value.
+#[derive(Clone, Copy, Debug)]
+pub enum Setting<'a> {
+    /// INT.
+    Integer(&'a str, i64),
+    /// INTS.
+    Integers(&'a str, &'a [i64]),
+}
+
+impl Setting<'_> {
+    fn to_bytes(self) -> Vec<u8> {
+        const TYPE_INT: u64 = 2;
+        const TYPE_INTS: u64 = 7;
+        let (name, number, values, kind) = match self {
+            Self::Integer(name, value) => (name, Attribute::INTEGER, vec![value], TYPE_INT),
+            Self::Integers(name, values) => (name, Attribute::INTEGERS, values.to_vec(), TYPE_INTS),
+        };
+        let mut attribute = Message::default();
+        attribute.push(Attribute::NAME, owned(name));
+        for value in values {
+            attribute.push(number, Value::Varint(value as u64));
+        }
+        attribute.push(Attribute::TYPE, Value::Varint(kind));
+        attribute.to_bytes()
+    }
+}
+
 /// `AttributeProto`.
 struct Attribute<'a> {
     name: String,
@@ -259,6 +314,7 @@ struct Attribute<'a> {
 impl<'a> Attribute<'a> {
     const NAME: u32 = 1;
     const INTEGER: u32 = 3;
+    const INTEGERS: u32 = 8;
     const TENSOR: u32 = 5;
     const GRAPH: u32 = 6;
     const GRAPHS: u32 = 11;

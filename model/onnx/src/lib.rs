@@ -8,6 +8,8 @@
 //! | `tensor` | weights: their shape and their numbers, however they are stored |
 //! | `graph` | the graph as a list of parts in the order of the file |
 //! | `half` | fp16 weights and computation |
+//! | `storage` | fp16 weights, f32 computation |
+//! | `second_size` | the model twice in one graph, for two sizes of its picture |
 //! | `shape` | the shape of the picture input |
 //!
 //! Why by hand and not with a crate: `docs/decisions/0008-onnx-by-hand.md`. The field numbers are those of `onnx.proto`,
@@ -17,11 +19,13 @@
 
 mod graph;
 pub mod half;
+pub mod second_size;
 mod shape;
+pub mod storage;
 mod tensor;
 pub mod wire;
 
-pub use graph::{Constant, Graph, Node, Part, ValueInfo};
+pub use graph::{Constant, Graph, Node, Part, Setting, ValueInfo};
 pub use shape::PictureInput;
 pub use tensor::{Element, Tensor};
 

@@ -17,6 +17,9 @@ const NAME: u32 = 8;
 const RAW_DATA: u32 = 9;
 const DATA_LOCATION: u32 = 14;
 
+/// `TensorProto.DataType.INT64`.
+const INT64: u64 = 7;
+
 /// `TensorProto.DataType`, as far as it matters here; also the element types of inputs and outputs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Element {
@@ -67,6 +70,36 @@ pub struct Tensor {
 }
 
 impl Tensor {
+    /// A tensor of f32 values, as many as `dims` say.
+    #[must_use]
+    pub fn floats(name: &str, dims: &[usize], values: &[f32]) -> Self {
+        let bytes = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+        Self::made(name, dims, Element::F32, bytes)
+    }
+
+    /// A list of integers (INT64), as operators want for axes and places.
+    #[must_use]
+    pub fn integers(name: &str, values: &[i64]) -> Self {
+        let bytes = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+        Self::made(name, &[values.len()], Element::Other(INT64), bytes)
+    }
+
+    fn made(name: &str, dims: &[usize], element: Element, bytes: Vec<u8>) -> Self {
+        let mut message = Message::default();
+        for dim in dims {
+            message.push(DIMS, Value::Varint(*dim as u64));
+        }
+        message.push(DATA_TYPE, Value::Varint(element.number()));
+        message.push(NAME, owned(name));
+        message.push(RAW_DATA, owned(bytes));
+        Self {
+            message,
+            name: name.to_owned(),
+            dims: dims.to_vec(),
+            element,
+        }
+    }
+
     /// Takes the bytes of a tensor apart. `holder` names it in errors if it has no name of its own.
     pub(super) fn parse(bytes: &[u8], holder: &str) -> Result<Self, OnnxError> {
         let message = Message::parse(bytes)?.into_owned();
@@ -203,6 +236,30 @@ impl Tensor {
             .set(DATA_TYPE, Value::Varint(Element::F16.number()));
         self.element = Element::F16;
         Ok(clamped)
+    }
+
+    /// Makes an f16 tensor an f32 tensor of the same values.
+    ///
+    /// # Errors
+    /// None after a successful parse.
+    pub fn make_full(&mut self) -> Result<(), OnnxError> {
+        if self.element != Element::F16 {
+            return Ok(());
+        }
+        let values = self.values()?;
+        let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+        self.message.remove(INT32_DATA);
+        self.message.set(RAW_DATA, owned(bytes));
+        self.message
+            .set(DATA_TYPE, Value::Varint(Element::F32.number()));
+        self.element = Element::F32;
+        Ok(())
+    }
+
+    /// Gives it another name.
+    pub fn set_name(&mut self, name: &str) {
+        self.message.set(NAME, owned(name));
+        name.clone_into(&mut self.name);
     }
 
     /// The values as little-endian bytes, wherever they stand; empty for types that are not read.

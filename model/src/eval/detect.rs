@@ -11,8 +11,18 @@ use std::path::Path;
 /// Score from which detections enter the precision-recall curve, as is usual for YOLOv5.
 pub const CURVE_THRESHOLD: f32 = 0.001;
 
-/// The frames of the data set in `data` with what the configured model finds in them, and what the
-/// model says of itself.
+/// What a model finds in a data set.
+#[derive(Debug)]
+pub struct Run {
+    /// Its pictures, with what is there and what was found.
+    pub frames: Vec<Frame>,
+    /// What the model says of itself.
+    pub model: String,
+    /// Its least score where none is given.
+    pub default_conf: f32,
+}
+
+/// Runs the configured model over the data set in `data`.
 ///
 /// `config.conf` is not used: everything from [`CURVE_THRESHOLD`] is kept, because average
 /// precision needs the weak detections too. `progress` is told how many pictures of how many are
@@ -24,10 +34,10 @@ pub fn frames_from_model(
     data: &Path,
     config: &InferConfig,
     mut progress: impl FnMut(usize, usize),
-) -> Result<(Vec<Frame>, String), EvalError> {
+) -> Result<Run, EvalError> {
     let pictures = read_dataset(data)?;
     let mut detector = Detector::load(&InferConfig {
-        conf: CURVE_THRESHOLD,
+        conf: Some(CURVE_THRESHOLD),
         ..config.clone()
     })?;
     let mut frames = Vec::with_capacity(pictures.len());
@@ -39,7 +49,11 @@ pub fn frames_from_model(
         frames.push(frame);
         progress(frames.len(), total);
     }
-    Ok((frames, detector.model_info().to_string()))
+    Ok(Run {
+        frames,
+        model: detector.model_info().to_string(),
+        default_conf: detector.default_conf(),
+    })
 }
 
 fn detection(d: &hanja_common::record::Detection) -> Detection {

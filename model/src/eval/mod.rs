@@ -4,6 +4,7 @@
 //! detections come from (a model run here, or the output of `hanja detect --json`).
 
 mod average_precision;
+mod bootstrap;
 mod boxes;
 mod dataset;
 mod detect;
@@ -13,12 +14,13 @@ mod operating;
 mod report;
 
 pub use average_precision::{ClassScore, means, precision_at_recalls, score};
+pub use bootstrap::{Interval, Intervals, bootstrap};
 pub use boxes::{Detection, Frame, Label, PixelBox};
 pub use dataset::{read_dataset, read_detections};
-pub use detect::{CURVE_THRESHOLD, frames_from_model};
+pub use detect::{CURVE_THRESHOLD, Run, frames_from_model};
 pub use failures::{Failure, failures, sheet};
 pub use matching::{IOU_THRESHOLDS, MAX_DETECTIONS, match_class};
-pub use operating::{Counts, Operating, SIZE_BANDS, operate};
+pub use operating::{Counts, Operating, SCORE_BANDS, SIZE_BANDS, operate};
 pub use report::EvalReport;
 
 use std::path::{Path, PathBuf};
@@ -87,6 +89,7 @@ pub fn evaluate(frames: &[Frame], threshold: f64) -> EvalReport {
         classes: score(frames),
         operating: operate(frames, threshold),
         threshold,
+        intervals: None,
     }
 }
 

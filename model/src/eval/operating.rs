@@ -5,8 +5,14 @@ use super::matching::match_class;
 use hanja_handwriting::CLASSES;
 use std::collections::BTreeMap;
 
-/// Upper ends of the size bands, as shares of the picture's longer side.
-pub const SIZE_BANDS: [f64; 5] = [0.04, 0.08, 0.16, 0.32, 1.0];
+/// Upper ends of the size bands, as shares of the picture's longer side: from 4 to 95 % in twelve equal ratios; what is
+/// smaller or larger belongs to the first or the last.
+pub const SIZE_BANDS: [f64; 12] = [
+    0.052, 0.068, 0.088, 0.115, 0.15, 0.195, 0.254, 0.33, 0.43, 0.56, 0.73, 1.0,
+];
+
+/// Lower ends of the score bands.
+pub const SCORE_BANDS: [f64; 9] = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9];
 
 /// Counts at the operating threshold, of one class or of all.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -42,6 +48,9 @@ pub struct Operating {
     pub by_class: [Counts; CLASSES],
     /// (labels, found) for each of [`SIZE_BANDS`].
     pub by_size: [(usize, usize); SIZE_BANDS.len()],
+    /// (detections, those that match a label) for each of [`SCORE_BANDS`], whatever the threshold: whether a score of 0.8
+    /// is right eight times in ten.
+    pub by_score: [(usize, usize); SCORE_BANDS.len()],
     /// How often a label of the first class was given as the second, when nothing right was found.
     pub confusions: BTreeMap<(usize, usize), usize>,
     /// Pictures with the most mistakes (missed + wrong), worst first: (name, missed, wrong).
@@ -110,6 +119,13 @@ pub(crate) fn matched(frame: &Frame, threshold: f64) -> (Vec<bool>, Vec<usize>) 
 }
 
 fn count(frame: &Frame, threshold: f64, sum: &mut Operating) {
+    let (_, wrong) = matched(frame, SCORE_BANDS[0]);
+    for (i, found) in frame.detections.iter().enumerate() {
+        if let Some(band) = SCORE_BANDS.iter().rposition(|b| found.score >= *b) {
+            sum.by_score[band].0 += 1;
+            sum.by_score[band].1 += usize::from(!wrong.contains(&i));
+        }
+    }
     let (label_found, wrong) = matched(frame, threshold);
     for &i in &wrong {
         sum.by_class[frame.detections[i].class].wrong += 1;
@@ -174,8 +190,13 @@ mod tests {
             (got.by_class[1].precision(), got.by_class[1].recall()),
             (0.0, 1.0)
         );
-        assert_eq!(got.by_size[2], (1, 0));
-        assert_eq!(got.by_size[3], (1, 1));
+        assert_eq!(got.by_score[0], (1, 0));
+        assert_eq!(
+            (got.by_score[6], got.by_score[7], got.by_score[8]),
+            ((1, 0), (1, 1), (1, 0))
+        );
+        assert_eq!(got.by_size[3], (1, 0));
+        assert_eq!(got.by_size[7], (1, 1));
         assert!((got.false_positives_per_frame() - 1.0).abs() < 1e-12);
         assert!((all.recall() - 0.5).abs() < 1e-12);
         assert_eq!(got.worst.len(), 2);

@@ -1,7 +1,8 @@
 //! The result of an evaluation, as text for people, JSON for programs and SVG for a page.
 
 use super::average_precision::{ClassScore, means};
-use super::operating::{Operating, SIZE_BANDS};
+use super::bootstrap::{Interval, Intervals};
+use super::operating::{Operating, SCORE_BANDS, SIZE_BANDS};
 use hanja_handwriting::LABELS;
 use std::fmt::Write as _;
 
@@ -14,6 +15,8 @@ pub struct EvalReport {
     pub operating: Operating,
     /// The operating threshold.
     pub threshold: f64,
+    /// How far the figures may be off, if that was asked for.
+    pub intervals: Option<Intervals>,
 }
 
 impl EvalReport {
@@ -60,11 +63,33 @@ impl EvalReport {
                 let share = 100.0 * found as f64 / labels as f64;
                 let _ = write!(
                     out,
-                    "  up to {:.0} %: {share:.1} % of {labels}",
+                    "  up to {:.1} %: {share:.1} % of {labels}",
                     100.0 * end
                 );
             }
             out.push('\n');
+        }
+        if o.by_score.iter().any(|(found, _)| *found > 0) {
+            out.push_str("right by score:");
+            for (band, (found, right)) in o.by_score.iter().enumerate().filter(|(_, c)| c.0 > 0) {
+                let (low, share) = (SCORE_BANDS[band], 100.0 * *right as f64 / *found as f64);
+                let _ = write!(out, "  from {low:.1}: {share:.1} % of {found}");
+            }
+            out.push('\n');
+        }
+        if let Some(i) = &self.intervals {
+            let share = |name: &str, (low, high): Interval| {
+                format!("  {name} {:.2} to {:.2}", 100.0 * low, 100.0 * high)
+            };
+            let (low, high) = i.false_positives_per_frame;
+            let _ = writeln!(
+                out,
+                "95 % of draws of these pictures:{}{}{}{}  false positives {low:.4} to {high:.4}",
+                share("mAP50", i.map50),
+                share("mAP50-95", i.map50_95),
+                share("precision", i.precision),
+                share("recall", i.recall),
+            );
         }
         if !o.confusions.is_empty() {
             out.push_str("read as another:");
@@ -110,7 +135,21 @@ impl EvalReport {
                 serde_json::json!({"is": LABELS[*is], "given": LABELS[*given], "times": times})
             })
             .collect();
+        let scores: Vec<_> = SCORE_BANDS
+            .iter()
+            .zip(o.by_score)
+            .map(|(from, (found, right))| {
+                serde_json::json!({"from": from, "detections": found, "right": right})
+            })
+            .collect();
+        let intervals = self.intervals.map(|i| {
+            serde_json::json!({
+                "map50": i.map50, "map50_95": i.map50_95, "precision": i.precision,
+                "recall": i.recall, "false_positives_per_frame": i.false_positives_per_frame,
+            })
+        });
         serde_json::json!({
+            "intervals_95": intervals, "right_by_score": scores,
             "map50": map50, "map50_95": map, "classes": classes, "threshold": self.threshold,
             "precision": all.precision(), "recall": all.recall(), "frames": o.frames,
             "labels": all.labels, "false_positives": all.wrong,

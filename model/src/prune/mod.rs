@@ -8,7 +8,7 @@ mod report;
 
 pub use report::{PruneReport, TensorReport};
 
-use hanja_onnx::{Model, OnnxError, Tensor};
+use hanja_onnx::{Model, OnnxError, Tensor, storage};
 use pattern::Roles;
 
 /// Which weights become 0.
@@ -49,6 +49,8 @@ pub fn prune(
     method: Method,
     weights_only: bool,
 ) -> Result<PruneReport, PruneError> {
+    // Weights that are only stored in fp16 are operands of a Cast, and wanted as those of a convolution.
+    storage::widen(model)?;
     let roles = Roles::of(&model.graph)?;
     let names: Vec<String> = model
         .graph

@@ -16,7 +16,7 @@ pub(crate) fn expose(
 ) -> Spread {
     light(canvas, photographed, rng);
     // Blur is bounded by the smallest glyph: what nobody can read must not be labelled.
-    let limit = (smallest / 22.0).clamp(0.25, 2.2);
+    let limit = (smallest / 22.0).clamp(0.25, 4.0);
     let mut spread = lens(canvas, photographed, limit, rng);
     if rng.random_bool(0.12) && smallest > 16.0 {
         let factor = rng.random_range(1.2..(smallest / 11.0).clamp(1.3, 2.2));
@@ -125,7 +125,12 @@ impl Shadow {
 /// Defocus, and sometimes a moving hand.
 fn lens(canvas: &mut Canvas, photographed: bool, limit: f32, rng: &mut impl Rng) -> Spread {
     let mut spread = Spread::SHARP;
-    let base = if photographed { 1.3f32 } else { 0.75 };
+    // Up close, where characters are large, little is in focus.
+    let base = if photographed {
+        1.3f32.max(limit * 0.8)
+    } else {
+        0.75
+    };
     let sigma = rng.random_range(0.0..base).min(limit);
     if sigma > 0.3 {
         gaussian(canvas, sigma);

@@ -4,7 +4,7 @@
 use super::SynthError;
 use super::glyph::Glyph;
 use super::library::AMBIGUOUS;
-use ab_glyph::{Font, FontVec, PxScale};
+use ab_glyph::{Font, FontVec, PxScale, ScaleFont};
 use hanja_handwriting::{CLASSES, LABELS};
 use rayon::prelude::*;
 use std::path::{Path, PathBuf};
@@ -28,7 +28,26 @@ pub(crate) struct LoadedFont {
     pub(crate) numerals: [Option<Glyph>; CLASSES],
     pub(crate) digits: Vec<Glyph>,
     pub(crate) others: Vec<Glyph>,
+    pub(crate) words: Vec<Word>,
 }
+
+/// A handwritten word or sum: strokes that alone could be a numeral, `-` or `l` or `t`, beside others that say what
+/// they are.
+#[derive(Clone, Debug)]
+pub(crate) struct Word {
+    pub(crate) glyph: Glyph,
+    /// Its length, in heights of a capital letter.
+    pub(crate) length: f32,
+}
+
+/// Words of the languages that notes are written in, short ones above all; names, sums, dates, abbreviations.
+const WORDS: &str = "it is in to of the and with what will have this that it's I'll little title until total list \
+tell tilt limit hill fill still kill-time half-life self- -like t-shirt e-mail x-ray by-pass A-B x=1 y=2x a+b a-b \
+2+3=5 7-4=3 x+y=z t=0 1/2 3-4 10:30 12-31 +1 -1 No. Nr. vs. etc. Tel. Mr. St. Dr. movement needed believe added, \
+Germany facilities week couldn't information reference Elise Fritz Lili Otto Attila Tina Lotte letter bottle table \
+milk tea T-bone F = ma E = mc + c = - x - = + -- a - b to-do le la les et est une filles petite l'été d'ici \
+der die das und ist mit Titel Tisch elle fait tout très il lui notre ville 12 31 14 41 17 71 111 1st 2nd 4th i.e. \
+학교 수학 시험 이름 번호 우리 나라 으로 그리고 합니다 오늘 스트 그으 미흐 일기 이ㅡ ㅡ이 트위스트 아이";
 
 /// Loads a font file, or every `.ttf` and `.otf` in a folder, in name order.
 ///
@@ -80,11 +99,64 @@ fn load_file(file: &Path) -> Result<LoadedFont, SynthError> {
     for text in [HANGUL, KANA, LATIN, DIGITS] {
         others.extend(of(text));
     }
+    let words = WORDS.split_whitespace();
+    let words = words.filter_map(|w| draw_word(&font, w)).collect();
     Ok(LoadedFont {
         numerals,
         digits,
         others,
+        words,
     })
+}
+
+/// Draws one word; `None` for a single mark, which could be anything, and where the font lacks a letter.
+fn draw_word(font: &FontVec, word: &str) -> Option<Word> {
+    const SIZE: f32 = 56.0;
+    let scaled = font.as_scaled(PxScale::from(SIZE));
+    let (mut x, mut outlines) = (0.0, Vec::new());
+    let mut previous = None;
+    for character in word.chars() {
+        let id = scaled.glyph_id(character);
+        if id.0 == 0 {
+            return None;
+        }
+        if let Some(previous) = previous {
+            x += scaled.kern(previous, id);
+        }
+        previous = Some(id);
+        let placed = id.with_scale_and_position(PxScale::from(SIZE), ab_glyph::point(x, SIZE));
+        x += scaled.h_advance(id);
+        outlines.push(font.outline_glyph(placed)?);
+    }
+    if outlines.len() < 2 {
+        return None;
+    }
+    let edge = |of: fn(&ab_glyph::Rect) -> f32, pick: fn(f32, f32) -> f32| {
+        outlines.iter().map(|o| of(&o.px_bounds())).reduce(pick)
+    };
+    let (left, right) = (edge(|b| b.min.x, f32::min)?, edge(|b| b.max.x, f32::max)?);
+    let (top, bottom) = (edge(|b| b.min.y, f32::min)?, edge(|b| b.max.y, f32::max)?);
+    let (width, height) = ((right - left) as usize + 10, (bottom - top) as usize + 10);
+    if width > 1024 || height > 256 {
+        return None;
+    }
+    let mut grey = vec![0u8; width * height];
+    for outline in &outlines {
+        let corner = outline.px_bounds().min;
+        let (dx, dy) = (
+            (corner.x - left) as usize + 4,
+            (corner.y - top) as usize + 4,
+        );
+        outline.draw(|x, y, cover| {
+            let at = (y as usize + dy) * width + x as usize + dx;
+            if let Some(pixel) = grey.get_mut(at) {
+                *pixel = (*pixel).max((cover.clamp(0.0, 1.0) * 255.0) as u8);
+            }
+        });
+    }
+    let glyph = Glyph::from_grey(&grey, width, height)?;
+    let length = (right - left).max(bottom - top) / (0.7 * SIZE);
+    Some(Word { glyph, length })
 }
 
 /// Draws one character 72 pixels high; `None` when the font lacks it or draws it blank.

@@ -24,10 +24,10 @@ pub(crate) enum Material {
 impl Material {
     pub(crate) fn draw(rng: &mut impl Rng, with_photos: bool) -> Self {
         match rng.random_range(0.0..1.0f32) {
-            p if p < 0.68 => Self::Paper,
-            p if p < 0.82 && with_photos => Self::Sheet,
-            p if p < 0.90 => Self::WhiteBoard,
-            p if p < 0.94 => Self::BlackBoard,
+            p if p < 0.62 => Self::Paper,
+            p if p < 0.80 && with_photos => Self::Sheet,
+            p if p < 0.87 => Self::WhiteBoard,
+            p if p < 0.91 => Self::BlackBoard,
             _ if with_photos => Self::Photo,
             _ => Self::Paper,
         }

@@ -78,6 +78,7 @@ impl Hand {
     pub(crate) fn inking(
         &self,
         glyph: &Glyph,
+        class: Option<usize>,
         pen_width: f32,
         size: f32,
         rng: &mut impl Rng,
@@ -90,7 +91,12 @@ impl Hand {
         // However thick the pen, the gaps of a flat 二 or a small 四 stay open.
         let room = glyph.short_side() * size;
         let widest = if room > 0.2 * size {
-            (0.16 * room).max(0.9)
+            let share = match class {
+                Some(1 | 7 | 9) => 0.3,
+                Some(2 | 6) => 0.22,
+                _ => 0.16,
+            };
+            (share * room).max(0.9)
         } else {
             f32::MAX
         };
@@ -116,7 +122,7 @@ impl Hand {
 
 fn ball(rng: &mut impl Rng) -> Pen {
     Pen {
-        width: rng.random_range(0.025..0.09),
+        width: log_uniform(0.014, 0.09, rng),
         taper: rng.random_range(0.0..0.5),
         contrast: rng.random_range(0.0..0.8),
         roughness: 0.0,
@@ -130,7 +136,7 @@ fn ball(rng: &mut impl Rng) -> Pen {
 
 fn pencil(rng: &mut impl Rng) -> Pen {
     Pen {
-        width: rng.random_range(0.03..0.1),
+        width: log_uniform(0.016, 0.1, rng),
         taper: rng.random_range(0.0..0.5),
         contrast: rng.random_range(0.2..0.9),
         roughness: rng.random_range(0.2..0.7),
@@ -144,10 +150,11 @@ fn pencil(rng: &mut impl Rng) -> Pen {
 
 fn marker(rng: &mut impl Rng) -> Pen {
     Pen {
-        width: rng.random_range(0.075..0.15),
+        width: log_uniform(0.05, 0.19, rng),
         taper: rng.random_range(0.0..0.3),
         contrast: rng.random_range(0.0..0.4),
-        roughness: if rng.random_bool(0.2) {
+        // A felt tip runs dry towards the edges of its line.
+        roughness: if rng.random_bool(0.3) {
             rng.random_range(0.0..0.35)
         } else {
             0.0
@@ -225,16 +232,16 @@ pub(crate) fn numeral_glyph(library: &Library, class: usize, rng: &mut impl Rng)
     let choice = rng.random_range(0.0..1.0f32);
     let mut pick = |n: usize| rng.random_range(0..n);
     let found = match choice {
-        c if c < 0.55 => from(&library.written[class], &mut pick),
-        c if c < 0.68 => from(&library.fonts[class], &mut pick),
-        c if c < 0.78 => from(&library.strokes[class], &mut pick),
+        c if c < 0.5 => from(&library.written[class], &mut pick),
+        c if c < 0.61 => from(&library.fonts[class], &mut pick),
+        c if c < 0.71 => from(&library.strokes[class], &mut pick),
         _ => None,
     };
     found.or_else(|| {
-        let style = if rng.random_bool(0.6) {
-            Style::Regular
-        } else {
-            Style::SemiCursive
+        let style = match rng.random_range(0..10) {
+            0..=4 => Style::Regular,
+            5..=7 => Style::SemiCursive,
+            _ => Style::Unusual,
         };
         Glyph::from_strokes(&numeral(class, style, rng))
     })

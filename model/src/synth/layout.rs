@@ -131,7 +131,7 @@ impl Arrangement {
     pub(crate) fn draw(frame: &Frame, rng: &mut impl Rng) -> Self {
         let w = frame.width;
         match rng.random_range(0.0..1.0f32) {
-            p if p < 0.48 => {
+            p if p < 0.28 => {
                 // Cells across the frame: few large ones up to a page of small ones.
                 let across = if rng.random_bool(0.8) {
                     rng.random_range(2.6..7.5)
@@ -152,7 +152,7 @@ impl Arrangement {
                     block,
                 }
             }
-            p if p < 0.68 => {
+            p if p < 0.4 => {
                 let pitch = w * log_uniform(0.085, 0.28, rng);
                 let advance = pitch * rng.random_range(0.9..2.0f32);
                 let origin = (rng.random_range(0.0..advance), rng.random_range(0.0..pitch));
@@ -237,26 +237,51 @@ pub(crate) fn cells(
     )
 }
 
+/// One to fifteen anywhere. A character alone is of any size, every doubling as likely as any other: held before the
+/// camera it fills the picture, on a desk it is a twentieth of it.
 fn scatter(frame: &Frame, area: Rect, rng: &mut impl Rng) -> Vec<Slot> {
-    let count = match rng.random_range(0..10) {
-        0..=3 => 1,
-        4..=6 => rng.random_range(2..5),
+    let count = match rng.random_range(0..20) {
+        0..=11 => 1,
+        12..=15 => rng.random_range(2..5),
         _ => rng.random_range(5..16),
     };
-    let largest = [0.8, 0.8, 0.45, 0.35, 0.28][count.min(4)];
-    let smallest = if count == 1 { 0.1 } else { 0.06 };
-    let typical = log_uniform(smallest, largest, rng);
+    let largest = [LARGEST, LARGEST, 0.5, 0.4, 0.28][count.min(4)];
+    let side = frame.width.min(frame.height);
+    let typical = log_uniform(if count == 1 { 0.05 } else { 0.06 }, largest, rng);
     let mut slots = Vec::new();
     for _ in 0..count * 2 {
-        let size = (typical * log_uniform(0.7, 1.4, rng)).clamp(0.05, 0.82) * frame.width;
+        let spread = if count == 1 { 1.05 } else { 1.4 };
+        let size = (typical * log_uniform(1.0 / spread, spread, rng)).clamp(0.04, LARGEST) * side;
+        // A large one has little room to lie in; without this most would be cut by an edge, and left out.
+        let inside = |low: f32, high: f32, rng: &mut _| {
+            let rng: &mut _ = rng;
+            let (from, to) = (low + 0.45 * size, high - 0.45 * size);
+            if from < to {
+                uniform(from, to, rng)
+            } else {
+                (low + high) / 2.0
+            }
+        };
+        let room = if size > 0.3 * side {
+            area.intersection(&frame.seen())
+        } else {
+            area.grown(0.45 * size)
+        };
         slots.push(Slot {
-            x: rng.random_range(area.left..=area.right.max(area.left)),
-            y: rng.random_range(area.top..=area.bottom.max(area.top)),
+            x: inside(room.left, room.right, rng),
+            y: inside(room.top, room.bottom, rng),
             size,
             row: 0,
         });
     }
     slots
+}
+
+/// Largest character, as a share of the frame's shorter side.
+const LARGEST: f32 = 0.97;
+
+fn uniform(low: f32, high: f32, rng: &mut impl Rng) -> f32 {
+    low + (high - low) * rng.random_range(0.0..1.0f32)
 }
 
 /// Between `low` and `high`, every doubling equally likely.

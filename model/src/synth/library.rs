@@ -2,7 +2,7 @@
 //! pen strokes, fonts, characters that are not numerals, and photographs.
 
 use super::canvas::Canvas;
-use super::fonts;
+use super::fonts::{self, Word};
 use super::glyph::Glyph;
 use super::{SynthError, SynthOptions, Writers};
 use hanja_handwriting::{CLASSES, LABELS, Stroke, smooth_polyline};
@@ -28,6 +28,8 @@ pub(crate) struct Library {
     pub(crate) other_strokes: Vec<Glyph>,
     /// Other characters as fonts draw them: look-alikes, then everything else.
     pub(crate) other_fonts: Vec<Glyph>,
+    /// Words as fonts draw them.
+    pub(crate) words: Vec<Word>,
     /// The Latin digits among `others` and `other_fonts`.
     pub(crate) digits: Vec<Glyph>,
     /// Photographs.
@@ -154,6 +156,7 @@ impl Library {
             }
             self.digits.extend(font.digits);
             self.other_fonts.extend(font.others);
+            self.words.extend(font.words);
         }
         Ok(())
     }

@@ -16,6 +16,7 @@ mod lines;
 mod scene;
 mod thin;
 mod variation;
+mod words;
 mod write;
 
 use library::Library;

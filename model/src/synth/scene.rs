@@ -9,7 +9,7 @@ use super::ground::{self, Material};
 use super::hand::{Hand, Others, numeral_glyph, other_glyph};
 use super::layout::{Arrangement, Frame, Slot};
 use super::library::Library;
-use super::{effects, lines};
+use super::{effects, lines, words};
 use hanja_handwriting::CLASSES;
 use rand::{Rng, RngExt};
 
@@ -98,9 +98,13 @@ fn written_page(
         others: Vec::new(),
         taken: Vec::new(),
     };
-    // Some pages are empty.
-    if !(negative && rng.random_bool(0.3)) {
+    // Some pages are empty, and some hold nothing but words.
+    let text = !library.words.is_empty() && rng.random_bool(if negative { 0.5 } else { 0.15 });
+    if !(negative && rng.random_bool(if text { 0.7 } else { 0.3 })) {
         page.write(&arrangement, negative, rng);
+    }
+    if text {
+        words::write(&mut page, rng);
     }
     let smallest = page
         .taken
@@ -112,15 +116,15 @@ fn written_page(
 }
 
 /// A picture that is being written on.
-struct Page<'a> {
-    canvas: Canvas,
-    frame: Frame,
-    material: Material,
-    library: &'a Library,
+pub(super) struct Page<'a> {
+    pub(super) canvas: Canvas,
+    pub(super) frame: Frame,
+    pub(super) material: Material,
+    pub(super) library: &'a Library,
     labels: Vec<Label>,
     others: Vec<Rect>,
     /// Boxes of all ink so far.
-    taken: Vec<Rect>,
+    pub(super) taken: Vec<Rect>,
 }
 
 /// How one row or the whole picture is written.
@@ -201,7 +205,7 @@ impl Page<'_> {
         let size = map.scale_at(0.0, 0.0);
         let inking = habit
             .hand
-            .inking(&glyph, line * size / slot.size.max(1.0), size, rng);
+            .inking(&glyph, class, line * size / slot.size.max(1.0), size, rng);
         let Some(placed) = glyph.place(&map, inking, rng) else {
             return;
         };
@@ -274,7 +278,7 @@ impl Page<'_> {
         }
     }
 
-    fn on_sheet(&self, rect: &Rect) -> bool {
+    pub(super) fn on_sheet(&self, rect: &Rect) -> bool {
         if self.material != Material::Sheet {
             return true;
         }

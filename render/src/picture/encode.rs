@@ -1,7 +1,7 @@
 //! Frame to JPEG, fed line by line from the camera's own bytes.
 
-use super::pixels::Layout;
-use super::{FrameRef, PictureError, check};
+use super::pixels::Lines;
+use super::{FrameRef, PictureError};
 use hanja_common::record::PixelFormat;
 use jpeg_encoder::{ColorType, Encoder, ImageBuffer, JpegColorType, SamplingFactor};
 
@@ -11,25 +11,25 @@ use jpeg_encoder::{ColorType, Encoder, ImageBuffer, JpegColorType, SamplingFacto
 /// Numbers that do not fit the bytes, see [`PictureError`].
 pub fn to_jpeg(frame: &FrameRef<'_>, quality: u8) -> Result<Vec<u8>, PictureError> {
     if frame.format == PixelFormat::Mjpg {
-        check(frame)?;
+        frame.check_size()?;
         return Ok(frame.bytes.to_vec());
     }
-    let lines = Lines {
-        layout: Layout::new(frame)?,
-        // Both are at most MOST.
+    let picture = Picture {
+        lines: Lines::of(frame)?,
+        // Both are at most MAX_SIDE.
         width: frame.width as u16,
         height: frame.height as u16,
         grey: frame.format == PixelFormat::Grey,
     };
     let mut out = Vec::with_capacity(frame.bytes.len() / 8);
-    encoder(&mut out, quality).encode_image(lines)?;
+    encoder(&mut out, quality).encode_image(picture)?;
     Ok(out)
 }
 
 /// An RGB picture as JPEG.
 pub(super) fn rgb_to_jpeg(rgb: &image::RgbImage, quality: u8) -> Result<Vec<u8>, PictureError> {
     let mut out = Vec::with_capacity(rgb.as_raw().len() / 8);
-    // Decoded pictures are limited to MOST on both sides.
+    // Decoded pictures are limited to MAX_SIDE on both sides.
     let (width, height) = (rgb.width() as u16, rgb.height() as u16);
     encoder(&mut out, quality).encode(rgb.as_raw(), width, height, ColorType::Rgb)?;
     Ok(out)
@@ -42,14 +42,14 @@ fn encoder(out: &mut Vec<u8>, quality: u8) -> Encoder<&mut Vec<u8>> {
     encoder
 }
 
-struct Lines<'a> {
-    layout: Layout<'a>,
+struct Picture<'a> {
+    lines: Lines<'a>,
     width: u16,
     height: u16,
     grey: bool,
 }
 
-impl ImageBuffer for Lines<'_> {
+impl ImageBuffer for Picture<'_> {
     fn get_jpeg_color_type(&self) -> JpegColorType {
         if self.grey {
             JpegColorType::Luma
@@ -67,6 +67,6 @@ impl ImageBuffer for Lines<'_> {
     }
 
     fn fill_buffers(&self, row: u16, buffers: &mut [Vec<u8>; 4]) {
-        self.layout.ycbcr(usize::from(row), buffers);
+        self.lines.ycbcr(usize::from(row), buffers);
     }
 }

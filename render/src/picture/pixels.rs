@@ -1,7 +1,7 @@
 //! Reading one line of a frame as full-range Y, Cb, Cr, or the whole frame as RGB.
 
-use super::{FrameRef, PictureError, check};
-use hanja_common::record::PixelFormat;
+use super::{FrameRef, PictureError};
+use hanja_common::record::{MAX_PIXELS, MAX_SIDE, PixelFormat, PixelLayout};
 use image::{ImageFormat, ImageReader, RgbImage};
 use std::io::Cursor;
 
@@ -27,59 +27,38 @@ pub(super) fn squeeze_chroma(c: u8) -> u8 {
     ((((i32::from(c) - 128) * 57_569 + 32_768) >> 16) + 128).clamp(0, 255) as u8
 }
 
-/// Where the planes of a checked frame lie.
+/// An uncompressed frame by its lines.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Layout<'a> {
+pub(super) struct Lines<'a> {
     frame: FrameRef<'a>,
-    width: usize,
-    stride: usize,
-    chroma: usize,
-    chroma_stride: usize,
+    layout: PixelLayout,
 }
 
-impl<'a> Layout<'a> {
+impl<'a> Lines<'a> {
     /// Checks the frame; MJPG has no lines and is not for this.
-    pub(super) fn new(frame: &FrameRef<'a>) -> Result<Self, PictureError> {
-        check(frame)?;
-        let stride = frame.stride as usize;
-        let chroma_stride = match frame.format {
-            PixelFormat::Nv12 => stride.next_multiple_of(2),
-            _ => stride.div_ceil(2),
-        };
+    pub(super) fn of(frame: &FrameRef<'a>) -> Result<Self, PictureError> {
         Ok(Self {
             frame: *frame,
-            width: frame.width as usize,
-            stride,
-            chroma: stride * frame.height as usize,
-            chroma_stride,
+            layout: frame.layout()?,
         })
     }
 
-    /// `len` bytes of line `row` of the first plane.
-    pub(super) fn line(&self, row: usize, len: usize) -> &'a [u8] {
-        self.bytes(row * self.stride, len)
+    /// Line `row` of the first plane.
+    pub(super) fn line(&self, row: usize) -> &'a [u8] {
+        self.layout.planes[0].row(self.frame.bytes, row)
     }
 
-    /// `len` bytes of line `row / 2` of chroma plane `plane` (0 or 1; NV12 has only 0).
-    pub(super) fn chroma_line(&self, row: usize, plane: usize, len: usize) -> &'a [u8] {
-        let lines = (self.frame.height as usize).div_ceil(2);
-        self.bytes(
-            self.chroma + (plane * lines + row / 2) * self.chroma_stride,
-            len,
-        )
-    }
-
-    fn bytes(&self, start: usize, len: usize) -> &'a [u8] {
-        // In range by `check`; an empty line rather than a panic if that should ever be wrong.
-        self.frame.bytes.get(start..start + len).unwrap_or_default()
+    /// The line of chroma plane `plane` (0 or 1; NV12 has only 0) for line `row` of the picture.
+    pub(super) fn chroma_line(&self, row: usize, plane: usize) -> &'a [u8] {
+        self.layout.planes[1 + plane].row(self.frame.bytes, row / 2)
     }
 
     /// Appends line `row` as full-range Y, Cb and Cr, one value each per pixel.
     pub(super) fn ycbcr(&self, row: usize, [y, cb, cr, _]: &mut [Vec<u8>; 4]) {
-        let (w, half) = (self.width, self.width.div_ceil(2));
+        let w = self.layout.width;
         match self.frame.format {
             PixelFormat::Yuyv => {
-                let line = self.line(row, half * 4);
+                let line = self.line(row);
                 y.extend(
                     line.as_chunks::<2>()
                         .0
@@ -91,19 +70,19 @@ impl<'a> Layout<'a> {
                 double(cr, line.as_chunks::<4>().0.iter().map(|p| p[3]), w);
             }
             PixelFormat::Nv12 => {
-                y.extend(self.line(row, w).iter().map(|v| stretch_luma(*v)));
-                let line = self.chroma_line(row, 0, half * 2);
+                y.extend(self.line(row).iter().map(|v| stretch_luma(*v)));
+                let line = self.chroma_line(row, 0);
                 double(cb, line.as_chunks::<2>().0.iter().map(|p| p[0]), w);
                 double(cr, line.as_chunks::<2>().0.iter().map(|p| p[1]), w);
             }
             PixelFormat::I420 => {
-                y.extend(self.line(row, w).iter().map(|v| stretch_luma(*v)));
-                double(cb, self.chroma_line(row, 0, half).iter().copied(), w);
-                double(cr, self.chroma_line(row, 1, half).iter().copied(), w);
+                y.extend(self.line(row).iter().map(|v| stretch_luma(*v)));
+                double(cb, self.chroma_line(row, 0).iter().copied(), w);
+                double(cr, self.chroma_line(row, 1).iter().copied(), w);
             }
-            PixelFormat::Grey => y.extend_from_slice(self.line(row, w)),
+            PixelFormat::Grey => y.extend_from_slice(self.line(row)),
             PixelFormat::Rgb3 => {
-                for p in self.line(row, w * 3).as_chunks::<3>().0 {
+                for p in self.line(row).as_chunks::<3>().0 {
                     let (luma, blue, red) = jpeg_encoder::rgb_to_ycbcr(p[0], p[1], p[2]);
                     y.push(luma);
                     cb.push(blue);
@@ -128,15 +107,15 @@ fn double(out: &mut Vec<u8>, values: impl Iterator<Item = u8>, width: usize) {
 /// The frame as RGB; the size may differ from the metadata's only for MJPG, where the JPEG's own size counts.
 pub(super) fn to_rgb(frame: &FrameRef<'_>) -> Result<RgbImage, PictureError> {
     if frame.format == PixelFormat::Mjpg {
-        check(frame)?;
+        frame.check_size()?;
         return decode(frame.bytes);
     }
-    let layout = Layout::new(frame)?;
+    let lines = Lines::of(frame)?;
     let mut rgb = RgbImage::new(frame.width, frame.height);
     let mut line: [Vec<u8>; 4] = Default::default();
     for (row, mut pixels) in rgb.rows_mut().enumerate() {
         if frame.format == PixelFormat::Rgb3 {
-            let source = layout.line(row, layout.width * 3).as_chunks::<3>().0;
+            let source = lines.line(row).as_chunks::<3>().0;
             pixels
                 .by_ref()
                 .zip(source)
@@ -144,10 +123,10 @@ pub(super) fn to_rgb(frame: &FrameRef<'_>) -> Result<RgbImage, PictureError> {
             continue;
         }
         line.iter_mut().for_each(Vec::clear);
-        layout.ycbcr(row, &mut line);
+        lines.ycbcr(row, &mut line);
         // GREY leaves these two empty.
-        line[1].resize(layout.width, 128);
-        line[2].resize(layout.width, 128);
+        line[1].resize(lines.layout.width, 128);
+        line[2].resize(lines.layout.width, 128);
         for ((to, y), (cb, cr)) in pixels.zip(&line[0]).zip(line[1].iter().zip(&line[2])) {
             to.0 = full_rgb(*y, *cb, *cr);
         }
@@ -173,8 +152,9 @@ fn decode(bytes: &[u8]) -> Result<RgbImage, PictureError> {
     };
     let mut reader = ImageReader::with_format(Cursor::new(bytes), ImageFormat::Jpeg);
     let mut limits = image::Limits::default();
-    limits.max_image_width = Some(super::MOST);
-    limits.max_image_height = Some(super::MOST);
+    limits.max_image_width = Some(MAX_SIDE);
+    limits.max_image_height = Some(MAX_SIDE);
+    limits.max_alloc = Some(3 * MAX_PIXELS);
     reader.limits(limits);
     Ok(reader.decode().map_err(fail)?.into_rgb8())
 }

@@ -1,6 +1,6 @@
 //! Frame to planar 4:2:0, limited range: what a Y4M stream holds.
 
-use super::pixels::{Layout, squeeze_chroma, squeeze_luma, to_rgb};
+use super::pixels::{Lines, squeeze_chroma, squeeze_luma, to_rgb};
 use super::{FrameRef, PictureError};
 use hanja_common::record::PixelFormat;
 
@@ -34,18 +34,18 @@ pub fn to_i420(frame: &FrameRef<'_>) -> Result<Vec<u8>, PictureError> {
 
 /// The same values in another order.
 fn repack(frame: &FrameRef<'_>) -> Result<Vec<u8>, PictureError> {
-    let layout = Layout::new(frame)?;
+    let lines = Lines::of(frame)?;
     let (w, h) = (frame.width as usize, frame.height as usize);
     let half = w.div_ceil(2);
     let mut out = Vec::with_capacity(w * h + 2 * half * h.div_ceil(2));
-    (0..h).for_each(|row| out.extend_from_slice(layout.line(row, w)));
+    (0..h).for_each(|row| out.extend_from_slice(lines.line(row)));
     for plane in 0..2 {
         for row in (0..h).step_by(2) {
             if frame.format == PixelFormat::Nv12 {
-                let line = layout.chroma_line(row, 0, half * 2).as_chunks::<2>().0;
+                let line = lines.chroma_line(row, 0).as_chunks::<2>().0;
                 out.extend(line.iter().map(|pair| pair[plane]));
             } else {
-                out.extend_from_slice(layout.chroma_line(row, plane, half));
+                out.extend_from_slice(lines.chroma_line(row, plane));
             }
         }
     }
@@ -54,7 +54,7 @@ fn repack(frame: &FrameRef<'_>) -> Result<Vec<u8>, PictureError> {
 
 /// Through full-range lines: chroma averaged over 2x2 pixels, edges repeated.
 fn convert(frame: &FrameRef<'_>) -> Result<Vec<u8>, PictureError> {
-    let layout = Layout::new(frame)?;
+    let lines = Lines::of(frame)?;
     let (w, h) = (frame.width as usize, frame.height as usize);
     let half = w.div_ceil(2);
     let chroma = half * h.div_ceil(2);
@@ -64,7 +64,7 @@ fn convert(frame: &FrameRef<'_>) -> Result<Vec<u8>, PictureError> {
     for row in (0..h).step_by(2) {
         for (n, line) in pair.iter_mut().enumerate() {
             line.iter_mut().for_each(Vec::clear);
-            layout.ycbcr((row + n).min(h - 1), line);
+            lines.ycbcr((row + n).min(h - 1), line);
             line[1].resize(w, 128);
             line[2].resize(w, 128);
             if row + n < h {

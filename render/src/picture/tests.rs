@@ -1,7 +1,7 @@
 //! Each pixel format goes to JPEG and comes back with its colours; numbers that lie are refused.
 
 use super::*;
-use hanja_common::record::Detection;
+use hanja_common::record::{Detection, PixelFormat};
 use image::RgbImage;
 
 /// A flat colour in `format`, limited range for YUV, lines padded by `pad` bytes.
@@ -174,7 +174,10 @@ fn a_last_line_without_padding_is_enough() {
             ..frame
         };
         assert!(
-            matches!(to_jpeg(&short, 80), Err(PictureError::Short { .. })),
+            matches!(
+                to_jpeg(&short, 80),
+                Err(PictureError::Layout(LayoutError::Short { .. }))
+            ),
             "{format}"
         );
     }

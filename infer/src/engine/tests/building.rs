@@ -5,10 +5,11 @@ use super::*;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-fn job(dir: &Path) -> Job {
+pub(super) fn job(dir: &Path) -> Job {
     Job {
         model: None,
         shape: "416x320".parse().unwrap(),
+        second_size: false,
         precision: Precision::Fp16,
         device: None,
         workspace_mib: None,

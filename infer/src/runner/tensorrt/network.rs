@@ -150,13 +150,13 @@ fn declared(
     inputs: &[&TensorInfo],
     outputs: &[&TensorInfo],
 ) -> Result<Declared, Reason> {
-    let model = hanja_onnx::Model::parse(&file.bytes).map_err(Reason::missing)?;
+    let described = file.described().map_err(Reason::missing)?;
     let shapes = |list: &[&TensorInfo]| list.iter().map(|t| shape(t)).collect();
     Ok(Declared {
         inputs: shapes(inputs),
         outputs: shapes(outputs),
-        stride: model.metadata("stride").map_err(Reason::missing)?,
-        names: model.metadata("names").map_err(Reason::missing)?,
+        stride: described.stride.clone(),
+        names: described.names.clone(),
     })
 }
 

@@ -1,5 +1,5 @@
 //! What only a GPU can show: that the real model finds there what it finds on the CPU, and what each way of a frame
-//! costs. `tensorrt/on-device.sh` builds the engines and runs these.
+//! costs. `infer/tensorrt/on-device.sh` builds the engines and runs these.
 
 use super::{TensorRtRunner, Ways};
 use crate::detector::{Detector, tests::page};
@@ -23,6 +23,8 @@ fn config(backend: &str, model: &str) -> InferConfig {
     InferConfig {
         backend: backend.into(),
         model: Some(model.into()),
+        // An engine has one input size.
+        coarse_size: Some(0),
         ..InferConfig::default()
     }
 }
@@ -38,7 +40,7 @@ fn overlap(a: &Detection, b: &Detection) -> f32 {
 }
 
 #[test]
-#[ignore = "needs a GPU and TensorRT; tensorrt/on-device.sh runs it"]
+#[ignore = "needs a GPU and TensorRT; infer/tensorrt/on-device.sh runs it"]
 fn on_device_the_gpu_finds_what_the_cpu_finds() {
     let (grey, places) = page();
     let frame = FrameRef {
@@ -116,7 +118,7 @@ fn latencies(ways: Ways, model: &str) -> Vec<f64> {
 }
 
 #[test]
-#[ignore = "needs a GPU and TensorRT; tensorrt/on-device.sh runs it"]
+#[ignore = "needs a GPU and TensorRT; infer/tensorrt/on-device.sh runs it"]
 fn on_device_latency() {
     for model in ["hanja-pico", "hanja-n"] {
         for (graphs, zero_copy) in [(true, true), (false, true), (true, false), (false, false)] {

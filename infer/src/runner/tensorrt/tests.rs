@@ -138,6 +138,9 @@ fn compare() {
     let config = InferConfig {
         backend: "tensorrt".into(),
         engine: std::env::var_os(ENGINE).map(Into::into),
+        // What the fake finds is no numeral.
+        verify: false,
+        agnostic: Some(false),
         ..InferConfig::default()
     };
     let mut gpu = Detector::load(&config).unwrap();
@@ -193,7 +196,7 @@ fn compare() {
 /// As a reload does it: each way from the next picture on, graph or not.
 fn other_thresholds(detector: &mut Detector, frame: &FrameRef<'_>) {
     for (conf, candidates) in [(0.85, 1), (0.2, 3), (0.5, 2)] {
-        detector.set_thresholds(conf, 0.45);
+        detector.set_thresholds(Some(conf), 0.45);
         for _ in 0..5 {
             assert_eq!(
                 detector.detect(frame).unwrap().candidates,

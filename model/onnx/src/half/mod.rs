@@ -18,7 +18,7 @@ mod operators;
 mod plan;
 mod rewrite;
 
-use crate::{Model, OnnxError};
+use crate::{Model, OnnxError, storage};
 use plan::Plan;
 
 /// What happened to the model.
@@ -80,6 +80,8 @@ pub fn half(model: &mut Model) -> Result<HalfReport, HalfError> {
             return Err(HalfError::Subgraph { node });
         }
     }
+    // Weights that are only stored so are weights again.
+    storage::widen(model)?;
     let plan = Plan::of(&model.graph)?;
     if plan.nodes.is_empty() {
         return Err(HalfError::Nothing);

@@ -12,7 +12,12 @@ use std::path::{Path, PathBuf};
 
 /// The model that ships.
 pub(crate) fn shipped() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../model/weights/hanja-pico.onnx")
+    // Of `model` or of `model/onnx`: both use this.
+    let crate_dir = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let model_dir = crate_dir.parent().filter(|_| crate_dir.ends_with("onnx"));
+    model_dir
+        .unwrap_or(crate_dir)
+        .join("weights/hanja-pico.onnx")
 }
 
 /// An f32 tensor with its values in `raw_data`.

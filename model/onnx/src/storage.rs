@@ -1,0 +1,128 @@
+//! fp16 as a way to store weights: the file is half as large, and every runtime computes in f32 as before, for each
+//! weight goes through a `Cast` that runtimes fold when they load the model.
+//!
+//! [`widen`] undoes it exactly: TensorRT's parser wants the weights of a convolution to be constants of the file, not
+//! the results of a node (before 8.5 it takes nothing else).
+
+use crate::{Element, Graph, Model, Node, OnnxError, Part};
+use std::collections::{HashMap, HashSet};
+
+/// Values from which a tensor is stored in fp16: below, a node more costs more than it saves.
+const LEAST: usize = 256;
+/// What the stored tensor's name ends in.
+const STORED: &str = "_stored";
+
+/// What happened to the model.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StorageReport {
+    /// Tensors that are stored in fp16 now.
+    pub tensors: usize,
+    /// Tensors that stay f32 since fp16 cannot hold their values, by name.
+    pub too_large: Vec<String>,
+}
+
+/// Stores the f32 weights of at least 256 values in fp16, rounded to the nearest.
+///
+/// # Errors
+/// None after a successful parse.
+pub fn narrow(model: &mut Model) -> Result<StorageReport, OnnxError> {
+    let mut taken = names(&model.graph);
+    // Old exports declare their weights as inputs, too, with a type: those stay.
+    let declared: HashSet<String> = model.graph.parts.iter().filter_map(declared).collect();
+    let mut report = StorageReport::default();
+    let mut casts = Vec::new();
+    for part in &mut model.graph.parts {
+        let Part::Initializer(tensor) = part else {
+            continue;
+        };
+        let name = tensor.name().to_owned();
+        let values: usize = tensor.dims().iter().product();
+        if tensor.element() != Element::F32 || values < LEAST || declared.contains(&name) {
+            continue;
+        }
+        let mut stored = tensor.clone();
+        if stored.make_half()? > 0 {
+            report.too_large.push(name);
+            continue;
+        }
+        let mut own = format!("{name}{STORED}");
+        while !taken.insert(own.clone()) {
+            own.push('_');
+        }
+        stored.set_name(&own);
+        *tensor = stored;
+        casts.push(Part::Node(Node::cast(&own, &name, Element::F32)));
+        report.tensors += 1;
+    }
+    // Before every node that may use them.
+    model.graph.parts.splice(0..0, casts);
+    Ok(report)
+}
+
+/// Makes f32 of fp16 tensors that only a `Cast` to f32 uses, and takes the `Cast` away. Returns how many there were.
+/// A model with control flow stays as it is, for what its inner graphs use is not known here.
+///
+/// # Errors
+/// [`OnnxError::Damaged`] if an attribute cannot be read.
+pub fn widen(model: &mut Model) -> Result<usize, OnnxError> {
+    let graph = &mut model.graph;
+    let mut uses: HashMap<&str, usize> = HashMap::new();
+    let mut wide: HashMap<String, String> = HashMap::new();
+    for node in graph.nodes() {
+        if node.has_subgraph()? {
+            return Ok(0);
+        }
+        for input in node.inputs() {
+            *uses.entry(input).or_default() += 1;
+        }
+        let to = node.integer("to")?;
+        if node.standard_operator() == Some("Cast")
+            && to == Some(Element::F32.number())
+            && let ([input], [output]) = (node.inputs(), node.outputs())
+        {
+            wide.insert(input.clone(), output.clone());
+        }
+    }
+    let declared: HashSet<String> = graph.parts.iter().filter_map(declared).collect();
+    wide.retain(|stored, output| {
+        uses.get(stored.as_str()) == Some(&1)
+            && !declared.contains(stored)
+            && !declared.contains(output)
+    });
+    let mut folded = HashSet::new();
+    for part in &mut graph.parts {
+        if let Part::Initializer(tensor) = part
+            && tensor.element() == Element::F16
+            && let Some(output) = wide.get(tensor.name())
+        {
+            tensor.make_full()?;
+            tensor.set_name(output);
+            folded.insert(output.clone());
+        }
+    }
+    graph.parts.retain(|part| match part {
+        Part::Node(node) => {
+            !(node.standard_operator() == Some("Cast")
+                && node.outputs().iter().any(|o| folded.contains(o)))
+        }
+        _ => true,
+    });
+    Ok(folded.len())
+}
+
+/// The name that an input or output of the graph declares.
+fn declared(part: &Part) -> Option<String> {
+    match part {
+        Part::Input(info) | Part::Output(info) => Some(info.name().to_owned()),
+        _ => None,
+    }
+}
+
+fn names(graph: &Graph) -> HashSet<String> {
+    let of_nodes = graph
+        .nodes()
+        .flat_map(|n| n.inputs().iter().chain(n.outputs()));
+    let mut names: HashSet<String> = of_nodes.cloned().collect();
+    names.extend(graph.tensors().map(|(name, _)| name.to_owned()));
+    names
+}
