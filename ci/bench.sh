@@ -3,7 +3,7 @@
 # far from the figures of a quiet machine (docs/ring-figures.md), since CI has neighbours.
 . "$(dirname "$0")/lib.sh"
 need jq
-cargo build --release --locked -p hanja
+release_executables
 report=$(target/release/hanja bench ring --rounds 3 --json)
 echo "$report" | jq -r '.machine, (.rows[] | "\(.bytes)\t\(.p50_us)\t\(.name)\t\(.against // [] | map(tostring) | join(" x "))")'
 echo "$report" | jq -e '

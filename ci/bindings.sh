@@ -3,7 +3,7 @@
 # ways to read, types, pip), shell (ffmpeg, jq), and the examples of the documentation. Nothing is skipped.
 . "$(dirname "$0")/lib.sh"
 need gcc g++ clang valgrind ffmpeg jq pkg-config python3 python3-venv
-cargo build --locked -p hanja -p hanja-tap --lib --bins --examples
+debug_executables
 
 # The same backend on every machine, whatever is installed there.
 export ORT_DYLIB_PATH=/nowhere/libonnxruntime.so

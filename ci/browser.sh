@@ -4,11 +4,11 @@
 . "$(dirname "$0")/lib.sh"
 need chromium
 command -v node >/dev/null || need nodejs npm
-cargo build --release --locked -p hanja
+release_executables
 cd tests/browser
 npm install --no-audit --no-fund --silent
 export HANJA="$PWD/../../target/release/hanja"
 node web_view.mjs "$@"
 if [ $# = 0 ]; then
-    if command -v firefox-esr firefox >/dev/null; then node firefox.mjs; else echo "Firefox: not installed, not tried"; fi
+    if command -v firefox-esr firefox >/dev/null; then node firefox.mjs; else not_checked "Firefox is not installed"; fi
 fi

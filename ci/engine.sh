@@ -8,8 +8,8 @@
 # under NVIDIA's licence, which is yours to accept or not.
 . "$(dirname "$0")/lib.sh"
 command -v "${CXX:-c++}" >/dev/null || need g++
-env -u HANJA_TENSORRT_LIB cargo test --locked -p hanja --test engine_built -- \
-    --ignored --skip the_real_tensorrt_rtx --test-threads=2
+env -u HANJA_TENSORRT_LIB cargo test --workspace --locked --test blackbox -- \
+    --ignored engine_built:: --skip the_real_tensorrt_rtx --test-threads=2
 [ "${HANJA_TEST_TENSORRT_RTX:-}" = 1 ] || exit 0
 
 if [ -z "${HANJA_TENSORRT_LIB:-}" ]; then
@@ -20,4 +20,4 @@ if [ -z "${HANJA_TENSORRT_LIB:-}" ]; then
     python3 -m zipfile -e "$work"/tensorrt_rtx_cu12_libs-*.whl "$work/wheel"
     export HANJA_TENSORRT_LIB="$work/wheel/tensorrt_rtx_libs"
 fi
-cargo test --locked -p hanja --test engine_built -- --ignored --nocapture the_real_tensorrt_rtx
+cargo test --workspace --locked --test blackbox -- --ignored --nocapture engine_built::the_real_tensorrt_rtx

@@ -3,7 +3,7 @@
 # and ONNX Runtime, half and prune against ONNX's own checker and ONNX Runtime. From PyPI, in an environment of its own.
 . "$(dirname "$0")/lib.sh"
 need python3 python3-venv
-cargo build --locked -p hanja -p hanja-model --bins
+debug_executables
 environment=target/eval-venv
 [ -x "$environment/bin/python" ] || python3 -m venv "$environment"
 "$environment/bin/pip" install --quiet --disable-pip-version-check -r model/tests/reference/requirements.txt
@@ -11,7 +11,7 @@ PYTHON=$PWD/$environment/bin/python
 export PYTHON PYCOCOTOOLS_REQUIRED=1
 
 echo "-- eval and pycocotools on the same files"
-cargo test --locked -p hanja-model --test pycocotools
+cargo test --workspace --locked --test pycocotools
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -19,7 +19,8 @@ trap 'rm -rf "$work"' EXIT
 target/debug/hanja-model synth --out "$work/set" --count 24 --seed 3 --format png 2>/dev/null
 
 echo "-- the product's detections and those of NumPy and ONNX Runtime"
-target/debug/hanja detect --json --conf 0.05 --size 320 "$work/set/images" >"$work/found.json"
+target/debug/hanja detect --json --conf 0.05 --size 320 --coarse-size=0 --verify=false --agnostic=false \
+    "$work/set/images" >"$work/found.json"
 "$PYTHON" model/tests/reference/decode.py model/weights/hanja-pico.onnx "$work/set/images" "$work/found.json"
 
 echo "-- prune and half: valid models that compute what they should"

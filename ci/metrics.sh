@@ -17,7 +17,7 @@ if ! command -v promtool >/dev/null || ! command -v prometheus >/dev/null; then
     PATH=$tools/usr/bin:$PATH
 fi
 if [ -z "${HANJA:-}" ]; then
-    cargo build --release --locked -p hanja
+    release_executables
     HANJA=$PWD/target/release/hanja
 fi
 HANJA=$HANJA python3 tests/metrics/check.py

@@ -3,8 +3,7 @@
 # has no Miri, so it is used where somebody has put it beside, and its absence is said.
 . "$(dirname "$0")/lib.sh"
 if ! RUSTC_BOOTSTRAP=1 cargo miri --version >/dev/null 2>&1; then
-    echo "miri not installed: NOT checked" >&2
-    exit 0
+    skip "cargo-miri is not installed"
 fi
 # proptest wants the time and the environment; its 256 cases would take an hour.
 RUSTC_BOOTSTRAP=1 PROPTEST_CASES=8 MIRIFLAGS="-Zmiri-strict-provenance -Zmiri-disable-isolation" \

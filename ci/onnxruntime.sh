@@ -5,7 +5,7 @@
 #     ci/onnxruntime.sh [FOLDER...]      real pictures to compare as well, which lie in the folder itself
 . "$(dirname "$0")/lib.sh"
 need python3 python3-venv
-cargo build --locked -p hanja -p hanja-model --bins
+debug_executables
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -16,7 +16,7 @@ hanja=$PWD/target/debug/hanja
 unset ORT_DYLIB_PATH VIRTUAL_ENV
 
 echo "-- detector and stage on ${library##*/}"
-ORT_DYLIB_PATH=$library HANJA_TEST_BACKEND=onnxruntime cargo test --locked -p hanja-infer -- detector:: stage::
+ORT_DYLIB_PATH=$library HANJA_TEST_BACKEND=onnxruntime cargo test --workspace --locked --lib -- detector:: stage::
 
 # Both backends on the same pictures: agree MODEL CONF FOLDER...
 agree() {

@@ -4,18 +4,15 @@
 # cannot do it, that is said; with HANJA_SYSTEM_REQUIRED=1 it is a failure.
 . "$(dirname "$0")/lib.sh"
 
-not_checked() {
-    echo "system: $1: NOT checked" >&2
-    [ "${HANJA_SYSTEM_REQUIRED:-0}" != 1 ] || exit 1
-}
+required() { [ "${HANJA_SYSTEM_REQUIRED:-0}" = 1 ]; }
 
 if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
-    not_checked "needs root and apt"
-    exit 0
+    required && exit 1
+    skip "needs root and apt"
 fi
 if ! said=$(bash tests/system/nspawn.sh --probe 2>&1); then
-    not_checked "no container can be had here ($(echo "$said" | tail -n 1))"
-    exit 0
+    required && exit 1
+    skip "no container can be had here ($(echo "$said" | tail -n 1))"
 fi
 
 if [ -z "${HANJA_SYSTEM_DEB:-}" ]; then
@@ -30,4 +27,5 @@ if [ "${HANJA_SYSTEM_UML:-0}" = 1 ] || bash tests/system/kernel.sh --cached >/de
     bash tests/system/uml.sh
 else
     not_checked "cameras and memory limits (no user-mode kernel in the cache; HANJA_SYSTEM_UML=1 builds one)"
+    ! required
 fi

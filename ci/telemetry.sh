@@ -4,7 +4,7 @@
 # `hanja bench telemetry` shows on a machine without any.
 . "$(dirname "$0")/lib.sh"
 need jq
-cargo build --release --locked -p hanja
+release_executables
 report=$(target/release/hanja bench telemetry --rounds "${TELEMETRY_ROUNDS:-3}" --json)
 echo "$report" | jq -r '"fps \(.fps_ratio) \(.fps_ratios), CPU \(.cpu_ratio) \(.cpu_ratios)", (.calls | tostring)'
 echo "$report" | jq -e '

@@ -7,10 +7,9 @@
 # run: it builds engines without a GPU. The library is under NVIDIA's licence, which is yours to accept or not.
 . "$(dirname "$0")/lib.sh"
 command -v "${CXX:-c++}" >/dev/null || need g++
-cargo test --locked -p hanja-tensorrt -p hanja-tensorrt-fake
-cargo test --locked -p hanja-tensorrt --test fake --test without_parser --test slot_check -- --ignored
-cargo test --locked -p hanja-infer --lib runner::tensorrt::tests -- --ignored
-cargo test --locked -p hanja --test tensorrt -- --ignored --test-threads=2
+cargo test --workspace --locked --test fake --test without_parser --test slot_check -- --ignored
+cargo test --workspace --locked --lib runner::tensorrt::tests -- --ignored
+cargo test --workspace --locked --test blackbox -- --ignored --test-threads=2 tensorrt::
 [ "${HANJA_TEST_TENSORRT_RTX:-}" = 1 ] || exit 0
 
 work=$(mktemp -d)
@@ -18,7 +17,7 @@ trap 'rm -rf "$work"' EXIT
 python3 -m venv "$work/venv"
 "$work/venv/bin/pip" download --quiet --no-deps --dest "$work" tensorrt-rtx-cu12-libs==1.7.1.116
 python3 -m zipfile -e "$work"/tensorrt_rtx_cu12_libs-*.whl "$work/wheel"
-cargo run --locked --quiet -p hanja-model -- half model/weights/hanja-n.onnx "$work/half.onnx"
+target/debug/hanja-model half model/weights/hanja-n.onnx "$work/half.onnx"
 HANJA_TENSORRT_LIB="$work/wheel/tensorrt_rtx_libs" \
     HANJA_TEST_FP16_ONNX="$work/half.onnx" HANJA_TEST_FP32_ONNX="$PWD/model/weights/hanja-n.onnx" \
-    cargo test --locked -p hanja-tensorrt --test rtx -- --ignored --nocapture --test-threads=1
+    cargo test --workspace --locked --test rtx -- --ignored --nocapture --test-threads=1

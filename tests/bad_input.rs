@@ -1,9 +1,7 @@
 //! Whatever is wrong from outside: one clear line that names the thing and the remedy, the right exit code, never a
 //! panic, a hang or a leftover.
 
-mod harness;
-
-use harness::*;
+use crate::harness::*;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 

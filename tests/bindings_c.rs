@@ -2,14 +2,12 @@
 //! pipeline. Needs a C compiler (`cc`, or `CC`), as building the project does. ci/bindings.sh does the same with gcc
 //! and clang on the installed library, and under valgrind.
 
-mod harness;
-
 use hanja_common::record::{
     Detection, DetectionHeader, FrameMeta, HistogramRecord, Metric, StageStats, Times,
 };
 // Links nothing: makes cargo build the library.
+use crate::harness::*;
 use hanja_tap as _;
-use harness::*;
 use std::collections::BTreeMap;
 use std::mem::offset_of;
 use std::path::{Path, PathBuf};

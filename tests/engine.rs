@@ -1,11 +1,7 @@
 //! `hanja engine` where no TensorRT works: the cache, the process that builds, and what is said. With one that works:
 //! `engine_built.rs`.
-#![allow(clippy::unwrap_used)] // a test's helpers
-
-mod harness;
-
+use crate::harness::*;
 use hanja_infer::engine::{Cache, DeviceKey, Key, LibraryKey, Precision};
-use harness::*;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

@@ -1,11 +1,7 @@
 //! `hanja engine` with a TensorRT that works: stand-ins compiled from NVIDIA's headers, and, where its licence has been
 //! accepted, the real TensorRT-RTX. Both need more than a checkout, so `ci/engine.sh` runs these.
-#![allow(clippy::unwrap_used)] // a test's helpers
-
-mod harness;
-
+use crate::harness::*;
 use hanja_tensorrt_fake::{Fake, Kind};
-use harness::*;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 

@@ -1,8 +1,6 @@
 //! What leaves the pipeline for other programs: the trace and the tables, from a running one.
 
-mod harness;
-
-use harness::*;
+use crate::harness::*;
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;

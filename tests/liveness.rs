@@ -1,9 +1,7 @@
 //! Is it alive? `hanja status`, `/healthz` and `/metrics` give one answer, from outside, on the real pipeline: with
 //! stopped stages, a camera that delivers the same frame again, a frozen clock, and none of these.
 
-mod harness;
-
-use harness::*;
+use crate::harness::*;
 use serde_json::Value;
 use std::io::{Read, Write};
 use std::net::TcpStream;

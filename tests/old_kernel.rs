@@ -2,9 +2,7 @@
 //! `statx`, `clone3`, `close_range`, `openat2`, `io_uring`, `rseq`. A seccomp filter answers as that kernel would; it
 //! belongs to a thread and to every process started from it.
 
-mod harness;
-
-use harness::*;
+use crate::harness::*;
 use rustix::fs::{MemfdFlags, SealFlags};
 use seccompiler::sock_filter;
 use std::time::Duration;

@@ -1,8 +1,6 @@
 //! The pipeline as a whole, from outside: it finds what is drawn, keeps its books, survives kills, leaves nothing.
 
-mod harness;
-
-use harness::*;
+use crate::harness::*;
 use std::io::Write;
 use std::process::Stdio;
 use std::time::{Duration, Instant};

@@ -1,9 +1,7 @@
 //! One stage as a service, from outside: sockets that are handed over, READY and the watchdog, reload, exit statuses.
 //! The service manager is this test; `tests/system` has the real one.
 
-mod harness;
-
-use harness::*;
+use crate::harness::*;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketType};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
@@ -274,7 +272,7 @@ fn a_reload_takes_what_it_can_and_says_what_it_cannot() {
     };
     write("[infer]\nsize = 96\nthreads = 1\nconf = 0.75\niou = 0.1\n");
     hup();
-    running.wait_for("reload: infer.conf is now 0.75 (was 0.5)");
+    running.wait_for("reload: infer.conf is now 0.75 (was the default)");
     running.wait_for("reload: infer.size stays 64; for 96: systemctl restart hanja-infer");
     assert!(
         !running.log().contains("infer.iou"),

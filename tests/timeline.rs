@@ -1,14 +1,12 @@
 //! Every frame explained: over ten thousand frames, with kills in between, the times of each record sum to its whole,
 //! and captured = inferred + skipped + lost; and render's records have the times that infer's cannot have.
 
-mod harness;
-
+use crate::harness::{LONG, Place, assert_balanced, read_json, until};
 use hanja_common::TapSubscriber;
 use hanja_common::balance::RecordBalance;
 use hanja_common::record::{DetectionRecord, MetricId, StageStats, Status};
 use hanja_common::ring::{Sample, Topic};
 use hanja_common::stage::StageName;
-use harness::{LONG, Place, assert_balanced, read_json, until};
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -87,6 +85,7 @@ impl Seen {
     }
 }
 
+/// (D9)
 #[test]
 fn ten_thousand_frames_with_kills_add_up() {
     let place = Place::new();

@@ -1,8 +1,6 @@
 //! The other commands: taps, still pictures, doctor.
 
-mod harness;
-
-use harness::*;
+use crate::harness::*;
 use std::io::Read;
 use std::process::{Command, Stdio};
 

@@ -1,8 +1,6 @@
 //! `hanja top` as people see it: on paper, and on a terminal, which tmux plays. The latter are run by `ci/top.sh`.
 
-mod harness;
-
-use harness::*;
+use crate::harness::*;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 

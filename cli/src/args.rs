@@ -124,15 +124,24 @@ pub(crate) struct InferArgs {
     /// What computes: auto, tensorrt, onnxruntime or rten
     #[arg(long, value_name = "NAME")]
     pub(crate) backend: Option<String>,
-    /// Least score of a detection [default: 0.5]
+    /// Least score of a detection [default: 0.75 with the second look, else 0.5]
     #[arg(long, value_name = "0..1")]
     pub(crate) conf: Option<f32>,
     /// Overlap above which the weaker of two boxes of a class goes [default: 0.45]
     #[arg(long, value_name = "0..1")]
     pub(crate) iou: Option<f32>,
+    /// Whether a box goes for a better one of another class too [default: true with the ten numerals, else false]
+    #[arg(long, value_name = "true|false")]
+    pub(crate) agnostic: Option<bool>,
     /// Long side of the model's input in pixels, a multiple of 32 [default: 416]
     #[arg(long, value_name = "PIXELS")]
     pub(crate) size: Option<u32>,
+    /// Long side of a second, smaller input for characters that fill the frame; 0 for none [default: 128 with the ten numerals, else 0]
+    #[arg(long, value_name = "PIXELS")]
+    pub(crate) coarse_size: Option<u32>,
+    /// Whether a second network looks again at each numeral that was found [default: true]
+    #[arg(long, value_name = "true|false")]
+    pub(crate) verify: Option<bool>,
     /// Threads of the CPU backend [default: all cores]
     #[arg(long, value_name = "N")]
     pub(crate) threads: Option<usize>,
@@ -302,6 +311,8 @@ pub(crate) enum BenchWhat {
     Ring,
     /// What histograms, checks and statistics cost the pipeline: with them against without
     Telemetry,
+    /// The whole pipeline with the most boxes that a frame may have, against none on the same page
+    Boxes,
 }
 
 #[derive(Debug, Args)]
@@ -424,9 +435,12 @@ impl InferArgs {
         let c = &mut config.infer;
         set_path(&mut c.model, &self.model);
         set(&mut c.backend, &self.backend);
-        set(&mut c.conf, &self.conf);
+        c.conf = self.conf.or(c.conf);
         set(&mut c.iou, &self.iou);
         set(&mut c.size, &self.size);
+        c.agnostic = self.agnostic.or(c.agnostic);
+        c.coarse_size = self.coarse_size.or(c.coarse_size);
+        set(&mut c.verify, &self.verify);
         c.threads = self.threads.or(c.threads);
         set_path(&mut c.engine, &self.engine);
         set_path(&mut c.engine_cache, &self.engine_cache);

@@ -47,21 +47,13 @@ fn build(global: &Global, args: &EngineBuildArgs) -> anyhow::Result<()> {
     let mut config = global.config()?;
     args.apply(&mut config)?;
     let infer = &config.infer;
-    let shape = match args.shape {
-        Some(shape) => shape,
-        None => engine::input_shape(infer.model.as_deref(), (640, 480), infer.size)?,
-    };
-    let job = Job {
-        model: infer.model.clone(),
-        shape,
-        precision: infer.precision.parse().map_err(anyhow::Error::msg)?,
-        device: None,
-        workspace_mib: args.workspace,
-        cache: engine::cache_dir(infer),
-        out: args.out.clone(),
-        refused: None,
-        log: global.log.clone().unwrap_or_else(|| "warn".into()),
-    };
+    let mut job = Job::new(infer)?;
+    job.shape = args.shape.unwrap_or(job.shape);
+    job.workspace_mib = args.workspace;
+    job.out.clone_from(&args.out);
+    if let Some(filter) = &global.log {
+        job.log.clone_from(filter);
+    }
     let started = Instant::now();
     let done = watch(&mut Building::start(&job)?)?;
     report(&done, started.elapsed());

@@ -115,10 +115,13 @@ impl<'a> StatusJson<'a> {
 /// A line for the whole, one per stage, one per notice.
 fn lines(dir: &str, live: &Liveness, sight: &Sight) -> String {
     let overall = &live.overall;
+    let stages = live.stages.named();
+    let nobody = stages.iter().all(|(_, j)| j.state == State::NotRunning);
     let mut text = String::new();
     let _ = match (overall.state, overall.age_ms) {
         (State::Live, Some(age)) => writeln!(text, "live: what is shown is {age} ms old"),
-        (State::NotRunning, _) if sight.stages.iter().all(|s| s.presence == Presence::Absent) => {
+        // By what is said of each below: a stage that comes just now may be seen at one tap and not yet at another.
+        (State::NotRunning, _) if nobody => {
             writeln!(text, "not running: no pipeline runs in {dir}")
         }
         (state, _) => writeln!(text, "{}: {}", spoken(state), overall.words),
@@ -126,7 +129,7 @@ fn lines(dir: &str, live: &Liveness, sight: &Sight) -> String {
     if !overall.remedy.is_empty() {
         let _ = writeln!(text, "  {}", overall.remedy);
     }
-    for ((name, judgement), seen) in live.stages.named().into_iter().zip(&sight.stages) {
+    for ((name, judgement), seen) in stages.into_iter().zip(&sight.stages) {
         line(&mut text, name, judgement, seen);
     }
     for notice in &live.notices {

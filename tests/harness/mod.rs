@@ -1,6 +1,5 @@
 //! Spawns the real executable in a directory of its own and watches it from outside.
 // Each test file uses its part of this.
-#![allow(dead_code, unreachable_pub, missing_debug_implementations)]
 
 use std::fs::File;
 use std::io::Read;

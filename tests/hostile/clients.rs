@@ -1,8 +1,8 @@
 //! Clients of a stage that do not behave. Each is told so or hung up on; the stage and its readers do not notice.
 
+use super::honest::{Scene, holdings};
+use super::wire::*;
 use crate::harness::until;
-use crate::honest::{Scene, holdings};
-use crate::wire::*;
 use std::os::fd::AsFd;
 use std::time::Duration;
 

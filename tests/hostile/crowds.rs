@@ -1,8 +1,8 @@
 //! Very many clients at once.
 
+use super::honest::{Scene, holdings};
+use super::wire::*;
 use crate::harness::until;
-use crate::honest::{Scene, holdings};
-use crate::wire::*;
 use rustix::process::{Resource, getrlimit, setrlimit};
 use std::os::fd::OwnedFd;
 use std::path::Path;

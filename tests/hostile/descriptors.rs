@@ -3,8 +3,8 @@
 
 #![allow(unsafe_code)]
 
-use crate::honest::Scene;
-use crate::wire::*;
+use super::honest::Scene;
+use super::wire::*;
 use rustix::fs::{FallocateFlags, Mode, OFlags, SealFlags};
 use rustix::mm::{Advice, MapFlags, MprotectFlags, ProtFlags};
 use std::io;

@@ -1,6 +1,6 @@
 //! Rings made by hand, byte by byte from docs/abi.md: good ones, and ones with anything wrong in them.
 
-use crate::wire::{DETECTIONS, FRAMES, Message, STATS, reply};
+use super::wire::{DETECTIONS, FRAMES, Message, STATS, reply};
 use rustix::fs::{MemfdFlags, SealFlags};
 use std::os::fd::OwnedFd;
 

@@ -2,10 +2,10 @@
 
 #![allow(unsafe_code)]
 
-use crate::descriptors::mapped;
+use super::descriptors::mapped;
+use super::honest::Scene;
+use super::wire::*;
 use crate::harness::until;
-use crate::honest::Scene;
-use crate::wire::*;
 use rustix::mm::ProtFlags;
 use std::os::fd::OwnedFd;
 use std::path::Path;
@@ -106,6 +106,7 @@ fn a_quota_held_for_ever_costs_the_others_no_frame() {
 
 /// Two such clients can hold all eight slots. Then frames are dropped and counted, and the writer still does not wait;
 /// when the clients go, frames come again.
+/// (D7)
 #[test]
 fn every_slot_held_for_ever_drops_frames_and_stalls_nobody() {
     let scene = Scene::new();

@@ -1,9 +1,9 @@
 //! Servers that hand out the wrong thing. The reader says once what is wrong, waits, and attaches when a good server
 //! has taken the liar's place.
 
-use crate::forge::{ALL_SEALS, Ring, good_hazard_page, hazard_page};
+use super::forge::{ALL_SEALS, Ring, good_hazard_page, hazard_page};
+use super::wire::*;
 use crate::harness::{Place, text};
-use crate::wire::*;
 use rustix::fs::{Mode, OFlags, SealFlags};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
@@ -177,6 +177,7 @@ fn replies_that_are_none() {
     );
 }
 
+/// (A2)
 #[test]
 fn files_that_could_change_under_the_reader() {
     let seals = |seals: SealFlags| with_ring(move |ring| ring.seals = seals);
@@ -185,6 +186,7 @@ fn files_that_could_change_under_the_reader() {
     assert_named(seals(SealFlags::GROW | SealFlags::SEAL), "is not sealed");
 }
 
+/// (A3)
 #[test]
 fn sizes_that_disagree() {
     for len in [0, 8, 100, 4095] {

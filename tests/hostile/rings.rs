@@ -1,10 +1,10 @@
 //! Rings that are in order as far as the header goes, and mad inside: states that point nowhere, slots that never
 //! settle, records and frames of any content. The reader stays inside, alive and idle, and goes on.
 
-use crate::forge::{Ring, frame, record, stats};
+use super::forge::{Ring, frame, record, stats};
+use super::liars::{FakeServer, cpu_time};
+use super::wire::*;
 use crate::harness::{Place, Running, until};
-use crate::liars::{FakeServer, cpu_time};
-use crate::wire::*;
 use std::time::Duration;
 
 const CAPTURE: &str = "capture-tap.sock";
@@ -35,6 +35,7 @@ fn tap(ring: Ring, options: &[&str], meanwhile: impl FnOnce(&Running)) -> String
 }
 
 /// Where `newest` points nowhere, or to a slot that does not hold what it says, there is nothing to read.
+/// (A5)
 #[test]
 fn a_newest_that_cannot_be_read() {
     for topic in [FRAMES, DETECTIONS, STATS] {
@@ -63,6 +64,7 @@ fn a_newest_that_cannot_be_read() {
     }
 }
 
+/// (A6)
 #[test]
 fn a_payload_longer_than_its_slot_is_cut() {
     let mut ring = Ring::good(FRAMES);
@@ -155,9 +157,9 @@ pub type Shape = (u32, u32, u32);
 pub const MAD_FRAMES: [(&[u8; 4], Shape, &str); 10] = [
     (b"\0\0\0\0", (4, 2, 8), "unknown pixel format"),
     (b"\xff\xff\xff\xff", (4, 2, 8), "unknown pixel format"),
-    (b"YUYV", (0, 2, 8), "cannot be shown"),
-    (b"YUYV", (u32::MAX, u32::MAX, u32::MAX), "cannot be shown"),
-    (b"YUYV", (u32::MAX, 1, 8), "cannot be shown"),
+    (b"YUYV", (0, 2, 8), "cannot be used"),
+    (b"YUYV", (u32::MAX, u32::MAX, u32::MAX), "cannot be used"),
+    (b"YUYV", (u32::MAX, 1, 8), "cannot be used"),
     (b"YUYV", (4, 2, 0), "cannot hold"),
     (b"GREY", (4, 2, u32::MAX), "cannot hold"),
     (b"NV12", (640, 480, 640), "is cut short"),

@@ -1,10 +1,10 @@
 //! Render between a mad infer and a mad capture, with somebody watching.
 
-use crate::forge::{Ring, frame, record};
+use super::forge::{Ring, frame, record};
+use super::liars::FakeServer;
+use super::rings::MAD_FRAMES;
+use super::wire::*;
 use crate::harness::{Place, Running, until};
-use crate::liars::FakeServer;
-use crate::rings::MAD_FRAMES;
-use crate::wire::*;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;

@@ -1,5 +1,6 @@
 //! `hanja bench`: figures of this machine, each side interleaved with what it is compared with.
 
+mod boxes;
 mod model;
 mod pipeline;
 mod ring;
@@ -14,6 +15,7 @@ pub(crate) fn bench(global: &Global, args: &BenchArgs) -> anyhow::Result<()> {
         BenchWhat::Pipeline => pipeline::bench(global, args),
         BenchWhat::Model => model::bench(global, args),
         BenchWhat::Ring => ring::bench(args),
+        BenchWhat::Boxes => boxes::bench(global, args),
         BenchWhat::Telemetry => telemetry::bench(global, args),
     }
 }

@@ -13,11 +13,14 @@ use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
+use tempfile::TempDir;
 
 /// Long enough that start-up does not count.
 pub(super) const ROUND: Duration = Duration::from_secs(8);
 /// Frames of the clip.
 const CLIP_FRAMES: u32 = 60;
+/// Numerals on a frame.
+pub(super) const GLYPHS: u32 = 3;
 /// How fast it is played, as a multiple of what the bare model does: more than the engine can take, so that the engine
 /// is the limit, and not much more, since frames that nobody looks at cost capture as much as others.
 const CLIP_SPEED: f64 = 1.1;
@@ -39,19 +42,51 @@ struct Report {
     ratio: f64,
 }
 
+/// What every benchmark of whole pipelines begins with.
+pub(super) struct Bench {
+    /// For the bare model.
+    detector: Detector,
+    /// What the model says of itself.
+    pub(super) model: String,
+    scratch: TempDir,
+    clip: PathBuf,
+}
+
+impl Bench {
+    /// Loads the model and records a clip with `glyphs` numerals on each frame.
+    pub(super) fn new(global: &Global, args: &BenchArgs, glyphs: u32) -> anyhow::Result<Self> {
+        let mut config = global.config()?;
+        args.infer.apply(&mut config)?;
+        let detector = Detector::load(&config.infer)?;
+        let scratch = tempfile::tempdir().context("cannot make a directory for the runs")?;
+        let clip = scratch.path().join("clip.y4m");
+        record_clip(scratch.path(), glyphs, &clip)?;
+        Ok(Self {
+            model: detector.model_info().to_string(),
+            detector,
+            scratch,
+            clip,
+        })
+    }
+
+    /// A directory for the runs.
+    pub(super) fn dir(&self) -> &Path {
+        self.scratch.path()
+    }
+
+    /// One round of the bare model: its frames per second, and the clip as a source that is somewhat faster.
+    pub(super) fn bare(&mut self) -> anyhow::Result<(f64, String)> {
+        let fps = bare(&mut self.detector)?;
+        Ok((fps, clip_source(&self.clip, fps)))
+    }
+}
+
 pub(super) fn bench(global: &Global, args: &BenchArgs) -> anyhow::Result<()> {
-    let mut config = global.config()?;
-    args.infer.apply(&mut config)?;
-    let mut detector = Detector::load(&config.infer)?;
-    let model = detector.model_info().to_string();
-    let scratch = tempfile::tempdir().context("cannot make a directory for the runs")?;
-    let dir = scratch.path();
-    let clip = record_clip(dir)?;
+    let mut bench = Bench::new(global, args, GLYPHS)?;
     let mut rounds = Vec::new();
     for round in 1..=args.rounds {
-        let bare_fps = bare(&mut detector)?;
-        let source = clip_source(&clip, bare_fps);
-        let (pipeline_fps, pictures_per_second) = pipeline(args, dir, &source)?;
+        let (bare_fps, source) = bench.bare()?;
+        let (pipeline_fps, pictures_per_second) = pipeline(args, bench.dir(), &source)?;
         let ratio = pipeline_fps / bare_fps;
         eprintln!(
             "round {round}: bare {bare_fps:.1} fps, pipeline {pipeline_fps:.1} fps with {pictures_per_second:.1} pictures/s viewed, ratio {ratio:.3}"
@@ -67,7 +102,7 @@ pub(super) fn bench(global: &Global, args: &BenchArgs) -> anyhow::Result<()> {
         source: format!(
             "640x480 YU12 clip of synth:?seed=1 at {CLIP_SPEED} x the bare model's fps"
         ),
-        model,
+        model: bench.model,
         bare_fps: median(|r| r.bare_fps),
         pipeline_fps: median(|r| r.pipeline_fps),
         ratio: median(|r| r.pipeline_fps / r.bare_fps),
@@ -89,7 +124,7 @@ impl fmt::Display for Report {
     }
 }
 
-pub(super) fn bare(detector: &mut Detector) -> anyhow::Result<f64> {
+fn bare(detector: &mut Detector) -> anyhow::Result<f64> {
     let started = Instant::now();
     let mut runs = 0u32;
     while started.elapsed() < ROUND {
@@ -98,19 +133,13 @@ pub(super) fn bare(detector: &mut Detector) -> anyhow::Result<f64> {
     Ok(f64::from(runs) / started.elapsed().as_secs_f64())
 }
 
-/// Draws the frames beforehand: a camera costs no CPU, drawing does.
-pub(super) fn record_clip(dir: &Path) -> anyhow::Result<PathBuf> {
-    let (exe, run, clip) = (
-        std::env::current_exe()?,
-        dir.join("run"),
-        dir.join("clip.y4m"),
-    );
-    let stage = [
-        "capture",
-        "--source=synth:?size=640x480&fps=120&seed=1&glyphs=3",
-    ];
+/// Draws the frames beforehand, with `glyphs` numerals on each: a camera costs no CPU, drawing does.
+fn record_clip(dir: &Path, glyphs: u32, clip: &Path) -> anyhow::Result<()> {
+    let (exe, run) = (std::env::current_exe()?, dir.join("run"));
+    let source = format!("--source=synth:?size=640x480&fps=120&seed=1&glyphs={glyphs}");
     let mut capture = Command::new(&exe)
-        .args(stage)
+        .arg("capture")
+        .arg(source)
         .arg("--runtime-dir")
         .arg(&run)
         .stderr(Stdio::null())
@@ -120,16 +149,16 @@ pub(super) fn record_clip(dir: &Path) -> anyhow::Result<PathBuf> {
         .args(["tap", "frames", "--format=y4m", &count])
         .arg("--runtime-dir")
         .arg(&run)
-        .stdout(std::fs::File::create(&clip)?)
+        .stdout(std::fs::File::create(clip)?)
         .status();
     capture.kill()?;
     capture.wait()?;
     anyhow::ensure!(tap?.success(), "the clip could not be recorded");
-    Ok(clip)
+    Ok(())
 }
 
 /// The clip, somewhat faster than the bare model.
-pub(super) fn clip_source(clip: &Path, bare_fps: f64) -> String {
+fn clip_source(clip: &Path, bare_fps: f64) -> String {
     let fps = CLIP_SPEED * bare_fps;
     format!("file:{}?fps={fps:.0}&loop=1", clip.display())
 }
@@ -168,9 +197,21 @@ pub(super) fn command(
 
 /// One run of the real thing, as a user starts it, with one viewer.
 fn pipeline(args: &BenchArgs, dir: &Path, source: &str) -> anyhow::Result<(f64, f64)> {
+    let (summary, pictures) = watched(args, dir, source, &[])?;
+    let fps = infer_fps(&summary)?;
+    Ok((fps, f64::from(pictures) / ROUND.as_secs_f64()))
+}
+
+/// One run with more flags and one viewer: its summary, and the pictures that the viewer got.
+pub(super) fn watched(
+    args: &BenchArgs,
+    dir: &Path,
+    source: &str,
+    flags: &[&str],
+) -> anyhow::Result<(serde_json::Value, u32)> {
     let summary = dir.join("summary.json");
-    let mut command = command(args, dir, source, "127.0.0.1:0", &summary)?;
-    let mut child = command
+    let mut child = command(args, dir, source, "127.0.0.1:0", &summary)?
+        .args(flags)
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()?;
@@ -181,12 +222,10 @@ fn pipeline(args: &BenchArgs, dir: &Path, source: &str) -> anyhow::Result<(f64, 
         .join()
         .map_err(|_| anyhow::anyhow!("the viewer died"))?;
     anyhow::ensure!(status.success(), "the pipeline ended with {status}");
-    let fps = infer_fps(&summary)?;
-    Ok((fps, f64::from(pictures) / ROUND.as_secs_f64()))
+    Ok((serde_json::from_slice(&std::fs::read(&summary)?)?, pictures))
 }
 
-fn infer_fps(summary: &Path) -> anyhow::Result<f64> {
-    let json: serde_json::Value = serde_json::from_slice(&std::fs::read(summary)?)?;
+fn infer_fps(json: &serde_json::Value) -> anyhow::Result<f64> {
     let inferred = json["frames"]["inferred"]
         .as_f64()
         .context("no count in the summary")?;

@@ -3,7 +3,7 @@
 //! On a machine that does other things as well the rounds differ by more than there is to be seen, so the calls that
 //! infer makes are timed alone, too.
 
-use super::pipeline::{bare, clip_source, command, record_clip};
+use super::pipeline::{Bench, GLYPHS, command};
 use crate::args::{BenchArgs, Global};
 use anyhow::Context;
 use hanja_bench::stats::median;
@@ -12,7 +12,6 @@ use hanja_common::clock::now_ns;
 use hanja_common::record::{DetectionHeader, DetectionRecord, Times};
 use hanja_common::stage::{Stage, StageName};
 use hanja_common::telemetry::{OFF, Reporter};
-use hanja_infer::Detector;
 use serde::Serialize;
 use std::fmt;
 use std::hint::black_box;
@@ -57,18 +56,12 @@ struct Calls {
 }
 
 pub(super) fn bench(global: &Global, args: &BenchArgs) -> anyhow::Result<()> {
-    let mut config = global.config()?;
-    args.infer.apply(&mut config)?;
-    let mut detector = Detector::load(&config.infer)?;
-    let model = detector.model_info().to_string();
-    let scratch = tempfile::tempdir().context("cannot make a directory for the runs")?;
-    let dir = scratch.path();
-    let clip = record_clip(dir)?;
-    let calls = calls(dir)?;
+    let mut bench = Bench::new(global, args, GLYPHS)?;
+    let calls = calls(bench.dir())?;
     let mut rounds = Vec::new();
     for round in 1..=args.rounds {
-        let source = clip_source(&clip, bare(&mut detector)?);
-        let run = |on| side(args, dir, &source, on);
+        let (_, source) = bench.bare()?;
+        let run = |on| side(args, bench.dir(), &source, on);
         // In turn first, so that what drifts hits both.
         let (on, off) = if round % 2 == 1 {
             let on = run(true)?;
@@ -83,7 +76,7 @@ pub(super) fn bench(global: &Global, args: &BenchArgs) -> anyhow::Result<()> {
         );
         rounds.push(Round { on, off });
     }
-    super::print(&report(model, rounds, calls), args)
+    super::print(&report(bench.model, rounds, calls), args)
 }
 
 fn report(model: String, rounds: Vec<Round>, calls: Calls) -> Report {

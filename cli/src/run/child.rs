@@ -85,9 +85,18 @@ impl Child {
                     flag("model", model.into());
                 }
                 flag("backend", c.backend.clone().into());
-                flag("conf", c.conf.to_string().into());
+                if let Some(conf) = c.conf {
+                    flag("conf", conf.to_string().into());
+                }
                 flag("iou", c.iou.to_string().into());
+                if let Some(agnostic) = c.agnostic {
+                    flag("agnostic", agnostic.to_string().into());
+                }
                 flag("size", c.size.to_string().into());
+                if let Some(size) = c.coarse_size {
+                    flag("coarse-size", size.to_string().into());
+                }
+                flag("verify", c.verify.to_string().into());
                 if let Some(threads) = c.threads {
                     flag("threads", threads.to_string().into());
                 }

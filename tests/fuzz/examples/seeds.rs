@@ -1,5 +1,5 @@
-//! Writes the seed corpus, `fuzz/corpus/TARGET/`: one good example of everything that a target reads, so that the
-//! fuzzer starts behind the first checks. `cargo run --example seeds` in `fuzz/`; the result is in the tree.
+//! Writes the seed corpus, `tests/fuzz/corpus/TARGET/`: one good example of everything that a target reads, so that the
+//! fuzzer starts behind the first checks. `cargo run --example seeds` in `tests/fuzz/`; the result is in the tree.
 
 use hanja_common::record::{
     Detection, DetectionRecord, FrameMeta, FrameRef, Histogram, MetricId, PixelFormat, StageStats,

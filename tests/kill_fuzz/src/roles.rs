@@ -125,6 +125,7 @@ fn stamp(lease: &Lease) -> Stamp {
     }
 }
 
+/// (D6) A reader leases within microseconds of getting its page, again and again: what it sees is whole.
 fn check(lease: &Lease, scratch: &mut Vec<u8>, tally: &mut Tally) {
     if let Some(what) = fault(stamp(lease), lease.meta(), lease.payload(), scratch) {
         tally.bad(&format!("lease: {what}"));

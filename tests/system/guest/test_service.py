@@ -119,11 +119,11 @@ class Service(unittest.TestCase):
         mark = machine.cursor()
         with Reader() as reader:
             reader.wait_for(lambda r: True, 20, "a record")
-            machine.configure(infer="conf = 0.99")
+            machine.configure(infer="conf = 0.999999")
             self.addCleanup(machine.configure)
             systemctl("reload", UNIT)
             self.assertEqual(pids(), before)
-            reader.wait_for(lambda r: not r["detections"], 10, "hardly anything is as sure as that",
+            reader.wait_for(lambda r: not r["detections"], 10, "nothing is as sure as that",
                             len(reader.records))
         self.assertIn("conf", machine.said_since(mark, "hanja-infer"))
 

@@ -1,4 +1,4 @@
-//! Pictures, compared with those in `top/snapshots`. `HANJA_BLESS=1 cargo test -p hanja-top` writes them anew: look at
+//! Pictures, compared with those in `cli/top/snapshots`. `HANJA_BLESS=1 cargo test -p hanja-top` writes them anew: look at
 //! what changed before it is committed.
 
 use super::*;
@@ -54,7 +54,7 @@ fn the_manual_has_the_picture() {
     let read = |path: &str| std::fs::read_to_string(format!("{dir}/{path}")).unwrap();
     let block = format!("```text\n{}```\n", read("snapshots/80x24.txt"));
     assert!(
-        read("../docs/top.md").contains(&block),
+        read("../../docs/top.md").contains(&block),
         "put this there:\n{block}"
     );
 }

@@ -1,6 +1,6 @@
 //! The ring against iceoryx2 0.10, the fastest peer we know of: same work, same two processors, interleaved.
 //!
-//! `cd benches/peer && cargo run --release -- [ROUNDS]`. Outside the project's workspace and lock file: nothing of it
+//! `cd tests/bench/peer && cargo run --release -- [ROUNDS]`. Outside the project's workspace and lock file: nothing of it
 //! is shipped. iceoryx2 keeps files in /dev/shm and /tmp/iceoryx2 while it runs.
 
 #![deny(clippy::undocumented_unsafe_blocks)]

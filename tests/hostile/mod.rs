@@ -1,11 +1,6 @@
 //! Peers that mean harm, on both ends of every descriptor: clients of a stage, holders of what it hands out, servers
 //! that lie to readers. All against the real executable, with raw sockets and hand-made memory.
 
-#![allow(unreachable_pub, missing_debug_implementations)]
-
-#[path = "../harness/mod.rs"]
-mod harness;
-
 mod clients;
 mod crowds;
 mod descriptors;

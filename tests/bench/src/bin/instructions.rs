@@ -1,0 +1,27 @@
+//! One step of a frame's way, repeated: what `ci/instructions.sh` runs under callgrind, twice with different numbers of
+//! repetitions, so that what is done once drops out. `hanja-instructions` lists the scenes, `hanja-instructions SCENE N`
+//! runs one.
+
+#![forbid(unsafe_code)]
+
+use anyhow::Context;
+
+fn main() -> anyhow::Result<()> {
+    let mut scenes = hanja_common::ring::counts::scenes();
+    scenes.extend(hanja_infer::counts::scenes());
+    let mut words = std::env::args().skip(1);
+    let Some(name) = words.next() else {
+        scenes.iter().for_each(|(name, _)| println!("{name}"));
+        return Ok(());
+    };
+    let times: u64 = words.next().context("how often?")?.parse()?;
+    let (_, scene) = scenes
+        .iter()
+        .find(|(known, _)| *known == name)
+        .with_context(|| format!("there is no scene {name}"))?;
+    let mut step = scene();
+    for _ in 0..times {
+        step();
+    }
+    Ok(())
+}
