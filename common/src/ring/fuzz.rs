@@ -11,6 +11,7 @@ use super::words::{VecWords, Words};
 use super::{Geometry, Sample, Topic};
 use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::mem::MaybeUninit;
 use std::os::fd::AsFd;
 
 /// A header of 512 words, over and over from `bytes`, for a mapping of `mapped` bytes: an accepted layout stays inside.
@@ -153,7 +154,7 @@ pub fn whole_reader(bytes: &[u8]) {
         }
         for peek in [RingReader::peek_newest, RingReader::peek_next] {
             if let Some(len) = peek(&reader, seen, &mut sample) {
-                let mut some = vec![0; 1 + len as usize / 2];
+                let mut some = vec![MaybeUninit::uninit(); 1 + len as usize / 2];
                 // A hostile ring may hold the number twice, with other lengths.
                 let copied = reader.copy_payload(sample.seq, &mut some);
                 assert!(sample.seq > seen);
