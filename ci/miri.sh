@@ -7,4 +7,6 @@ if ! RUSTC_BOOTSTRAP=1 cargo miri --version >/dev/null 2>&1; then
 fi
 # proptest wants the time and the environment; its 256 cases would take an hour.
 RUSTC_BOOTSTRAP=1 PROPTEST_CASES=8 MIRIFLAGS="-Zmiri-strict-provenance -Zmiri-disable-isolation" \
-    cargo miri test --locked -p hanja-common --lib -- ring::words ring::protocol ring::layout record::
+    cargo miri test --locked -p hanja-ring --lib -- words:: protocol:: layout::
+RUSTC_BOOTSTRAP=1 PROPTEST_CASES=8 MIRIFLAGS="-Zmiri-strict-provenance -Zmiri-disable-isolation" \
+    cargo miri test --locked -p hanja-record --lib

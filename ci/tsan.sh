@@ -1,9 +1,8 @@
 #!/usr/bin/env bash
-# ThreadSanitizer over the tests of the ring between threads, the control sockets and the stage runtime, on the pinned
-# stable compiler.
+# ThreadSanitizer over the tests of the ring between threads and across its control sockets, on the pinned stable compiler.
 #
 # It sees: plain accesses that race with anything, among them reads of leased bytes against the writer's next frame
-# (`ring::threads`): weakening RELEASE or SCAN is reported, PUBLISH or CHECK is not, since ANNOUNCE and NEWEST order the
+# (`threads`): weakening RELEASE or SCAN is reported, PUBLISH or CHECK is not, since ANNOUNCE and NEWEST order the
 # same there. And the control thread against the writer.
 # It cannot see: fences, which it does not model (loom does, ci/loom.sh; acquire loads are given to it as such, not as
 # loads with a fence); a ring between two mappings, which for it is
@@ -23,4 +22,4 @@ END
 # --target: build scripts and macros are built without it.
 RUSTC_BOOTSTRAP=1 RUSTFLAGS="-Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer --cfg hanja_tsan" \
     TSAN_OPTIONS="suppressions=$suppressions halt_on_error=1" CARGO_TARGET_DIR=target/tsan \
-    cargo test --locked --target "$host" -p hanja-common --lib -- ring::threads stage::tests
+    cargo test --locked --target "$host" -p hanja-ring --test server --lib -- threads:: --skip proptest

@@ -1,7 +1,7 @@
 //! Golden bytes: what a program in another language reads from a ring. If one of these changes, `docs/abi.md` and the
 //! ABI version change with it.
 
-use hanja_common::record::{
+use hanja_record::{
     Backend, Detection, DetectionRecord, FrameMeta, Histogram, Metric, MetricId, PixelFormat,
     StageStats,
 };

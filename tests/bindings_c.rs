@@ -2,7 +2,7 @@
 //! pipeline. Needs a C compiler (`cc`, or `CC`), as building the project does. ci/bindings.sh does the same with gcc
 //! and clang on the installed library, and under valgrind.
 
-use hanja_common::record::{
+use hanja_record::{
     Detection, DetectionHeader, FrameMeta, HistogramRecord, Metric, StageStats, Times,
 };
 // Links nothing: makes cargo build the library.

@@ -2,11 +2,9 @@
 //! and captured = inferred + skipped + lost; and render's records have the times that infer's cannot have.
 
 use crate::harness::{LONG, Place, assert_balanced, read_json, until};
-use hanja_common::TapSubscriber;
-use hanja_common::balance::RecordBalance;
-use hanja_common::record::{DetectionRecord, MetricId, StageStats, Status};
-use hanja_common::ring::{Sample, Topic};
-use hanja_common::stage::StageName;
+use hanja_record::{DetectionRecord, MetricId, StageName, StageStats, Status, Topic};
+use hanja_ring::{Sample, TapSubscriber};
+use hanja_stage::balance::RecordBalance;
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -96,11 +94,9 @@ fn ten_thousand_frames_with_kills_add_up() {
     let http = format!("--http={address}");
     let mut running = place.start(&["run", SOURCE, "--size=64", "--threads=1", &http, &flag]);
     watch(address);
-    let mut records = TapSubscriber::new(&place.runtime_dir(), StageName::Infer, Topic::Detections);
-    let mut stats =
-        StageName::ALL.map(|s| TapSubscriber::new(&place.runtime_dir(), s, Topic::Stats));
-    let mut presented =
-        TapSubscriber::new(&place.runtime_dir(), StageName::Render, Topic::Presented);
+    let mut records = Topic::Detections.tap(&place.runtime_dir(), StageName::Infer);
+    let mut stats = StageName::ALL.map(|s| Topic::Stats.tap(&place.runtime_dir(), s));
+    let mut presented = Topic::Presented.tap(&place.runtime_dir(), StageName::Render);
     let (mut sample, mut seen, mut shown) = (Sample::default(), Seen::default(), Shown::default());
     let mut kills = ["infer", "capture", "render", "infer", "capture"]
         .iter()
@@ -197,7 +193,7 @@ fn render_publishes_its_own_times() {
     let address = free_address();
     let http = format!("--http={address}");
     let running = place.start(&["run", "--source=synth:?size=160x120", "--size=64", &http]);
-    let mut tap = TapSubscriber::new(&place.runtime_dir(), StageName::Render, Topic::Presented);
+    let mut tap = Topic::Presented.tap(&place.runtime_dir(), StageName::Render);
     let mut sample = Sample::default();
     let mut next = || {
         assert!(tap.next(&mut sample, LONG), "{}", running.log());
@@ -231,7 +227,7 @@ fn render_publishes_its_own_times() {
 
 /// Render's statistics once they tell of pictures.
 fn presented_stats(dir: &Path) -> Option<StageStats> {
-    let mut tap = TapSubscriber::new(dir, StageName::Render, Topic::Stats);
+    let mut tap = Topic::Stats.tap(dir, StageName::Render);
     let mut sample = Sample::default();
     if !tap.newest(&mut sample, Duration::from_secs(2)) {
         return None;

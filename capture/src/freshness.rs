@@ -1,7 +1,7 @@
 //! Whether what a source delivers is new: its numbers, its clock, its pictures.
 //!
 //! A camera that hangs goes on delivering, one and the same buffer. So each frame carries since when its number, its
-//! time and its bytes stand still; whoever judges (`hanja_common::liveness`) sees it in any single frame.
+//! time and its bytes stand still; whoever judges (`hanja_stage::liveness`) sees it in any single frame.
 
 use crate::source::Frame;
 
@@ -66,7 +66,7 @@ fn fingerprint(bytes: &[u8]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hanja_common::record::PixelFormat;
+    use hanja_record::PixelFormat;
 
     fn frame(bytes: &[u8], number: u64, sensor: u64, now: u64) -> Frame<'_> {
         Frame {

@@ -1,6 +1,6 @@
 //! A steady beat for sources that have none of their own.
 
-use hanja_common::clock::now_ns;
+use hanja_ring::now_ns;
 use std::time::Duration;
 
 /// An absolute schedule: being late once does not shift what follows.

@@ -1,6 +1,6 @@
 //! What every source is to the stage.
 
-use hanja_common::record::{Detection, PixelFormat};
+use hanja_record::{Detection, PixelFormat};
 use std::path::PathBuf;
 use std::time::Duration;
 

@@ -6,15 +6,14 @@ use crate::source::{Event, Frame, Patience, Source, SourceError};
 use crate::synth::Synth;
 use crate::uri::{SourceUri, UriError};
 use crate::v4l2::{Camera, Wanted, Which};
-use hanja_common::balance::{SourceBalance, check_times};
-use hanja_common::clock::now_ns;
-use hanja_common::config::CaptureConfig;
-use hanja_common::record::{
-    Backend, DetectionRecord, FrameMeta, MAX_DETECTIONS, MetricId, PixelFormat, Times,
+use hanja_record::{
+    Backend, DetectionRecord, FrameMeta, MAX_DETECTIONS, MetricId, PixelFormat, Times, Topic,
 };
-use hanja_common::ring::{Geometry, RingError, Stamp, Topic};
-use hanja_common::stage::{Publisher, Stage};
-use hanja_common::telemetry::{Drops, Reason, Reporter};
+use hanja_ring::{Geometry, Publisher, RingError, Stamp, now_ns};
+use hanja_stage::Stage;
+use hanja_stage::balance::{SourceBalance, check_times};
+use hanja_stage::config::CaptureConfig;
+use hanja_stage::telemetry::{Drops, Reason, Reporter};
 use std::time::Duration;
 
 /// One written, one newest, two leased by infer, three by render, one to spare.

@@ -9,8 +9,8 @@ use crate::source::{Event, Frame, Source, SourceError};
 pub(crate) use fault::EXPECTED as FAULTS;
 pub use fault::Fault;
 use fault::Kind;
-use hanja_common::clock::now_ns;
-use hanja_common::record::{Detection, FrameFlags, PixelFormat};
+use hanja_record::{Detection, FrameFlags, PixelFormat};
+use hanja_ring::now_ns;
 use scene::Scene;
 use std::time::Duration;
 

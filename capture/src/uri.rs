@@ -1,8 +1,8 @@
 //! Source URIs: `scheme:path?key=value&key=value`. Unknown schemes and keys are refused with the nearest valid one.
 
 use crate::synth::{FAULTS, Fault};
-use hanja_common::config::nearest;
-use hanja_common::record::PixelFormat;
+use hanja_record::PixelFormat;
+use hanja_stage::config::nearest;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 

@@ -1,9 +1,8 @@
 //! The command line: what can be said. What it means is decided in the command's own module.
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use hanja_common::config::Config;
-use hanja_common::stage::RuntimeDir;
 use hanja_infer::engine::Shape;
+use hanja_stage::config::Config;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -39,12 +38,14 @@ impl Global {
     pub(crate) fn runtime_dir(&self) -> PathBuf {
         self.runtime_dir
             .clone()
-            .unwrap_or_else(RuntimeDir::default_path)
+            .unwrap_or_else(hanja_record::runtime_dir::default)
     }
 
     /// Where to look for a pipeline that runs.
     pub(crate) fn reading_dir(&self) -> PathBuf {
-        self.runtime_dir.clone().unwrap_or_else(RuntimeDir::to_read)
+        self.runtime_dir
+            .clone()
+            .unwrap_or_else(hanja_record::runtime_dir::to_read)
     }
 
     pub(crate) fn config(&self) -> anyhow::Result<Config> {

@@ -4,7 +4,7 @@
 use crate::args::{CheckArgs, CheckedStage, Global};
 use anyhow::Context;
 use hanja_capture::SourceUri;
-use hanja_common::config::InferConfig;
+use hanja_stage::config::InferConfig;
 use std::fs::File;
 use std::io::ErrorKind;
 use std::net::SocketAddr;

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 pub(crate) fn detect(global: &Global, args: &DetectArgs) -> anyhow::Result<ExitCode> {
-    hanja_common::logging::start(global.log.as_deref().or(Some("warn")), None)
+    hanja_stage::logging::start(global.log.as_deref().or(Some("warn")), None)
         .map_err(anyhow::Error::msg)?;
     let mut config = global.config()?;
     args.infer.apply(&mut config)?;

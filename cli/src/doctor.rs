@@ -3,8 +3,9 @@
 
 use crate::args::{DoctorArgs, Global};
 use crate::engine;
-use hanja_common::stage::{RuntimeDir, StageName};
 use hanja_infer::engine::{Cache, cache_dir};
+use hanja_record::StageName;
+use hanja_stage::RuntimeDir;
 use serde::Serialize;
 
 #[derive(Debug, Serialize)]
@@ -83,7 +84,7 @@ fn cameras() -> Check {
 }
 
 fn shared_memory() -> Check {
-    match hanja_common::ring::probe() {
+    match hanja_ring::probe() {
         Ok(true) => check("shared memory", true, "memfd with all seals", None),
         Ok(false) => check(
             "shared memory",
@@ -117,7 +118,7 @@ fn runtime_dir(global: &Global) -> Check {
 }
 
 /// The model, and what computes it.
-fn model(config: &hanja_common::config::InferConfig) -> Vec<Check> {
+fn model(config: &hanja_stage::config::InferConfig) -> Vec<Check> {
     // Looks and says; builds nothing.
     match hanja_infer::Detector::load_built(config) {
         Ok(detector) => {
@@ -144,7 +145,7 @@ fn onnxruntime() -> Check {
 }
 
 /// One that is not there yet is no fault: the first build makes it.
-fn engine_cache(config: &hanja_common::config::InferConfig) -> Check {
+fn engine_cache(config: &hanja_stage::config::InferConfig) -> Check {
     let cache = Cache::new(&cache_dir(config));
     let path = cache.dir().display();
     let size = match cache.size() {

@@ -5,11 +5,11 @@ use crate::args::{
     EngineArgs, EngineBuildArgs, EngineCommand, EngineListArgs, EnginePruneArgs, Global,
 };
 use anyhow::Context;
-use hanja_common::config::Config;
-use hanja_common::logging;
 use hanja_infer::engine::{
     self, Building, Cache, Current, Done, Entry, Health, Job, Phase, Progress, State,
 };
+use hanja_stage::config::Config;
+use hanja_stage::logging;
 use serde::Serialize;
 use std::io::Write;
 use std::path::Path;

@@ -60,7 +60,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
 
 /// The one line on standard error. In the journal it is an error by its priority.
 fn complain(e: &anyhow::Error) {
-    let priority = if hanja_common::logging::stderr_is_journal() {
+    let priority = if hanja_stage::logging::stderr_is_journal() {
         "<3>"
     } else {
         ""

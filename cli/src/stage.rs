@@ -5,11 +5,11 @@
 
 use crate::args::{CaptureArgs, Global, InferArgs, RenderArgs};
 use hanja_capture::{CaptureError, Patience};
-use hanja_common::config::{Config, ConfigError};
-use hanja_common::logging;
-use hanja_common::stage::{EXIT_CONFIG, Stage, StageError, StageName, is_managed};
 use hanja_infer::InferError;
+use hanja_record::StageName;
 use hanja_render::RenderError;
+use hanja_stage::config::{Config, ConfigError};
+use hanja_stage::{EXIT_CONFIG, Stage, StageError, is_managed, logging};
 use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::time::Duration;

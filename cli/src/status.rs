@@ -3,9 +3,9 @@
 
 use crate::args::{Global, StatusArgs};
 use anyhow::bail;
-use hanja_common::clock::now_ns;
-use hanja_common::liveness::{Judgement, Liveness, Observer, Presence, Sight, StageSight, State};
-use hanja_common::record::StageStats;
+use hanja_record::StageStats;
+use hanja_ring::now_ns;
+use hanja_stage::liveness::{Judgement, Liveness, Observer, Presence, Sight, StageSight, State};
 use serde::Serialize;
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
@@ -181,7 +181,7 @@ fn span(ns: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hanja_common::liveness::judge;
+    use hanja_stage::liveness::judge;
 
     #[test]
     fn every_state_has_an_exit_status_that_is_no_error() {

@@ -5,11 +5,12 @@ mod csv;
 
 use crate::args::{FrameFormat, Global, TapArgs, TapTopic};
 use anyhow::Context;
-use hanja_common::record::{DetectionRecord, FrameMeta, FrameRef, PixelFormat, StageStats};
-use hanja_common::ring::{Sample, Topic};
-use hanja_common::stage::StageName;
-use hanja_common::{TapSubscriber, logging};
+use hanja_record::{
+    DetectionRecord, FrameMeta, FrameRef, PixelFormat, StageName, StageStats, Topic,
+};
 use hanja_render::picture::{to_i420, to_jpeg};
+use hanja_ring::{Sample, TapSubscriber};
+use hanja_stage::logging;
 use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
@@ -33,7 +34,7 @@ pub(crate) fn tap(global: &Global, args: &TapArgs) -> anyhow::Result<()> {
     let dir = global.reading_dir();
     let mut taps: Vec<_> = sources(args.topic)
         .iter()
-        .map(|(stage, topic)| TapSubscriber::new(&dir, *stage, *topic))
+        .map(|(stage, topic)| topic.tap(&dir, *stage))
         .collect();
     let mut writer = Writer {
         args,
@@ -323,7 +324,7 @@ impl<W: Write> Writer<'_, W> {
 /// Frames per second of the source, from the times and numbers it gave its frames: half a second of them, or two frames
 /// if they are rare. `None` if it does not deliver.
 fn measure_fps(dir: &Path, stop: &AtomicBool) -> Option<f64> {
-    let mut tap = TapSubscriber::new(dir, StageName::Capture, Topic::Frames);
+    let mut tap = Topic::Frames.tap(dir, StageName::Capture);
     let mut sample = Sample::default();
     let begin = Instant::now();
     let mut first: Option<FrameMeta> = None;

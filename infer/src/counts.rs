@@ -5,8 +5,8 @@ use crate::decode::decode;
 use crate::nms::{self, Candidate};
 use crate::preprocess::{Luma, Preprocessor, Target};
 use crate::verifier;
-use hanja_common::record::{FrameRef, PixelFormat};
-use hanja_common::ring::counts::Scene;
+use hanja_record::{FrameRef, PixelFormat};
+use hanja_ring::counts::Scene;
 
 const WIDTH: u32 = 640;
 const HEIGHT: u32 = 480;

@@ -6,7 +6,7 @@ use crate::nms::{self, Candidate};
 /// Candidates that go into suppression. A character gives about ten, so this is enough for [`MAX_DETECTIONS`] of them;
 /// a cluttered or hostile picture has more: the best are taken.
 ///
-/// [`MAX_DETECTIONS`]: hanja_common::record::MAX_DETECTIONS
+/// [`MAX_DETECTIONS`]: hanja_record::MAX_DETECTIONS
 pub(crate) const MOST_CANDIDATES: usize = 4096;
 
 /// Fills `out`, best first; returns how many were above the threshold in all.

@@ -10,9 +10,9 @@ use crate::preprocess::{Letterbox, Target};
 use crate::runner::{Output, Picture, Runner};
 use crate::upgrade;
 use crate::verifier::{self, Verifier};
-use hanja_common::clock::now_ns;
-use hanja_common::config::InferConfig;
-use hanja_common::record::{self, Detection, FrameRef, MAX_DETECTIONS, PixelFormat};
+use hanja_record::{Detection, FrameRef, MAX_DETECTIONS, PixelFormat};
+use hanja_ring::now_ns;
+use hanja_stage::config::InferConfig;
 use std::collections::VecDeque;
 use std::fmt;
 
@@ -28,7 +28,7 @@ pub struct ModelInfo {
     /// Model input for a 640x480 picture, width and height.
     pub input: (usize, usize),
     /// What computes.
-    pub backend: record::Backend,
+    pub backend: hanja_record::Backend,
     /// The same in words, with a version where there is one.
     pub backend_words: String,
     /// Better backends that were not taken, and why.
@@ -174,7 +174,7 @@ impl Detector {
     /// On TensorRT or not at all; its engine is there.
     pub(crate) fn load_tensorrt(config: &InferConfig) -> Result<Self, InferError> {
         let named = InferConfig {
-            backend: record::Backend::TensorRt.name().into(),
+            backend: hanja_record::Backend::TensorRt.name().into(),
             ..config.clone()
         };
         match Self::load_now(&named)? {
@@ -263,7 +263,7 @@ impl Detector {
     fn warm_up(&mut self) -> Result<(), InferError> {
         self.submit_grey(640, 480)?;
         let (width, height) = self.info.input;
-        let on_the_cpu = self.info.backend != record::Backend::TensorRt;
+        let on_the_cpu = self.info.backend != hanja_record::Backend::TensorRt;
         let output = self.infer().map_err(|e| match e {
             // Here it is the model's fault, later it would be the backend's. A GPU can fail at any time.
             InferError::Run { reason, .. } if on_the_cpu => InferError::Load {
@@ -324,7 +324,7 @@ impl Detector {
 
     /// Why this one does not run on TensorRT, as of now.
     pub(crate) fn say_of_tensorrt(&mut self, words: String) {
-        let name = record::Backend::TensorRt.name();
+        let name = hanja_record::Backend::TensorRt.name();
         let words = words.replace('\n', " ");
         match self.info.passed_over.iter_mut().find(|p| p.0 == name) {
             Some(known) => known.1 = words,

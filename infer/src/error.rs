@@ -61,7 +61,7 @@ pub enum InferError {
     Picture(#[from] PreprocessError),
     /// Shared memory.
     #[error(transparent)]
-    Ring(#[from] hanja_common::ring::RingError),
+    Ring(#[from] hanja_ring::RingError),
 }
 
 impl InferError {

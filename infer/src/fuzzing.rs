@@ -1,7 +1,7 @@
 //! Door for the fuzzer (`tests/fuzz/`).
 
 use crate::preprocess::{Preprocessor, Target};
-use hanja_common::record::FrameRef;
+use hanja_record::FrameRef;
 
 /// Fills a small input tensor from a frame about which nothing is known.
 pub fn preprocess(frame: &FrameRef<'_>) {

@@ -6,9 +6,9 @@
 use crate::backend::Predictions;
 use crate::decode::{MOST_CANDIDATES, decode};
 use crate::preprocess::{Preprocessor, Target};
-use hanja_common::record::{FrameRef, PixelFormat};
 use hanja_cuda::{Candidates, Device, FilterSpec, FramePath, Source, Spec, Work};
 use hanja_cuda_fake::{Driver, in_child};
+use hanja_record::{FrameRef, PixelFormat};
 use rand::{Rng, RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
 use std::collections::HashMap;

@@ -21,7 +21,7 @@ pub(crate) const EMBEDDED: [(&str, &[u8]); 2] = [
 ];
 
 /// Names of the models inside the executable, the default first; each can stand for a file in
-/// [`InferConfig::model`](hanja_common::config::InferConfig::model).
+/// [`InferConfig::model`](hanja_stage::config::InferConfig::model).
 pub const BUILT_IN: [&str; EMBEDDED.len()] = [EMBEDDED[0].0, EMBEDDED[1].0];
 
 /// Largest file read, bytes; the largest YOLOv5 (x6 in fp32) has 0.6 GB.

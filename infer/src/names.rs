@@ -48,7 +48,7 @@ fn quoted(text: &str) -> Option<(String, &str)> {
 /// Whether a model's classes are the ten numerals in their order: ours, or one that somebody trained for the same. For
 /// them there is a second size, a second look and one reading a place, where the configuration does not say otherwise.
 pub(crate) fn are_the_numerals(names: &[String]) -> bool {
-    names == hanja_common::record::NUMERALS
+    names == hanja_record::NUMERALS
 }
 
 #[cfg(test)]

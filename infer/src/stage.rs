@@ -6,16 +6,15 @@ use crate::error::InferError;
 use crate::preprocess::PreprocessError;
 use crate::runner::Picture;
 use crate::upgrade::{News, Upgrade};
-use hanja_common::LeaseSubscriber;
-use hanja_common::balance::RecordBalance;
-use hanja_common::clock::now_ns;
-use hanja_common::config::InferConfig;
-use hanja_common::record::{
-    Backend, DetectionRecord, FrameFlags, FrameMeta, MAX_DETECTIONS, Status, Times,
+use hanja_record::{
+    Backend, DetectionRecord, FrameFlags, FrameMeta, MAX_DETECTIONS, StageName, Status, Times,
+    Topic,
 };
-use hanja_common::ring::{Geometry, Lease, Slot, Topic};
-use hanja_common::stage::{Publisher, Stage, StageName};
-use hanja_common::telemetry::{Drops, Reason, Reporter};
+use hanja_ring::{Geometry, Lease, LeaseSubscriber, Publisher, Slot, now_ns};
+use hanja_stage::Stage;
+use hanja_stage::balance::RecordBalance;
+use hanja_stage::config::InferConfig;
+use hanja_stage::telemetry::{Drops, Reason, Reporter};
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -152,7 +151,7 @@ impl Worker {
 
     fn work(mut self, stage: &Stage) -> Result<(), InferError> {
         let (dir, capture) = (stage.runtime_dir(), StageName::Capture);
-        let mut frames = LeaseSubscriber::new(dir, capture, Topic::Frames, QUOTA);
+        let mut frames = Topic::Frames.lease(dir, capture, QUOTA);
         while !stage.stopping() {
             self.go_over()?;
             if self.turn(&mut frames)? {
@@ -185,7 +184,7 @@ impl Worker {
     /// Starts a frame.
     fn take(&mut self, lease: Lease) -> Result<(), InferError> {
         let acquired = now_ns();
-        let meta = lease.frame_meta();
+        let meta = FrameMeta::read(lease.meta());
         let seq = (lease.generation(), lease.seq());
         let mut pending = Pending {
             frame: meta,

@@ -1,8 +1,7 @@
 //! Picture files, and what `hanja detect --json` says of them: an external contract.
 
 use crate::detector::ModelInfo;
-use hanja_common::record::MAX_PIXELS;
-use hanja_common::record::{Detection, FrameRef, PixelFormat};
+use hanja_record::{Detection, FrameRef, MAX_PIXELS, PixelFormat};
 use image::{DynamicImage, ImageDecoder, ImageReader, RgbImage, RgbaImage};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -123,7 +122,7 @@ impl PictureJson {
                 .names
                 .get(usize::from(d.class))
                 .cloned()
-                .unwrap_or_else(|| hanja_common::record::numeral(d.class).into_owned()),
+                .unwrap_or_else(|| hanja_record::numeral(d.class).into_owned()),
             score: d.score,
             corners: [d.x1, d.y1, d.x2, d.y2],
         };

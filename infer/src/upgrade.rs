@@ -4,7 +4,7 @@
 use crate::detector::Detector;
 use crate::engine::{Building, EngineError, Job, State};
 use crate::error::InferError;
-use hanja_common::config::InferConfig;
+use hanja_stage::config::InferConfig;
 use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
 use std::time::{Duration, Instant};
 

@@ -11,7 +11,7 @@ mod network;
 use crate::error::InferError;
 use crate::nms::Candidate;
 use crate::preprocess::Luma;
-use hanja_common::record::{self, NUMERALS};
+use hanja_record::NUMERALS;
 use network::{Network, unusable};
 
 /// The network inside the executable: input `[n, 1, 40, 40]`, output `[n, classes + 1]` of probabilities, the last one
@@ -125,7 +125,7 @@ impl Calibration {
 impl Verifier {
     /// The embedded one, in the library that runs the detector; it knows the ten numerals in their order.
     pub(crate) fn embedded(
-        beside: record::Backend,
+        beside: hanja_record::Backend,
         threads: Option<usize>,
     ) -> Result<Self, InferError> {
         let mut network = Network::load(EMBEDDED, beside, threads)?;
@@ -259,7 +259,7 @@ fn standardise(crop: &mut [f32]) {
 mod tests {
     use super::*;
     use crate::preprocess::{Preprocessor, Target};
-    use hanja_common::record::{FrameRef, PixelFormat};
+    use hanja_record::{FrameRef, PixelFormat};
     use proptest::prelude::*;
 
     /// The brightness of paper with nothing on it.
@@ -302,7 +302,7 @@ mod tests {
 
     #[test]
     fn a_frame_of_a_stream_takes_its_slots_and_the_rest_wait_their_turn() {
-        let mut verifier = Verifier::embedded(record::Backend::Rten, Some(1)).unwrap();
+        let mut verifier = Verifier::embedded(hanja_record::Backend::Rten, Some(1)).unwrap();
         let paper = paper();
         let luma = paper.luma().unwrap();
         for (frame, want) in [8, 16, 20, 20].into_iter().enumerate() {
@@ -318,7 +318,7 @@ mod tests {
 
     #[test]
     fn a_still_is_looked_at_completely_whatever_came_before() {
-        let mut verifier = Verifier::embedded(record::Backend::Rten, Some(1)).unwrap();
+        let mut verifier = Verifier::embedded(hanja_record::Backend::Rten, Some(1)).unwrap();
         let paper = paper();
         let luma = paper.luma().unwrap();
         let (mut first, mut second) = (boxes(70), boxes(70));

@@ -3,8 +3,8 @@
 use clap::Args;
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use hanja_common::config::InferConfig;
 use hanja_model::eval;
+use hanja_stage::config::InferConfig;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 

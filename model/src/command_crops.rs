@@ -1,8 +1,8 @@
 //! `hanja-model crops` on the command line.
 
 use clap::Args;
-use hanja_common::config::InferConfig;
 use hanja_model::crops::{self, CropOptions};
+use hanja_stage::config::InferConfig;
 use std::path::PathBuf;
 
 #[derive(Args)]

@@ -2,8 +2,8 @@
 
 use anyhow::Context;
 use clap::Args;
-use hanja_common::config::InferConfig;
 use hanja_model::eval;
+use hanja_stage::config::InferConfig;
 use std::path::PathBuf;
 
 #[derive(Args)]

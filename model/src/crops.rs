@@ -2,11 +2,11 @@
 //! there. The verifier learns from these, cut by the very code that cuts them in the product.
 
 use crate::eval::{EvalError, Frame, PixelBox, read_dataset};
-use hanja_common::config::InferConfig;
-use hanja_common::record::Detection;
 use hanja_handwriting::CLASSES;
 use hanja_infer::stills::read_picture;
 use hanja_infer::{Detector, SIDE};
+use hanja_record::Detection;
+use hanja_stage::config::InferConfig;
 use image::GrayImage;
 use rand::RngExt;
 use rand_pcg::{Pcg64Mcg, rand_core::SeedableRng};

@@ -4,11 +4,11 @@
 
 mod support;
 
-use hanja_common::config::InferConfig;
-use hanja_common::record::Detection;
 use hanja_infer::Detector;
 use hanja_infer::stills::read_picture;
 use hanja_onnx::Model;
+use hanja_record::Detection;
+use hanja_stage::config::InferConfig;
 use std::path::Path;
 use support::{bytes, run, shipped, small, spread, tensor};
 

@@ -1,7 +1,6 @@
 //! The last ten minutes, one point per stage and second, so that a page opened after something happened still shows it.
 
-use hanja_common::record::{MetricId, StageStats};
-use hanja_common::stage::StageName;
+use hanja_record::{MetricId, StageName, StageStats};
 use serde::Serialize;
 use std::collections::VecDeque;
 
@@ -187,7 +186,7 @@ impl Columns {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hanja_common::record::Metric;
+    use hanja_record::Metric;
 
     const SECOND: u64 = 1_000_000_000;
 

@@ -4,14 +4,12 @@ use crate::json::{FrameJson, RecordJson};
 use crate::picture::{PictureError, to_jpeg};
 use crate::presented::Presented;
 use crate::shared::{Event, EventId, Shared, View};
-use hanja_common::balance::RecordBalance;
-use hanja_common::clock::now_ns;
-use hanja_common::liveness::Observer;
-use hanja_common::record::{Detection, DetectionRecord, MetricId, Status};
-use hanja_common::ring::{Lease, RingError, Sample, Topic};
-use hanja_common::stage::{Stage, StageName};
-use hanja_common::telemetry::{Drops, Reason, Reporter};
-use hanja_common::{LeaseSubscriber, TapSubscriber};
+use hanja_record::{Detection, DetectionRecord, FrameMeta, MetricId, StageName, Status, Topic};
+use hanja_ring::{Lease, LeaseSubscriber, RingError, Sample, TapSubscriber, now_ns};
+use hanja_stage::Stage;
+use hanja_stage::balance::RecordBalance;
+use hanja_stage::liveness::Observer;
+use hanja_stage::telemetry::{Drops, Reason, Reporter};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
@@ -61,8 +59,8 @@ impl Hub {
         Ok(Self {
             shared,
             spans,
-            records: TapSubscriber::new(dir, StageName::Infer, Topic::Detections),
-            frames: LeaseSubscriber::new(dir, StageName::Capture, Topic::Frames, 3),
+            records: Topic::Detections.tap(dir, StageName::Infer),
+            frames: Topic::Frames.lease(dir, StageName::Capture, 3),
             observer: Observer::new(dir),
             presented: Presented::new(stage)?,
             balance: RecordBalance::default(),
@@ -216,7 +214,7 @@ impl Hub {
         self.due = (self.due + pace).max(Instant::now().checked_sub(pace).unwrap_or(self.due));
         match jpeg(lease) {
             Ok(jpeg) => {
-                let frame = FrameJson::new(&lease.frame_meta());
+                let frame = FrameJson::new(&FrameMeta::read(lease.meta()));
                 self.shared.show(View::new(jpeg, record, frame, now));
                 self.shown = (lease.generation(), lease.seq());
                 true
@@ -249,7 +247,7 @@ impl Hub {
 
 /// The JPEG of a leased frame.
 fn jpeg(lease: &Lease) -> Result<Vec<u8>, PictureError> {
-    let meta = lease.frame_meta();
+    let meta = FrameMeta::read(lease.meta());
     // Only on kernels that cannot seal a ring is anything copied.
     let mut copy = Vec::new();
     let frame = meta.frame(lease.stable_payload(&mut copy));

@@ -1,10 +1,9 @@
 //! The JSON faces of the records: one shape for `hanja tap --json`, the event stream, the picture stream and the page.
 
-use hanja_common::record::{
-    Backend, Detection, DetectionRecord, FrameFlags, FrameMeta, MetricId, StageStats, Times,
-    numeral,
+use hanja_record::{
+    Backend, Detection, DetectionRecord, FrameFlags, FrameMeta, MetricId, StageName, StageStats,
+    Times, numeral,
 };
-use hanja_common::stage::StageName;
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
 /// One detection record.

@@ -14,10 +14,10 @@ mod presented;
 mod server;
 mod shared;
 
-use hanja_common::config::RenderConfig;
-use hanja_common::ring::RingError;
-use hanja_common::stage::Stage;
-use hanja_common::telemetry::Reporter;
+use hanja_ring::RingError;
+use hanja_stage::Stage;
+use hanja_stage::config::RenderConfig;
+use hanja_stage::telemetry::Reporter;
 use hub::Hub;
 use server::{Guard, Server};
 use shared::Shared;

@@ -4,11 +4,11 @@
 //! A record whose picture was made waits until the first watcher has it. Records that wait for nothing go out at once,
 //! so they may overtake: a record is published when everything about it is known, or will never be.
 
-use hanja_common::balance::check_times;
-use hanja_common::record::{DetectionRecord, MetricId, Times};
-use hanja_common::ring::{Geometry, RingError, Topic};
-use hanja_common::stage::{Publisher, Stage};
-use hanja_common::telemetry::Reporter;
+use hanja_record::{DetectionRecord, MetricId, Times, Topic};
+use hanja_ring::{Geometry, Publisher, RingError};
+use hanja_stage::Stage;
+use hanja_stage::balance::check_times;
+use hanja_stage::telemetry::Reporter;
 use std::collections::VecDeque;
 
 /// As infer's: two seconds at 30 fps.
@@ -107,10 +107,8 @@ impl Presented {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hanja_common::TapSubscriber;
-    use hanja_common::record::StageStats;
-    use hanja_common::ring::Sample;
-    use hanja_common::stage::StageName;
+    use hanja_record::{StageName, StageStats};
+    use hanja_ring::{Sample, TapSubscriber};
     use std::time::Duration;
 
     fn record(seq: u64, acquired: u64) -> DetectionRecord {
@@ -143,7 +141,7 @@ mod tests {
         let stage = Stage::start(StageName::Render, dir.path()).unwrap();
         let mut reporter = Reporter::new(&stage, "test").unwrap();
         let mut presented = Presented::new(&stage).unwrap();
-        let tap = TapSubscriber::new(dir.path(), StageName::Render, Topic::Presented);
+        let tap = Topic::Presented.tap(dir.path(), StageName::Render);
         let mut reader = Reader(tap, Sample::default());
         presented.handled(record(1, 2_000), false, &mut reporter);
         assert_eq!(reader.next(), Some((1, 0)));
@@ -167,7 +165,7 @@ mod tests {
         presented.seen(77, 99, &mut reporter);
         assert_eq!(reader.next(), None);
         reporter.finish();
-        let mut tap = TapSubscriber::new(dir.path(), StageName::Render, Topic::Stats);
+        let mut tap = Topic::Stats.tap(dir.path(), StageName::Render);
         assert!(tap.next(&mut reader.1, Duration::from_secs(2)));
         let stats = StageStats::from_bytes(&reader.1.payload).unwrap();
         assert_eq!((stats.presented_total, stats.unbalanced_total), (3, 0));

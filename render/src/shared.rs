@@ -4,10 +4,9 @@
 use crate::history::History;
 use crate::json::{FrameJson, StatsJson};
 use axum::body::Bytes;
-use hanja_common::clock::now_ns;
-use hanja_common::liveness::Sight;
-use hanja_common::record::{Detection, Histograms, StageStats};
-use hanja_common::stage::StageName;
+use hanja_record::{Detection, Histograms, StageName, StageStats};
+use hanja_ring::now_ns;
+use hanja_stage::liveness::Sight;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};

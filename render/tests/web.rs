@@ -5,9 +5,10 @@
 mod fake;
 
 use fake::Fake;
-use hanja_common::config::RenderConfig;
-use hanja_common::stage::{Stage, StageName};
+use hanja_record::StageName;
 use hanja_render::{RenderError, run};
+use hanja_stage::Stage;
+use hanja_stage::config::RenderConfig;
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};

@@ -3,10 +3,9 @@
 //!
 //!     stamped RUNTIME_DIR [FRAMES_PER_SECOND]        # as fast as it can without; until SIGTERM
 
-use hanja_common::clock::now_ns;
-use hanja_common::record::{FrameMeta, PixelFormat};
-use hanja_common::ring::{Geometry, Topic};
-use hanja_common::stage::{Stage, StageName};
+use hanja_record::{FrameMeta, PixelFormat, StageName, Topic};
+use hanja_ring::{Geometry, now_ns};
+use hanja_stage::Stage;
 use std::time::Duration;
 use zerocopy::IntoBytes;
 

@@ -12,7 +12,7 @@ mod error;
 mod tap;
 
 use error::{Code, Failure, guard};
-use hanja_common::record::{
+use hanja_record::{
     BUCKETS, Detection, DetectionHeader, DetectionRecord, Histogram, HistogramRecord, MetricId,
     NUMERALS, StageStats,
 };

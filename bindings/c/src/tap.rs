@@ -1,10 +1,8 @@
 //! A tap as C holds it, free of pointers: everything that can be said in safe Rust.
 
 use crate::error::{Code, Failure};
-use hanja_common::TapSubscriber;
-use hanja_common::record::{FrameMeta, StageStats};
-use hanja_common::ring::{Sample, Stamp, Topic};
-use hanja_common::stage::{RuntimeDir, StageName};
+use hanja_record::{FrameMeta, StageName, StageStats, Topic};
+use hanja_ring::{Sample, Stamp, TapSubscriber};
 use std::mem::MaybeUninit;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -105,9 +103,9 @@ pub(crate) struct State {
 
 impl State {
     pub(crate) fn open(runtime_dir: Option<PathBuf>, choice: &Choice) -> Self {
-        let dir = runtime_dir.unwrap_or_else(RuntimeDir::to_read);
+        let dir = runtime_dir.unwrap_or_else(hanja_record::runtime_dir::to_read);
         Self {
-            tap: TapSubscriber::new(&dir, choice.stage, choice.topic),
+            tap: choice.topic.tap(&dir, choice.stage),
             newest: choice.newest,
             growing: choice.topic == Topic::Stats,
             sample: Sample::default(),

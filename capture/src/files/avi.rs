@@ -2,7 +2,7 @@
 //! the `movi` list with one chunk per frame.
 
 use super::{Demux, MAX_FRAME, Shape, Step, jpeg};
-use hanja_common::record::PixelFormat;
+use hanja_record::PixelFormat;
 
 /// Header lists are a few hundred bytes.
 const MAX_HEADER: usize = 1 << 20;

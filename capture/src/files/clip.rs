@@ -3,7 +3,7 @@
 use super::{Demux, Shape, Step, avi::Avi, mjpeg::Mjpeg, y4m::Y4m};
 use crate::pace::Pace;
 use crate::source::{Event, Frame, Source, SourceError};
-use hanja_common::clock::now_ns;
+use hanja_ring::now_ns;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::fs::File;
 use std::io::{Read, Seek};

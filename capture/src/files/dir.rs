@@ -4,8 +4,8 @@
 use super::{Shape, jpeg};
 use crate::pace::Pace;
 use crate::source::{Event, Frame, Source, SourceError};
-use hanja_common::clock::now_ns;
-use hanja_common::record::PixelFormat;
+use hanja_record::PixelFormat;
+use hanja_ring::now_ns;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;

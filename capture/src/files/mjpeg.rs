@@ -1,7 +1,7 @@
 //! MJPEG as cameras and ffmpeg write it: JPEG pictures one after the other.
 
 use super::{Demux, MAX_FRAME, Shape, Step, jpeg};
-use hanja_common::record::PixelFormat;
+use hanja_record::PixelFormat;
 
 #[derive(Debug, Default)]
 pub(super) struct Mjpeg {

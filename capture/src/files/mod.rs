@@ -16,7 +16,7 @@ pub(crate) use dir::Dir;
 #[cfg(test)]
 pub(crate) use jpeg::sample as sample_jpeg;
 
-use hanja_common::record::PixelFormat;
+use hanja_record::PixelFormat;
 use std::ops::Range;
 
 /// What a demultiplexer wants after looking at the bytes.

@@ -1,7 +1,7 @@
 //! YUV4MPEG2, what `ffmpeg -f yuv4mpegpipe` writes: a text header, then `FRAME` lines with planes behind them.
 
 use super::{Demux, MAX_FRAME, Shape, Step};
-use hanja_common::record::PixelFormat;
+use hanja_record::PixelFormat;
 
 const LONGEST_LINE: usize = 1024;
 const REMEDY: &str = "make it with: ffmpeg -i CLIP -pix_fmt yuv420p -f yuv4mpegpipe clip.y4m";

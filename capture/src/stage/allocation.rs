@@ -4,8 +4,7 @@
 //! What the log's writer allocates is not in it: nobody listens here.
 
 use super::*;
-use hanja_common::LeaseSubscriber;
-use hanja_common::stage::StageName;
+use hanja_record::StageName;
 use std::io::Write as _;
 
 /// Until the read-ahead of a clip has its size.
@@ -31,7 +30,7 @@ fn allocations(source: Box<dyn Source>, truth: bool, frames: u64) -> u64 {
     desk.reporter.finish(); // the first of its kind: whatever is set up once has been
     let first = desk.reporter.stats_mut().t_ns;
     // Somebody who leases, so that the writer has cells to look at.
-    let mut reader = LeaseSubscriber::new(dir.path(), StageName::Capture, Topic::Frames, 2);
+    let mut reader = Topic::Frames.lease(dir.path(), StageName::Capture, 2);
     let lease = reader.newest(Duration::from_secs(5)).expect("a frame");
     let counted =
         allocation_counter::measure(|| until(&mut desk, &mut *inlet.source, WARM + frames));

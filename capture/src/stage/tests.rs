@@ -1,10 +1,8 @@
 //! The stage from outside, through its sockets.
 
 use super::*;
-use hanja_common::TapSubscriber;
-use hanja_common::record::StageStats;
-use hanja_common::ring::Sample;
-use hanja_common::stage::StageName;
+use hanja_record::{StageName, StageStats};
+use hanja_ring::{Sample, TapSubscriber};
 use std::path::Path;
 use std::sync::atomic::Ordering;
 use zerocopy::FromBytes;
@@ -34,8 +32,8 @@ fn next_frame(tap: &mut TapSubscriber, sample: &mut Sample) -> FrameMeta {
 #[test]
 fn synth_frames_and_their_truth_belong_together() {
     with_stage("synth:?size=160x120&fps=100&glyphs=2&truth=1", |dir| {
-        let mut frames = TapSubscriber::new(dir, StageName::Capture, Topic::Frames);
-        let mut truths = TapSubscriber::new(dir, StageName::Capture, Topic::Truth);
+        let mut frames = Topic::Frames.tap(dir, StageName::Capture);
+        let mut truths = Topic::Truth.tap(dir, StageName::Capture);
         let (mut sample, mut last) = (Sample::default(), 0);
         for _ in 0..10 {
             let meta = next_frame(&mut frames, &mut sample);
@@ -74,7 +72,7 @@ fn a_frame_of_another_size_begins_a_new_generation() {
     with_stage(
         &format!("dir:{}?fps=20", pictures.path().display()),
         |dir| {
-            let mut frames = TapSubscriber::new(dir, StageName::Capture, Topic::Frames);
+            let mut frames = Topic::Frames.tap(dir, StageName::Capture);
             let mut sample = Sample::default();
             let first = next_frame(&mut frames, &mut sample);
             let second = loop {
@@ -115,7 +113,7 @@ fn a_jpeg_that_lies_about_its_size_is_passed_on() {
     with_stage(
         &format!("dir:{}?fps=50", pictures.path().display()),
         |dir| {
-            let mut frames = TapSubscriber::new(dir, StageName::Capture, Topic::Frames);
+            let mut frames = Topic::Frames.tap(dir, StageName::Capture);
             let mut sample = Sample::default();
             assert_eq!(next_frame(&mut frames, &mut sample).width, 65535);
             assert_eq!(sample.payload, jpeg);
@@ -139,7 +137,7 @@ fn a_pipe_among_pictures_is_left_out() {
     with_stage(
         &format!("dir:{}?fps=50", pictures.path().display()),
         |dir| {
-            let mut frames = TapSubscriber::new(dir, StageName::Capture, Topic::Frames);
+            let mut frames = Topic::Frames.tap(dir, StageName::Capture);
             assert_eq!(next_frame(&mut frames, &mut Sample::default()).width, 40);
         },
     )
@@ -152,7 +150,7 @@ fn any_seed_draws() {
     with_stage(
         "synth:?seed=18446744073709551615&size=64x64&fps=50",
         |dir| {
-            let mut frames = TapSubscriber::new(dir, StageName::Capture, Topic::Frames);
+            let mut frames = Topic::Frames.tap(dir, StageName::Capture);
             next_frame(&mut frames, &mut Sample::default());
         },
     )
@@ -218,7 +216,7 @@ fn the_camera_that_was_found_is_named() {
     };
     std::thread::scope(|scope| {
         let running = scope.spawn(|| serve(&stage, inlet()));
-        let mut tap = TapSubscriber::new(dir.path(), StageName::Capture, Topic::Stats);
+        let mut tap = Topic::Stats.tap(dir.path(), StageName::Capture);
         let mut sample = Sample::default();
         assert!(tap.next(&mut sample, LONG));
         let stats = StageStats::from_bytes(&sample.payload).unwrap();
@@ -280,11 +278,11 @@ fn a_missing_camera_is_progress_in_flagged_frames() {
     );
     std::thread::scope(|scope| {
         let running = scope.spawn(|| run(&stage, &config, Patience::Wait));
-        let mut frames = TapSubscriber::new(dir.path(), StageName::Capture, Topic::Frames);
+        let mut frames = Topic::Frames.tap(dir.path(), StageName::Capture);
         let mut sample = Sample::default();
         for _ in 0..2 {
             let meta = next_frame(&mut frames, &mut sample);
-            assert!(meta.has(hanja_common::record::FrameFlags::NO_SIGNAL));
+            assert!(meta.has(hanja_record::FrameFlags::NO_SIGNAL));
         }
         assert!(stage.is_ready() && stage.progress() >= 1);
         stop.store(true, Ordering::Relaxed);

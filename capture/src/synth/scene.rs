@@ -3,8 +3,8 @@
 //! The picture is divided into cells, one per numeral, so that numerals never overlap. In its cell each drifts on a
 //! Lissajous curve and turns to and fro; every few seconds another class, in another hand, takes its place.
 
-use hanja_common::record::Detection;
 use hanja_handwriting::{Mask, Paper, Pen, Ruling, Style, fit, numeral, rasterize};
+use hanja_record::Detection;
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
 use std::f32::consts::TAU;

@@ -4,7 +4,7 @@ use super::buffers::{Buffers, Dequeued};
 use super::negotiate::{Offer, Sizes, choose};
 use super::sys;
 use crate::source::SourceError;
-use hanja_common::record::PixelFormat;
+use hanja_record::PixelFormat;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;

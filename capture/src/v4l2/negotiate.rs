@@ -1,6 +1,6 @@
 //! What is taken of what a camera offers. Pure functions over tables, so that cameras nobody here owns can be tested.
 
-use hanja_common::record::PixelFormat;
+use hanja_record::PixelFormat;
 
 /// Sizes a format comes in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,8 +3,8 @@
 
 use crate::args::{BenchArgs, Global};
 use hanja_bench::stats;
-use hanja_common::config::InferConfig;
 use hanja_infer::Detector;
+use hanja_stage::config::InferConfig;
 use serde::Serialize;
 use std::fmt;
 use std::time::{Duration, Instant};

@@ -3,10 +3,11 @@
 use super::notify::Notice;
 use crate::stage::SUPERVISED;
 use anyhow::Context;
-use hanja_common::config::Config;
-use hanja_common::process::describe;
-use hanja_common::stage::{EXIT_CONFIG, StageName};
-use hanja_common::telemetry::FPS_TARGET;
+use hanja_record::StageName;
+use hanja_stage::EXIT_CONFIG;
+use hanja_stage::config::Config;
+use hanja_stage::process::describe;
+use hanja_stage::telemetry::FPS_TARGET;
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::process::CommandExt;

@@ -1,13 +1,12 @@
 //! What the supervisor sees of its own pipeline, through taps like anybody else's: rates, latencies, the books.
 
-use hanja_common::TapSubscriber;
-use hanja_common::balance::RecordBalance;
-use hanja_common::ledger::{Ledger, Totals};
-use hanja_common::record::{
-    Backend, DetectionRecord, FrameMeta, Histogram, Histograms, MetricId, StageStats, Status, Times,
+use hanja_record::{
+    Backend, DetectionRecord, FrameMeta, Histogram, Histograms, MetricId, StageName, StageStats,
+    Status, Times, Topic,
 };
-use hanja_common::ring::{Sample, Topic};
-use hanja_common::stage::StageName;
+use hanja_ring::{Sample, TapSubscriber};
+use hanja_stage::balance::RecordBalance;
+use hanja_stage::ledger::{Ledger, Totals};
 use hdrhistogram::Histogram as Precise;
 use std::fmt::Write as _;
 use std::path::Path;
@@ -91,7 +90,7 @@ impl Observer {
         // Up to ten minutes, to three digits.
         let histogram = || Precise::new_with_bounds(1, 600_000_000, 3).expect("constant bounds");
         let view = |stage| StageView {
-            tap: TapSubscriber::new(dir, stage, Topic::Stats),
+            tap: Topic::Stats.tap(dir, stage),
             stats: None,
             words: String::new(),
             histograms: Histograms::default(),
@@ -100,8 +99,8 @@ impl Observer {
         };
         Self {
             started: Instant::now(),
-            detections: TapSubscriber::new(dir, StageName::Infer, Topic::Detections),
-            frames: TapSubscriber::new(dir, StageName::Capture, Topic::Frames),
+            detections: Topic::Detections.tap(dir, StageName::Infer),
+            frames: Topic::Frames.tap(dir, StageName::Capture),
             stages: StageName::ALL.map(view),
             sample: Sample::default(),
             frame_sample: Sample::default(),
@@ -332,7 +331,7 @@ pub(crate) fn labels(record: &DetectionRecord, most: usize) -> String {
     let words = best
         .iter()
         .take(most)
-        .map(|d| format!("{} {:.2}", hanja_common::record::numeral(d.class), d.score));
+        .map(|d| format!("{} {:.2}", hanja_record::numeral(d.class), d.score));
     let mut text = words.collect::<Vec<_>>().join("  ");
     if best.len() > most {
         let _ = write!(text, "  and {} more", best.len() - most);

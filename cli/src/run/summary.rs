@@ -2,9 +2,9 @@
 
 use super::observe::{Quantiles, Report};
 use anyhow::Context;
-use hanja_common::config::Config;
-use hanja_common::ledger::Totals;
-use hanja_common::stage::StageName;
+use hanja_record::StageName;
+use hanja_stage::config::Config;
+use hanja_stage::ledger::Totals;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::Path;

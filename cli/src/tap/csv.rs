@@ -1,9 +1,9 @@
 //! Rows for spreadsheets and data frames, as RFC 4180 has them: a header, CRLF, quotes where needed. Units stand in the
 //! names of the columns; `docs/tap.md` has them in a table. Columns are only ever added at the end.
 
-use hanja_common::clock::now_ns;
-use hanja_common::record::{DetectionRecord, FrameMeta, MetricId, StageStats};
+use hanja_record::{DetectionRecord, FrameMeta, MetricId, StageStats};
 use hanja_render::json::{FrameJson, RecordJson, StatsJson};
+use hanja_ring::now_ns;
 use std::time::{Duration, SystemTime};
 
 const STATS: [&str; 19] = [
@@ -243,7 +243,7 @@ fn wall(stamp: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hanja_common::record::Detection;
+    use hanja_record::Detection;
 
     fn parsed(rows: &Rows) -> Vec<Vec<String>> {
         let text = std::str::from_utf8(rows.bytes()).unwrap();

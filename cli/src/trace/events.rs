@@ -3,8 +3,7 @@
 
 use super::lanes::Lanes;
 use super::{FrameId, Look, Seen};
-use hanja_common::record::{FrameMeta, StageStats, Times};
-use hanja_common::stage::StageName;
+use hanja_record::{FrameMeta, StageName, StageStats, Times};
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::collections::HashMap;

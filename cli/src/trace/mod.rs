@@ -6,12 +6,10 @@ mod lanes;
 
 use crate::args::{Global, TraceArgs};
 use anyhow::{Context, bail};
-use hanja_common::clock::now_ns;
-use hanja_common::liveness::{Observer, State};
-use hanja_common::record::{DetectionRecord, FrameMeta, StageStats, Times};
-use hanja_common::ring::{Sample, Topic};
-use hanja_common::stage::StageName;
-use hanja_common::{TapSubscriber, logging};
+use hanja_record::{DetectionRecord, FrameMeta, StageName, StageStats, Times, Topic};
+use hanja_ring::{Sample, now_ns};
+use hanja_stage::liveness::{Observer, State};
+use hanja_stage::logging;
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
@@ -94,7 +92,7 @@ fn write(args: &TraceArgs, json: &str) -> anyhow::Result<()> {
 }
 
 fn collect(dir: &Path, duration: Duration, stop: &AtomicBool) -> Seen {
-    let tap = |stage, topic| TapSubscriber::new(dir, stage, topic);
+    let tap = |stage, topic: Topic| topic.tap(dir, stage);
     let mut frames = tap(StageName::Capture, Topic::Frames);
     let mut records = tap(StageName::Infer, Topic::Detections);
     // The same records once more, with render's times.

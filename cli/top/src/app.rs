@@ -4,7 +4,7 @@ use crate::draw::{Screen, View};
 use crate::keys::Key;
 use crate::look::Look;
 use crate::model::Model;
-use hanja_common::stage::StageName;
+use hanja_record::StageName;
 
 /// What is to be done after a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

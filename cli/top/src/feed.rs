@@ -1,12 +1,9 @@
 //! Fills the model from the taps. Nothing here waits, and nothing that a stage does can keep it waiting.
 
 use crate::model::Model;
-use hanja_common::TapSubscriber;
-use hanja_common::clock::now_ns;
-use hanja_common::liveness::Presence;
-use hanja_common::record::FrameMeta;
-use hanja_common::ring::{Sample, Topic};
-use hanja_common::stage::StageName;
+use hanja_record::{FrameMeta, StageName, Topic};
+use hanja_ring::{Sample, TapSubscriber, now_ns};
+use hanja_stage::liveness::Presence;
 use std::path::Path;
 use std::time::Duration;
 use zerocopy::FromBytes;
@@ -26,7 +23,7 @@ pub(crate) struct Feed {
 impl Feed {
     /// Attaches when first asked to look.
     pub(crate) fn new(runtime_dir: &Path) -> Self {
-        let tap = |stage, topic| TapSubscriber::new(runtime_dir, stage, topic);
+        let tap = |stage, topic: Topic| topic.tap(runtime_dir, stage);
         Self {
             stats: StageName::ALL.map(|name| (name, tap(name, Topic::Stats))),
             frames: tap(StageName::Capture, Topic::Frames),

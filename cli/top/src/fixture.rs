@@ -1,12 +1,11 @@
 //! A pipeline that speaks as the real one does, for tests: records as bytes, at times that the test chooses.
 
 use crate::model::{Model, SECOND};
-use hanja_common::liveness::{Presence, Process};
-use hanja_common::record::{
+use hanja_record::{
     Backend, Detection, DetectionRecord, FrameMeta, Histogram, Metric, MetricId, PixelFormat,
-    StageStats,
+    StageName, StageStats,
 };
-use hanja_common::stage::StageName;
+use hanja_stage::liveness::{Presence, Process};
 
 /// An hour and a bit after boot.
 pub(crate) const NOW: u64 = 4000 * SECOND;

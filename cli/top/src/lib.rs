@@ -23,7 +23,7 @@ pub use look::{Colors, Look};
 use app::{App, Then};
 use draw::{Screen, View, picture, plain};
 use feed::Feed;
-use hanja_common::clock::now_ns;
+use hanja_ring::now_ns;
 use model::Model;
 use std::io::{self, Write};
 use std::path::Path;

@@ -1,8 +1,7 @@
 //! How things look: colours, or none; Unicode, or ASCII. Everything is drawn as if both were there, and what the
 //! terminal does not have is taken away from the finished picture, in one place.
 
-use hanja_common::record::{MetricId, NUMERALS};
-use hanja_common::stage::StageName;
+use hanja_record::{MetricId, NUMERALS, StageName};
 use ratatui::buffer::{Buffer, Cell};
 use ratatui::style::{Color, Modifier, Style};
 

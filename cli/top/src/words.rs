@@ -1,8 +1,8 @@
 //! What there is to say, in sentences: pure functions of what is known.
 
 use crate::model::{Count, Model, SECOND};
-use hanja_common::liveness::{Liveness, State};
-use hanja_common::stage::StageName;
+use hanja_record::StageName;
+use hanja_stage::liveness::{Liveness, State};
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -4,7 +4,7 @@
 use crate::device::Device;
 use crate::error::Error;
 use cudarc::driver::sys::{CU_MEMHOSTREGISTER_DEVICEMAP, CU_MEMHOSTREGISTER_READ_ONLY};
-use hanja_common::ring::RingMapping;
+use hanja_ring::RingMapping;
 use std::any::Any;
 use std::fmt;
 use std::sync::Arc;

@@ -2,15 +2,15 @@
 
 #![allow(clippy::unwrap_used)]
 
-use hanja_common::LeaseSubscriber;
-use hanja_common::ring::{Geometry, Stamp, Topic};
-use hanja_common::stage::{Stage, StageName};
 use hanja_cuda::{
     CaptureError, Device, DeviceBuffer, Error, Event, Graph, Kernels, PinnedBuffer, Refusal,
 };
 use hanja_cuda::{Registration, Stream, Unavailable};
 use hanja_cuda_fake::Driver::{Cuda10_2, Current};
 use hanja_cuda_fake::in_child;
+use hanja_record::{StageName, Topic};
+use hanja_ring::{Geometry, Stamp};
+use hanja_stage::Stage;
 use std::time::Duration;
 
 #[test]
@@ -187,7 +187,7 @@ fn a_ring_is_registered_by_its_lease() {
         };
         let mut publisher = stage.publisher(Topic::Frames, geometry).unwrap();
         let meta = |stamp: Stamp| [stamp.generation, stamp.seq];
-        let mut subscriber = LeaseSubscriber::new(dir.path(), StageName::Capture, Topic::Frames, 2);
+        let mut subscriber = Topic::Frames.lease(dir.path(), StageName::Capture, 2);
         let mut ring = None;
         for n in 1..6u8 {
             publisher.publish(&[&[n; 4096]], meta).unwrap().unwrap();

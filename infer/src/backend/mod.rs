@@ -9,8 +9,7 @@ use crate::engine::Job;
 use crate::error::InferError;
 use crate::model::ModelFile;
 use crate::runner::{CpuRunner, Runner, TensorRtRunner};
-use hanja_common::config::InferConfig;
-use hanja_common::record;
+use hanja_stage::config::InferConfig;
 use onnxruntime::OnnxRuntimeBackend;
 use rten::RtenBackend;
 use std::fmt;
@@ -45,7 +44,7 @@ pub(crate) struct Facts {
 /// A loaded model on a device.
 pub(crate) trait Backend: Send + fmt::Debug {
     /// Who it is, for records.
-    fn kind(&self) -> record::Backend;
+    fn kind(&self) -> hanja_record::Backend;
 
     /// Who it is, in words: with the version, where that can differ.
     fn describe(&self) -> String {

@@ -9,7 +9,6 @@ use crate::error::InferError;
 use crate::model::ModelFile;
 use half::f16;
 use half::slice::HalfFloatSliceExt;
-use hanja_common::record;
 pub(crate) use library::Library;
 use ort::environment::Environment;
 use ort::logging::LogLevel;
@@ -195,8 +194,8 @@ fn wants_half(input: &Outlet) -> Result<bool, String> {
 }
 
 impl Backend for OnnxRuntimeBackend {
-    fn kind(&self) -> record::Backend {
-        record::Backend::OnnxRuntime
+    fn kind(&self) -> hanja_record::Backend {
+        hanja_record::Backend::OnnxRuntime
     }
 
     fn describe(&self) -> String {

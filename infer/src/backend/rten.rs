@@ -4,7 +4,6 @@ use super::contract::{Declared, output_size};
 use super::{Backend, Facts, Input, Predictions};
 use crate::error::InferError;
 use crate::model::ModelFile;
-use hanja_common::record;
 use rten::{
     Dimension, Model, ModelOptions, NodeId, RunOptions, ThreadPool, TryFromValueError, Value,
     ValueOrView,
@@ -111,8 +110,8 @@ fn declared(model: &Model) -> Declared {
 }
 
 impl Backend for RtenBackend {
-    fn kind(&self) -> record::Backend {
-        record::Backend::Rten
+    fn kind(&self) -> hanja_record::Backend {
+        hanja_record::Backend::Rten
     }
 
     fn facts(&self) -> &Facts {

@@ -66,7 +66,7 @@ pub(crate) fn page() -> (Vec<u8>, Vec<(u16, f32, f32)>) {
 #[test]
 fn the_embedded_model_reads_a_page() {
     let mut detector = Detector::load(&config()).unwrap();
-    assert_eq!(detector.model_info().names, record::NUMERALS);
+    assert_eq!(detector.model_info().names, hanja_record::NUMERALS);
     let (grey, places) = page();
     let frame = FrameRef {
         format: PixelFormat::Grey,

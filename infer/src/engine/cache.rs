@@ -4,7 +4,7 @@
 use super::error::EngineError;
 use super::key::{DeviceKey, Key, sha256_hex};
 use super::trust::{TrustError, trusted_dir, trusted_read};
-use hanja_common::config::InferConfig;
+use hanja_stage::config::InferConfig;
 use rustix::fs::{Access, FlockOperation, Mode, OFlags};
 use serde::{Deserialize, Serialize};
 use std::ffi::OsString;

@@ -1,7 +1,7 @@
 use super::cache::{default_dir, is_engine, sidecar_path, write_whole};
 use super::trust::read_as;
 use super::*;
-use hanja_common::config::InferConfig;
+use hanja_stage::config::InferConfig;
 use std::ffi::OsString;
 use std::fs::Permissions;
 use std::os::unix::fs::{PermissionsExt, symlink};

@@ -1,7 +1,7 @@
 //! JPEG to YCbCr or grey bytes; the conversion to RGB is part of the common pass.
 
 use super::PreprocessError;
-use hanja_common::record::{Colour, MAX_PIXELS, PixelLayout};
+use hanja_record::{Colour, MAX_PIXELS, PixelLayout};
 use zune_core::bytestream::ZCursor;
 use zune_core::colorspace::ColorSpace;
 use zune_core::options::DecoderOptions;

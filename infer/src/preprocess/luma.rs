@@ -4,7 +4,7 @@
 //! A pyramid of halves: a crop is sampled from the level whose pixels are about as large as the crop's, so that each
 //! of its pixels costs the same, whether the part is 20 or 2,000 pixels wide.
 
-use hanja_common::record::{Colour, PixelLayout};
+use hanja_record::{Colour, PixelLayout};
 
 /// Longest side of the first level. A character of a twentieth of it has 64 pixels.
 const LONGEST: usize = 1280;
@@ -155,7 +155,7 @@ impl Level {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hanja_common::record::{FrameRef, PixelFormat};
+    use hanja_record::{FrameRef, PixelFormat};
 
     fn luma(format: PixelFormat, width: u32, height: u32, bytes: &[u8]) -> Luma {
         let frame = FrameRef {

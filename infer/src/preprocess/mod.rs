@@ -12,8 +12,8 @@ mod simd;
 mod taps;
 
 use crate::backend::Facts;
-use hanja_common::record::{FrameRef, LayoutError, PixelFormat, PixelLayout};
 use hanja_cuda::Conversion;
+use hanja_record::{FrameRef, LayoutError, PixelFormat, PixelLayout};
 pub(crate) use luma::Luma;
 pub(crate) use plan::Letterbox;
 use plan::Plan;

@@ -3,8 +3,8 @@
 
 use super::taps::Taps;
 use super::{BARS, Target, simd};
-use hanja_common::record::{Colour, PixelLayout};
 use hanja_cuda::{Axis, ChannelSpec, Conversion, Placement};
+use hanja_record::{Colour, PixelLayout};
 use std::ops::Range;
 
 /// Where the picture lies in the model's input.

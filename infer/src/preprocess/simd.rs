@@ -3,7 +3,7 @@
 
 #![allow(unsafe_code)]
 
-use hanja_common::record::Colour;
+use hanja_record::Colour;
 
 /// `out[i] = sum over k of weights[k] * line(k)[i]`. All lines are as long as `out`.
 pub(super) fn blend<'a>(line: impl Fn(usize) -> &'a [u8], weights: &[f32], out: &mut [f32]) {

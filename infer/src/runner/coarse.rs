@@ -10,7 +10,7 @@ use crate::error::InferError;
 use crate::names;
 use crate::nms::Candidate;
 use crate::preprocess::{BARS, Taps};
-use hanja_common::config::InferConfig;
+use hanja_stage::config::InferConfig;
 
 /// Share of the first input's long side from which a box of the second counts. Smaller ones are for the first to find:
 /// it has ten times the pixels for them.

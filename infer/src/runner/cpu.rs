@@ -8,9 +8,8 @@ use crate::decode::{MOST_CANDIDATES, decode};
 use crate::error::InferError;
 use crate::nms::{self, Candidate};
 use crate::preprocess::{Letterbox, Luma, Preprocessor, Target};
-use hanja_common::clock::now_ns;
-use hanja_common::config::InferConfig;
-use hanja_common::record;
+use hanja_ring::now_ns;
+use hanja_stage::config::InferConfig;
 
 /// A backend behind the preprocessor. Buffers are kept: after the first picture of a size, nothing of ours is allocated.
 #[derive(Debug)]
@@ -83,7 +82,7 @@ impl Runner for CpuRunner {
         self.conf = conf;
     }
 
-    fn kind(&self) -> record::Backend {
+    fn kind(&self) -> hanja_record::Backend {
         self.backend.kind()
     }
 

@@ -10,8 +10,8 @@ use crate::error::InferError;
 use crate::nms::Candidate;
 use crate::preprocess::{Letterbox, Luma, PreprocessError};
 pub(crate) use cpu::CpuRunner;
-use hanja_common::record::{self, FrameRef};
-use hanja_common::ring::Lease;
+use hanja_record::{FrameMeta, FrameRef};
+use hanja_ring::Lease;
 use std::fmt;
 pub(crate) use tensorrt::TensorRtRunner;
 
@@ -30,7 +30,7 @@ impl Picture<'_> {
         match self {
             Self::Bytes(frame) => Ok(*frame),
             Self::Leased(lease) => {
-                let meta = lease.frame_meta();
+                let meta = FrameMeta::read(lease.meta());
                 let frame = meta.frame(lease.payload());
                 frame.ok_or(PreprocessError::Format(meta.fourcc))
             }
@@ -54,7 +54,7 @@ pub(crate) struct Output {
 /// A loaded model with what makes its input and reads its output.
 pub(crate) trait Runner: Send + fmt::Debug {
     /// Who runs the model, for records.
-    fn kind(&self) -> record::Backend;
+    fn kind(&self) -> hanja_record::Backend;
 
     /// Who runs it, in words: with the version, where that can differ.
     fn describe(&self) -> String;

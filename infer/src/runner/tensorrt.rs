@@ -19,11 +19,10 @@ use crate::error::InferError;
 use crate::model::ModelFile;
 use crate::nms::Candidate;
 use crate::preprocess::{Letterbox, Luma, Preprocessor, Target};
-use hanja_common::clock::now_ns;
-use hanja_common::config::InferConfig;
-use hanja_common::record::{self, FrameRef, PixelFormat};
-use hanja_common::ring::Lease;
 use hanja_cuda::{Device, FramePath, OutputSpec, Registration, Source, Spec};
+use hanja_record::{FrameRef, PixelFormat};
+use hanja_ring::{Lease, now_ns};
+use hanja_stage::config::InferConfig;
 use hanja_tensorrt::{Engine, Library, Runtime};
 use network::Network;
 use std::collections::VecDeque;
@@ -242,14 +241,14 @@ fn job(file: &ModelFile, config: &InferConfig, device: &Device) -> Result<Job, R
 
 fn failed(e: impl std::fmt::Display) -> InferError {
     InferError::Run {
-        backend: record::Backend::TensorRt.name(),
+        backend: hanja_record::Backend::TensorRt.name(),
         reason: e.to_string(),
     }
 }
 
 impl Runner for TensorRtRunner {
-    fn kind(&self) -> record::Backend {
-        record::Backend::TensorRt
+    fn kind(&self) -> hanja_record::Backend {
+        hanja_record::Backend::TensorRt
     }
 
     fn describe(&self) -> String {

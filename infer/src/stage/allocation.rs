@@ -7,7 +7,7 @@ use super::*;
 use crate::backend::{Backend as Engine, Facts, Input, Predictions};
 use crate::model::ModelFile;
 use crate::runner::CpuRunner;
-use hanja_common::record::PixelFormat;
+use hanja_record::PixelFormat;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -89,7 +89,7 @@ fn allocations(format: PixelFormat, frames: u64, busy: u64) -> (u64, u64) {
     let mut worker = Worker::new(&stage, &config, detector, None).unwrap();
     worker.announce_backend();
     let mut camera = Camera::new(dir.path());
-    let mut frames_in = LeaseSubscriber::new(dir.path(), StageName::Capture, Topic::Frames, QUOTA);
+    let mut frames_in = Topic::Frames.lease(dir.path(), StageName::Capture, QUOTA);
     let mut ours = 0;
     for n in 0..20 + frames {
         if n == 20 {

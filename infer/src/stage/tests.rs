@@ -1,9 +1,8 @@
 //! The stage between a made-up capture and a tap, in one process.
 
 use super::*;
-use hanja_common::TapSubscriber;
-use hanja_common::record::PixelFormat;
-use hanja_common::ring::{Sample, Stamp};
+use hanja_record::PixelFormat;
+use hanja_ring::{Sample, Stamp};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -98,7 +97,7 @@ fn with_infer(look: impl FnOnce(&Path, &mut dyn FnMut() -> DetectionRecord)) {
     };
     std::thread::scope(|scope| {
         let running = scope.spawn(|| run(&stage, &config));
-        let mut tap = TapSubscriber::new(dir.path(), StageName::Infer, Topic::Detections);
+        let mut tap = Topic::Detections.tap(dir.path(), StageName::Infer);
         let mut sample = Sample::default();
         let mut next = || {
             assert!(tap.next(&mut sample, LONG), "no record");
@@ -354,7 +353,7 @@ fn thresholds_can_be_changed_while_it_runs() {
         ..InferConfig::default()
     };
     let mut detector = Detector::load(&config).unwrap();
-    let frame = hanja_common::record::FrameRef {
+    let frame = hanja_record::FrameRef {
         format: PixelFormat::Grey,
         width: 64,
         height: 64,

@@ -128,7 +128,7 @@ fn the_json_is_the_contract() {
         id: 1,
         names: vec!["一".into()],
         input: (416, 320),
-        backend: hanja_common::record::Backend::Rten,
+        backend: hanja_record::Backend::Rten,
         backend_words: String::new(),
         passed_over: Vec::new(),
     };

@@ -3,7 +3,6 @@
 
 use crate::backend::{self, onnxruntime};
 use crate::error::InferError;
-use hanja_common::record;
 use ort::session::Session;
 use ort::value::TensorRef;
 use rten::{Model, ModelOptions, NodeId, RunOptions, ValueOrView};
@@ -35,10 +34,10 @@ impl Network {
     /// `beside`: what runs the detector. `threads`: none for one per physical core.
     pub(super) fn load(
         onnx: &'static [u8],
-        beside: record::Backend,
+        beside: hanja_record::Backend,
         threads: Option<usize>,
     ) -> Result<Self, InferError> {
-        if beside == record::Backend::OnnxRuntime {
+        if beside == hanja_record::Backend::OnnxRuntime {
             let session = onnxruntime::small(onnx).map_err(unusable)?;
             return match (session.inputs(), session.outputs()) {
                 ([_], [_]) => Ok(Self::OnnxRuntime(session)),

@@ -3,9 +3,9 @@
 
 use super::boxes::{Detection, Frame, PixelBox};
 use super::{EvalError, read_dataset};
-use hanja_common::config::InferConfig;
 use hanja_infer::Detector;
 use hanja_infer::stills::read_picture;
+use hanja_stage::config::InferConfig;
 use std::path::Path;
 
 /// Score from which detections enter the precision-recall curve, as is usual for YOLOv5.
@@ -56,7 +56,7 @@ pub fn frames_from_model(
     })
 }
 
-fn detection(d: &hanja_common::record::Detection) -> Detection {
+fn detection(d: &hanja_record::Detection) -> Detection {
     let [x1, y1, x2, y2] = [d.x1, d.y1, d.x2, d.y2].map(f64::from);
     Detection {
         class: usize::from(d.class),

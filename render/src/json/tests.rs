@@ -1,7 +1,7 @@
 //! The shapes that scripts and the page rely on.
 
 use super::*;
-use hanja_common::record::Metric;
+use hanja_record::Metric;
 use serde_json::{Value, json, to_value};
 
 fn record() -> DetectionRecord {
@@ -112,7 +112,7 @@ fn stats_in_json() {
 #[test]
 fn frames_in_json() {
     let mut m = FrameMeta::zeroed();
-    m.fourcc = hanja_common::record::PixelFormat::Yuyv.fourcc();
+    m.fourcc = hanja_record::PixelFormat::Yuyv.fourcc();
     m.flags = FrameFlags::SYNTHETIC;
     m.width = 640;
     assert_eq!(

@@ -4,7 +4,7 @@ use super::encode::rgb_to_jpeg;
 use super::labels::{self, Glyph};
 use super::pixels::to_rgb;
 use super::{FrameRef, PictureError};
-use hanja_common::record::Detection;
+use hanja_record::Detection;
 use image::{Rgb, RgbImage};
 
 /// One colour per class, the same as in the web view: apart from their neighbours in hue, readable under black ink.

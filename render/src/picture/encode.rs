@@ -2,7 +2,7 @@
 
 use super::pixels::Lines;
 use super::{FrameRef, PictureError};
-use hanja_common::record::PixelFormat;
+use hanja_record::PixelFormat;
 use jpeg_encoder::{ColorType, Encoder, ImageBuffer, JpegColorType, SamplingFactor};
 
 /// The frame as a JPEG of `quality` 1 to 100, chroma at half resolution both ways. MJPG passes through untouched.

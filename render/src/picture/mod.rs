@@ -11,10 +11,10 @@ mod planes;
 
 pub use annotate::annotated_jpeg;
 pub use encode::to_jpeg;
-pub use hanja_common::record::FrameRef;
+pub use hanja_record::FrameRef;
 pub use planes::to_i420;
 
-use hanja_common::record::LayoutError;
+use hanja_record::LayoutError;
 
 /// Why a picture cannot be converted.
 #[derive(Debug, thiserror::Error)]

@@ -1,7 +1,7 @@
 //! Reading one line of a frame as full-range Y, Cb, Cr, or the whole frame as RGB.
 
 use super::{FrameRef, PictureError};
-use hanja_common::record::{MAX_PIXELS, MAX_SIDE, PixelFormat, PixelLayout};
+use hanja_record::{MAX_PIXELS, MAX_SIDE, PixelFormat, PixelLayout};
 use image::{ImageFormat, ImageReader, RgbImage};
 use std::io::Cursor;
 

@@ -2,7 +2,7 @@
 
 use super::pixels::{Lines, squeeze_chroma, squeeze_luma, to_rgb};
 use super::{FrameRef, PictureError};
-use hanja_common::record::PixelFormat;
+use hanja_record::PixelFormat;
 
 /// Tightly packed Y, U and V planes, BT.601 limited range: `w*h + 2 * ceil(w/2) * ceil(h/2)` bytes.
 ///

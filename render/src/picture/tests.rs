@@ -1,7 +1,7 @@
 //! Each pixel format goes to JPEG and comes back with its colours; numbers that lie are refused.
 
 use super::*;
-use hanja_common::record::{Detection, PixelFormat};
+use hanja_record::{Detection, PixelFormat};
 use image::RgbImage;
 
 /// A flat colour in `format`, limited range for YUV, lines padded by `pad` bytes.

@@ -7,10 +7,9 @@ use crate::shared::{Numbers, Shared};
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
-use hanja_common::clock::now_ns;
-use hanja_common::liveness;
-use hanja_common::record::{ABI_MAJOR, ABI_MINOR, Backend, MetricId, StageStats};
-use hanja_common::stage::StageName;
+use hanja_record::{ABI_MAJOR, ABI_MINOR, Backend, MetricId, StageName, StageStats};
+use hanja_ring::now_ns;
+use hanja_stage::liveness;
 use std::sync::Arc;
 use text::Text;
 
@@ -336,7 +335,7 @@ fn health(t: &mut Text, n: &Numbers, now: u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hanja_common::record::{Histogram, Metric};
+    use hanja_record::{Histogram, Metric};
 
     #[test]
     fn the_text_is_well_formed() {

@@ -6,9 +6,9 @@ use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
-use hanja_common::clock::now_ns;
-use hanja_common::liveness::Liveness;
-use hanja_common::stage::StageName;
+use hanja_record::StageName;
+use hanja_ring::now_ns;
+use hanja_stage::liveness::Liveness;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -58,7 +58,7 @@ pub(super) fn age_s(now: u64, stamp: u64) -> Option<f64> {
 
 /// Judges the numbers as of `now`.
 pub(super) fn judge(n: &Numbers, now: u64) -> Health {
-    let live = hanja_common::liveness::judge(&n.sight, now);
+    let live = hanja_stage::liveness::judge(&n.sight, now);
     let backend = Some(n.words(StageName::Infer)).filter(|w| !w.is_empty());
     Health {
         reasons: live.reasons(),
@@ -92,7 +92,7 @@ pub(super) async fn stats(State(shared): State<Arc<Shared>>) -> impl IntoRespons
         let last = n.stage(name)?;
         Some(StageJson {
             age_s: age_s(now, last.t_ns)?,
-            silent: !hanja_common::liveness::reports(last, now),
+            silent: !hanja_stage::liveness::reports(last, now),
             stats: n.stage_json(name)?,
         })
     };
@@ -133,7 +133,7 @@ pub(super) async fn history(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hanja_common::record::StageStats;
+    use hanja_record::StageStats;
 
     const SECOND: u64 = 1_000_000_000;
 

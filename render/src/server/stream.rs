@@ -9,8 +9,8 @@ use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
-use hanja_common::clock::now_ns;
-use hanja_common::record::PixelFormat;
+use hanja_record::PixelFormat;
+use hanja_ring::now_ns;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
@@ -96,7 +96,7 @@ pub(super) async fn snapshot(State(shared): State<Arc<Shared>>) -> Response {
 mod tests {
     use super::*;
     use crate::json::FrameJson;
-    use hanja_common::record::FrameMeta;
+    use hanja_record::FrameMeta;
 
     #[test]
     fn a_part_is_framed_to_the_byte() {

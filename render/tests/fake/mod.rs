@@ -1,12 +1,12 @@
 //! A capture and an infer that only pretend: moving numerals over paper, their boxes known. Through the real rings.
 
-use hanja_common::clock::now_ns;
-use hanja_common::record::{
-    Backend, Detection, DetectionRecord, FrameFlags, FrameMeta, MetricId, PixelFormat, Times,
+use hanja_record::{
+    Backend, Detection, DetectionRecord, FrameFlags, FrameMeta, MetricId, PixelFormat, StageName,
+    Times, Topic,
 };
-use hanja_common::ring::{Geometry, Stamp, Topic};
-use hanja_common::stage::{Publisher, Stage, StageName};
-use hanja_common::telemetry::Reporter;
+use hanja_ring::{Geometry, Publisher, Stamp, now_ns};
+use hanja_stage::Stage;
+use hanja_stage::telemetry::Reporter;
 use std::error::Error;
 use std::path::Path;
 

@@ -3,10 +3,10 @@
 use crate::pair::{Other, Task};
 use crate::stats;
 use anyhow::Context;
-use hanja_common::LeaseSubscriber;
-use hanja_common::ring::baseline::{Notice, Pair};
-use hanja_common::ring::{Geometry, Lease, Stamp, Topic};
-use hanja_common::stage::{Publisher, Stage, StageName};
+use hanja_record::{StageName, Topic};
+use hanja_ring::baseline::{Notice, Pair};
+use hanja_ring::{Geometry, Lease, LeaseSubscriber, Publisher, Stamp};
+use hanja_stage::Stage;
 use serde::{Deserialize, Serialize};
 use std::hint::black_box;
 use std::path::Path;
@@ -57,7 +57,7 @@ impl Echo {
         let run = dir.path().join("run");
         let stage = Stage::start(StageName::Capture, &run)?;
         let frames = stage.publisher(Topic::Frames, geometry(slots, size))?;
-        let answers = LeaseSubscriber::new(&run, StageName::Infer, Topic::Detections, 1);
+        let answers = Topic::Detections.lease(&run, StageName::Infer, 1);
         let mut echo = Self {
             how,
             size,
@@ -111,7 +111,7 @@ impl Echo {
 pub fn answer(dir: &Path, how: How) -> anyhow::Result<()> {
     let stage = Stage::start(StageName::Infer, dir)?;
     let mut answers = stage.publisher(Topic::Detections, geometry(SLOTS, 64))?;
-    let mut frames = LeaseSubscriber::new(dir, StageName::Capture, Topic::Frames, 1);
+    let mut frames = Topic::Frames.lease(dir, StageName::Capture, 1);
     loop {
         if let Some(frame) = next(&mut frames, how) {
             if how == How::Whole {

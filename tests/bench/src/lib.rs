@@ -12,7 +12,7 @@ pub mod stats;
 pub mod tap;
 
 use echo::{Echo, How, SLOTS};
-use hanja_common::ring::baseline::Notice;
+use hanja_ring::baseline::Notice;
 use serde::Serialize;
 use stats::Row;
 use std::fmt;

@@ -2,10 +2,9 @@
 
 use crate::echo::How;
 use anyhow::Context;
-use hanja_common::ring::baseline::{Notice, Pair};
-use hanja_common::ring::{Sample, Topic};
-use hanja_common::stage::StageName;
-use hanja_common::{LeaseSubscriber, TapSubscriber};
+use hanja_record::{StageName, Topic};
+use hanja_ring::Sample;
+use hanja_ring::baseline::{Notice, Pair};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -140,7 +139,7 @@ pub fn serve(task: &str) -> anyhow::Result<()> {
 }
 
 fn tap(dir: &Path) -> anyhow::Result<()> {
-    let mut tap = TapSubscriber::new(dir, StageName::Capture, Topic::Frames);
+    let mut tap = Topic::Frames.tap(dir, StageName::Capture);
     let mut sample = Sample::default();
     loop {
         tap.newest(&mut sample, Duration::from_secs(1));
@@ -149,7 +148,7 @@ fn tap(dir: &Path) -> anyhow::Result<()> {
 }
 
 fn hold(dir: &Path) -> anyhow::Result<()> {
-    let mut subscriber = LeaseSubscriber::new(dir, StageName::Capture, Topic::Frames, 1);
+    let mut subscriber = Topic::Frames.lease(dir, StageName::Capture, 1);
     let _lease = subscriber
         .newest(Duration::from_secs(10))
         .context("no frame to hold")?;

@@ -2,8 +2,9 @@
 
 use crate::pair::{Other, Task};
 use crate::stats::{Row, Table};
-use hanja_common::ring::{Geometry, Topic};
-use hanja_common::stage::{Publisher, Stage, StageName};
+use hanja_record::{StageName, Topic};
+use hanja_ring::{Geometry, Publisher};
+use hanja_stage::Stage;
 use std::path::Path;
 use std::time::{Duration, Instant};
 

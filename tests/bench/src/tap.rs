@@ -3,9 +3,9 @@
 
 use crate::stats::{Row, Table};
 use anyhow::Context;
-use hanja_common::ring::{Geometry, Sample, Topic};
-use hanja_common::stage::{Stage, StageName};
-use hanja_common::{LeaseSubscriber, TapSubscriber};
+use hanja_record::{StageName, Topic};
+use hanja_ring::{Geometry, Sample};
+use hanja_stage::Stage;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
@@ -27,8 +27,8 @@ pub(crate) fn rows(rounds: usize) -> anyhow::Result<Vec<Row>> {
     let run = dir.path().join("run");
     let stage = Stage::start(StageName::Capture, &run)?;
     let mut frames = stage.publisher(Topic::Frames, geometry())?;
-    let mut tap = TapSubscriber::new(&run, StageName::Capture, Topic::Frames);
-    let mut lease = LeaseSubscriber::new(&run, StageName::Capture, Topic::Frames, 1);
+    let mut tap = Topic::Frames.tap(&run, StageName::Capture);
+    let mut lease = Topic::Frames.lease(&run, StageName::Capture, 1);
     let content = vec![0x5a; SIZE];
     let mut sample = Sample::default();
     let mut table = Table::default();

@@ -1,9 +1,7 @@
 //! Writes the seed corpus, `tests/fuzz/corpus/TARGET/`: one good example of everything that a target reads, so that the
 //! fuzzer starts behind the first checks. `cargo run --example seeds` in `tests/fuzz/`; the result is in the tree.
 
-use hanja_common::record::{
-    Detection, DetectionRecord, FrameMeta, FrameRef, Histogram, MetricId, PixelFormat, StageStats,
-};
+use hanja_record::{Detection, DetectionRecord, FrameMeta, FrameRef, Histogram, MetricId, PixelFormat, StageStats};
 use std::fs;
 use std::path::{Path, PathBuf};
 use zerocopy::IntoBytes;

@@ -1,4 +1,4 @@
 //! Configuration files.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|text: &str| hanja_common::fuzzing::config(text));
+libfuzzer_sys::fuzz_target!(|text: &str| hanja_stage::fuzzing::config(text));

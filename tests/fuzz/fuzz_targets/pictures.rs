@@ -1,7 +1,7 @@
 //! Frames with arbitrary metadata, through everything that looks at their bytes.
 #![no_main]
 
-use hanja_common::record::{FrameMeta, FrameRef, PixelFormat};
+use hanja_record::{FrameMeta, FrameRef, PixelFormat};
 use hanja_render::picture::{to_i420, to_jpeg};
 use zerocopy::FromBytes;
 

@@ -2,8 +2,8 @@
 //! after the other: a sequence is what a ledger sees.
 #![no_main]
 
-use hanja_common::ledger::Ledger;
-use hanja_common::record::{DetectionRecord, FrameMeta, StageStats};
+use hanja_record::{DetectionRecord, FrameMeta, StageStats};
+use hanja_stage::ledger::Ledger;
 use hanja_render::json::{FrameJson, RecordJson, StatsJson};
 use zerocopy::FromBytes;
 

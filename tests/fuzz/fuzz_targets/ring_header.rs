@@ -3,6 +3,6 @@
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     if let Some((mapped, header)) = bytes.split_first_chunk() {
-        hanja_common::fuzzing::header(header, u64::from_le_bytes(*mapped));
+        hanja_ring::fuzz::header(header, u64::from_le_bytes(*mapped));
     }
 });

@@ -1,6 +1,6 @@
 //! Frames whose every byte can be checked: content follows from generation and number, and carries a checksum.
 
-use hanja_common::ring::{Geometry, Stamp};
+use hanja_ring::{Geometry, Stamp};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 pub(crate) const GEOMETRY: Geometry = Geometry {

@@ -101,11 +101,9 @@ fn main() -> anyhow::Result<()> {
 fn arm(failpoint: Option<&str>) {
     let parsed = failpoint.and_then(|f| f.split_once(':'));
     if let Some((site, nth)) = parsed
-        && let Some(site) = hanja_common::ring::failpoint::SITES
-            .iter()
-            .find(|s| **s == site)
+        && let Some(site) = hanja_ring::failpoint::SITES.iter().find(|s| **s == site)
         && let Ok(nth) = nth.parse()
     {
-        hanja_common::ring::failpoint::arm(site, nth);
+        hanja_ring::failpoint::arm(site, nth);
     }
 }

@@ -3,9 +3,9 @@
 use crate::frames::{GEOMETRY, fault, fill};
 use crate::tally::{Tallies, Tally};
 use anyhow::Context;
-use hanja_common::ring::{Geometry, Lease, Sample, Stamp, Topic};
-use hanja_common::stage::{Stage, StageName};
-use hanja_common::{LeaseSubscriber, TapSubscriber};
+use hanja_record::{StageName, Topic};
+use hanja_ring::{Geometry, Lease, LeaseSubscriber, Sample, Stamp, TapSubscriber};
+use hanja_stage::Stage;
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
 use std::collections::VecDeque;
@@ -91,7 +91,7 @@ fn retry<T, E: std::error::Error + Send + Sync + 'static>(
 /// Leases, checks, holds for a while, checks again.
 pub(crate) fn lease(dir: &Path, seed: u64, mut tally: Tally) -> anyhow::Result<()> {
     let mut rng = Pcg64::seed_from_u64(seed);
-    let mut subscriber = LeaseSubscriber::new(dir, StageName::Capture, Topic::Frames, QUOTA as u32);
+    let mut subscriber = Topic::Frames.lease(dir, StageName::Capture, QUOTA as u32);
     let mut held: VecDeque<Lease> = VecDeque::new();
     let (mut newest, mut scratch) = (Stamp::default(), Vec::new());
     loop {
@@ -136,7 +136,7 @@ fn check(lease: &Lease, scratch: &mut Vec<u8>, tally: &mut Tally) {
 pub(crate) fn tap(dir: &Path, seed: u64, mut tally: Tally) -> anyhow::Result<()> {
     let mut rng = Pcg64::seed_from_u64(seed);
     let in_order = seed.is_multiple_of(2);
-    let mut subscriber = TapSubscriber::new(dir, StageName::Capture, Topic::Frames);
+    let mut subscriber = Topic::Frames.tap(dir, StageName::Capture);
     let (mut sample, mut newest, mut scratch) = (Sample::default(), Stamp::default(), Vec::new());
     loop {
         let retries = sample.torn_retries;

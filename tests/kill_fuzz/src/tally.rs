@@ -1,6 +1,6 @@
 //! Counts that survive `kill -9`: written into a file of the process's own, whose pages the kernel keeps.
 
-use hanja_common::ring::Stamp;
+use hanja_ring::Stamp;
 use std::fs::File;
 use std::io::Write;
 use std::os::unix::fs::FileExt;

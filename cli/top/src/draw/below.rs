@@ -5,8 +5,7 @@ use super::pen::{Pen, width_of};
 use crate::look;
 use crate::model::{Count, Found};
 use crate::words::{count, span};
-use hanja_common::record::{Detection, Status, numeral};
-use hanja_common::stage::StageName;
+use hanja_record::{Detection, StageName, Status, numeral};
 use ratatui::style::{Color, Style};
 
 /// Both halves need so many columns.

@@ -8,9 +8,8 @@ use super::{head, help};
 use crate::look;
 use crate::model::{Count, Latency, Second, Stage, judgement};
 use crate::words::{count, cpu, memory, ms, sign, span};
-use hanja_common::liveness::State;
-use hanja_common::record::{MetricId, StageStats};
-use hanja_common::stage::StageName;
+use hanja_record::{MetricId, StageName, StageStats};
+use hanja_stage::liveness::State;
 use ratatui::style::{Color, Style};
 
 pub(super) fn draw(screen: &Screen<'_>, name: StageName, pen: &mut Pen<'_>) {

@@ -5,9 +5,8 @@ use super::pen::{Pen, width_of, wrap};
 use crate::look;
 use crate::model::Count;
 use crate::words::{Level, ms, sign, span};
-use hanja_common::liveness::State;
-use hanja_common::record::MetricId;
-use hanja_common::stage::StageName;
+use hanja_record::{MetricId, StageName};
+use hanja_stage::liveness::State;
 use ratatui::style::Style;
 
 /// A line of the sentences.

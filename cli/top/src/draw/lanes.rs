@@ -8,8 +8,8 @@ use super::spark::{self, Meaning};
 use crate::look;
 use crate::model::{Second, Stage, judgement};
 use crate::words::{cpu, memory, sign, span};
-use hanja_common::liveness::{Judgement, State};
-use hanja_common::stage::StageName;
+use hanja_record::StageName;
+use hanja_stage::liveness::{Judgement, State};
 use ratatui::style::Style;
 
 /// Where the curves begin.

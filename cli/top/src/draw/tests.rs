@@ -4,8 +4,8 @@
 use super::*;
 use crate::fixture::{DESK, Life, NOW, frame, healthy, record, with};
 use crate::model::SECOND;
-use hanja_common::liveness::Presence;
-use hanja_common::record::{FrameFlags, MetricId, StageStats};
+use hanja_record::{FrameFlags, MetricId, StageStats};
+use hanja_stage::liveness::Presence;
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::style::Color;

@@ -6,7 +6,7 @@ use super::plan::{Plan, Steps};
 use crate::look;
 use crate::model::Latency;
 use crate::words::ms;
-use hanja_common::record::MetricId;
+use hanja_record::MetricId;
 use ratatui::style::{Color, Modifier, Style};
 
 /// Columns of a step's name.

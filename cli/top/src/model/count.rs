@@ -1,6 +1,6 @@
 //! What a stage counts, and sums and differences of it. Numbers of another process: everything saturates.
 
-use hanja_common::record::StageStats;
+use hanja_record::StageStats;
 
 /// One thing that is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,9 +9,8 @@ pub(crate) use count::Count;
 pub(crate) use picture::{Found, Picture};
 pub(crate) use stage::{Latency, Second, Stage};
 
-use hanja_common::liveness::{Judgement, Liveness, Sight, StageSight, judge};
-use hanja_common::record::{DetectionRecord, FrameMeta, MetricId};
-use hanja_common::stage::StageName;
+use hanja_record::{DetectionRecord, FrameMeta, MetricId, StageName};
+use hanja_stage::liveness::{Judgement, Liveness, Sight, StageSight, judge};
 
 /// A second in nanoseconds.
 pub(crate) const SECOND: u64 = 1_000_000_000;

@@ -1,7 +1,7 @@
 //! The newest frame and the newest detection record.
 
 use super::SECOND;
-use hanja_common::record::{Detection, DetectionRecord, FrameFlags, FrameMeta};
+use hanja_record::{Detection, DetectionRecord, FrameFlags, FrameMeta};
 
 /// The frame rate is measured over this at least,
 const RATE_SPAN: u64 = SECOND / 2;

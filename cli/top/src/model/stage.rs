@@ -2,8 +2,7 @@
 
 use super::count::{Count, Counts};
 use super::{SECOND, clean};
-use hanja_common::record::{Histogram, Histograms, Metric, MetricId, StageStats};
-use hanja_common::stage::StageName;
+use hanja_record::{Histogram, Histograms, Metric, MetricId, StageName, StageStats};
 use std::collections::VecDeque;
 
 /// Seconds that are remembered.

@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::fixture::{Life, NOW, START, frame, healthy, look, with};
-use hanja_common::liveness::State;
-use hanja_common::record::{FrameFlags, Metric, StageStats};
+use hanja_record::{FrameFlags, Metric, StageStats};
+use hanja_stage::liveness::State;
 use zerocopy::IntoBytes;
 
 fn heard(life: &mut Life, from: u64, to: u64) -> Model {

@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::fixture::{DESK, Life, NOW, frame, healthy, record, with};
-use hanja_common::liveness::Presence;
-use hanja_common::record::{FrameFlags, MetricId, StageStats};
+use hanja_record::{FrameFlags, MetricId, StageStats};
+use hanja_stage::liveness::Presence;
 use zerocopy::IntoBytes;
 
 fn said(model: &Model) -> Vec<(Level, String)> {

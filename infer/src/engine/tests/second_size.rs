@@ -6,7 +6,7 @@ use super::*;
 use crate::backend::{Input, rten_for_tests};
 use crate::model::ModelFile;
 use crate::preprocess::BARS;
-use hanja_common::config::InferConfig;
+use hanja_stage::config::InferConfig;
 use std::borrow::Cow;
 
 const WIDTH: usize = 416;

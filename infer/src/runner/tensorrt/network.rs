@@ -6,8 +6,8 @@ use crate::backend::{Facts, Reason};
 use crate::error::InferError;
 use crate::model::ModelFile;
 use crate::preprocess::{Letterbox, Target};
-use hanja_common::config::InferConfig;
 use hanja_cuda::{Device, DeviceBuffer, OutputSpec, Work};
+use hanja_stage::config::InferConfig;
 use hanja_tensorrt::{Context, DataType, Direction, Engine, Layout, TensorInfo};
 
 /// An engine's context with the names of what goes in and comes out.

@@ -5,12 +5,10 @@ use super::{TensorRtRunner, Ways};
 use crate::detector::{Detector, tests::page};
 use crate::model::ModelFile;
 use crate::runner::{Picture, Runner};
-use hanja_common::LeaseSubscriber;
-use hanja_common::clock::now_ns;
-use hanja_common::config::InferConfig;
-use hanja_common::record::{Detection, FrameMeta, FrameRef, PixelFormat};
-use hanja_common::ring::{Geometry, Topic};
-use hanja_common::stage::{Stage, StageName};
+use hanja_record::{Detection, FrameMeta, FrameRef, PixelFormat, StageName, Topic};
+use hanja_ring::{Geometry, now_ns};
+use hanja_stage::Stage;
+use hanja_stage::config::InferConfig;
 use std::time::Duration;
 
 /// Frames that are measured, after as many tenths to warm up.
@@ -90,7 +88,7 @@ fn latencies(ways: Ways, model: &str) -> Vec<f64> {
         payload_capacity: bytes.len() as u64,
     };
     let mut publisher = stage.publisher(Topic::Frames, geometry).unwrap();
-    let mut frames = LeaseSubscriber::new(dir.path(), StageName::Capture, Topic::Frames, 3);
+    let mut frames = Topic::Frames.lease(dir.path(), StageName::Capture, 3);
     let file = ModelFile::open(Some(model.as_ref())).unwrap();
     let mut runner =
         TensorRtRunner::load_with(&file, &config("tensorrt", model), ways).expect("an engine");

@@ -6,9 +6,9 @@ use crate::detector::Detector;
 use crate::error::InferError;
 use crate::model::ModelFile;
 use crate::runner::CpuRunner;
-use hanja_common::config::InferConfig;
-use hanja_common::record::{self, Detection, FrameRef, PixelFormat};
 use hanja_cuda_fake::{Driver, in_child_with};
+use hanja_record::{Detection, FrameRef, PixelFormat};
+use hanja_stage::config::InferConfig;
 use hanja_tensorrt_fake::{DARK, Fake, Kind, plan};
 use image::codecs::jpeg::JpegEncoder;
 use rand::{RngExt, SeedableRng};
@@ -55,8 +55,8 @@ impl Dark {
 }
 
 impl Backend for Dark {
-    fn kind(&self) -> record::Backend {
-        record::Backend::Rten
+    fn kind(&self) -> hanja_record::Backend {
+        hanja_record::Backend::Rten
     }
 
     fn facts(&self) -> &Facts {

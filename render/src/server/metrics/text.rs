@@ -1,6 +1,6 @@
 //! Prometheus' text format: one line a sample, its family named before it.
 
-use hanja_common::record::Histogram;
+use hanja_record::Histogram;
 use std::fmt::{Display, Write as _};
 
 /// Upper bounds of the histograms' buckets, microseconds. Each is a bound of the finer buckets that stages count in, so

@@ -11,7 +11,7 @@ use hanja_bench::echo::{Bare, Echo, How, SLOTS};
 use hanja_bench::pair::{self, Pinned};
 use hanja_bench::stats::{Table, machine};
 use hanja_bench::{SIZES, WHOLE};
-use hanja_common::ring::baseline::Notice;
+use hanja_ring::baseline::Notice;
 use iox::{Iox, Mode};
 
 fn main() -> anyhow::Result<()> {

@@ -7,7 +7,7 @@
 use anyhow::Context;
 
 fn main() -> anyhow::Result<()> {
-    let mut scenes = hanja_common::ring::counts::scenes();
+    let mut scenes = hanja_ring::counts::scenes();
     scenes.extend(hanja_infer::counts::scenes());
     let mut words = std::env::args().skip(1);
     let Some(name) = words.next() else {

@@ -1,0 +1,28 @@
+//! What travels in the pipeline's rings: topics, and the records in them. Fixed-width, little-endian, `repr(C)`, every offset asserted.
+//!
+//! The layout is an ABI: `docs/abi.md` documents it, `tests/abi.rs` holds golden bytes. Fields are only ever added in
+//! reserved words (minor version) or the major version rises. No bool, enum or usize lives in a record.
+
+mod detection;
+mod frame;
+mod histogram;
+mod layout;
+pub mod runtime_dir;
+mod stage_name;
+mod stats;
+mod times;
+mod topic;
+
+pub use detection::{
+    Backend, Detection, DetectionHeader, DetectionRecord, MAX_DETECTIONS, NUMERALS, RecordError,
+    Status, numeral,
+};
+pub use frame::{FrameFlags, FrameMeta, FrameRef, PixelFormat};
+pub use histogram::{BUCKETS, Histogram, HistogramRecord, Histograms};
+pub use layout::{Channel, Colour, LayoutError, MAX_PIXELS, MAX_SIDE, PixelLayout, Plane};
+pub use stage_name::StageName;
+pub use stats::{Metric, MetricId, StageStats};
+pub use times::{Times, span_ms};
+pub use topic::Topic;
+
+pub use hanja_ring::{ABI_MAJOR, ABI_MINOR};

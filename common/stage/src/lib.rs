@@ -1,0 +1,27 @@
+//! What a daemon of the pipeline is made of, and what is known of one from outside.
+//!
+//! | module | idea |
+//! |---|---|
+//! | `stage` | the process: runtime directory, sockets, signals, readiness, watchdog, reload |
+//! | `activation` | sockets that the service manager made |
+//! | `config`, `logging` | the configuration file; where messages go |
+//! | `telemetry` | once a second: a log line, and statistics in the ring |
+//! | `balance`, `ledger` | whether the times and counts of every frame add up |
+//! | `liveness` | from what was seen to what is the matter |
+//! | `process` | how child processes ended |
+
+#![deny(unsafe_code)]
+
+mod activation;
+pub mod balance;
+pub mod config;
+#[cfg(fuzzing)]
+pub mod fuzzing;
+pub mod ledger;
+pub mod liveness;
+pub mod logging;
+pub mod process;
+mod stage;
+pub mod telemetry;
+
+pub use stage::{EXIT_CONFIG, ReadConfig, RuntimeDir, Stage, StageError, is_managed};
