@@ -11,10 +11,15 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::{SystemTime, UNIX_EPOCH};
-use tokio::sync::{broadcast, watch};
+use tokio::sync::{Semaphore, broadcast, watch};
 
 /// Records kept for clients that come back: 17 s at 30 a second.
 pub(crate) const KEPT: usize = 512;
+
+/// Most picture streams at a time: one that nobody reads holds a picture, half a megabyte at 1080p.
+pub(crate) const STREAMS: usize = 32;
+/// Most streams of records at a time.
+pub(crate) const READERS: usize = 64;
 
 /// One picture with everything said about it.
 #[derive(Debug)]
@@ -183,6 +188,9 @@ impl Numbers {
 pub(crate) struct Shared {
     view: watch::Sender<Option<Arc<View>>>,
     watchers: AtomicUsize,
+    /// Endless answers that may still begin: of pictures, of records.
+    pub(crate) streams: Arc<Semaphore>,
+    pub(crate) readers: Arc<Semaphore>,
     events: Mutex<VecDeque<Arc<Event>>>,
     live: broadcast::Sender<Arc<Event>>,
     numbers: Mutex<Numbers>,
@@ -198,6 +206,8 @@ impl Shared {
         let shared = Self {
             view: watch::Sender::new(None),
             watchers: AtomicUsize::new(0),
+            streams: Arc::new(Semaphore::new(STREAMS)),
+            readers: Arc::new(Semaphore::new(READERS)),
             events: Mutex::new(VecDeque::with_capacity(KEPT)),
             live: broadcast::Sender::new(KEPT),
             numbers: Mutex::new(Numbers::default()),

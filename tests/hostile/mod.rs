@@ -10,4 +10,5 @@ mod leasing;
 mod liars;
 mod rings;
 mod viewer;
+mod visitors;
 mod wire;

@@ -1,24 +1,26 @@
 //! Records as server-sent events: every one of them, in order, resumable.
 
-use crate::shared::{Event, EventId, Shared};
+use super::door;
+use crate::shared::{Event, EventId, READERS, Shared};
 use axum::extract::State;
 use axum::http::HeaderMap;
-use axum::response::IntoResponse;
 use axum::response::sse::{self, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::broadcast::{self, error::RecvError};
 
 /// `id` is `GENERATION-SEQ`; a client that comes back with it as `Last-Event-ID` gets what it missed, as far as it is
 /// still kept. An event `gap` says that records are missing between two, or may be: a client that was away over a restart of
 /// infer, and whose last record is no longer kept, cannot know how the old life ended.
-pub(super) async fn events(
-    State(shared): State<Arc<Shared>>,
-    headers: HeaderMap,
-) -> impl IntoResponse {
+pub(super) async fn events(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
+    let Ok(place) = Arc::clone(&shared.readers).try_acquire_owned() else {
+        return door::full(READERS);
+    };
     let last = headers
         .get("last-event-id")
         .and_then(|v| EventId::parse(v.to_str().ok()?));
@@ -28,12 +30,15 @@ pub(super) async fn events(
         live,
         last,
         held: None,
+        _place: place,
     };
     let events = stream::unfold(reader, |mut reader| async move {
         let event = reader.next().await?;
         Some((Ok::<_, Infallible>(event), reader))
     });
-    Sse::new(events).keep_alive(KeepAlive::new().interval(Duration::from_secs(10)))
+    Sse::new(events)
+        .keep_alive(KeepAlive::new().interval(Duration::from_secs(10)))
+        .into_response()
 }
 
 struct Reader {
@@ -43,6 +48,7 @@ struct Reader {
     last: Option<EventId>,
     /// A record whose gap was just announced.
     held: Option<Arc<Event>>,
+    _place: OwnedSemaphorePermit,
 }
 
 impl Reader {

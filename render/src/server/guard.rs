@@ -1,14 +1,17 @@
 //! Who may look: on loopback whoever reaches it under its own name, elsewhere whoever has the token.
 
-use axum::extract::{Request, State};
+use axum::extract::{ConnectInfo, Request, State};
 use axum::http::header::{AUTHORIZATION, COOKIE, HOST, SET_COOKIE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use std::io::{self, Read};
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::sync::Semaphore;
 
+const NEEDS_TOKEN: &str = "this view needs its token: add ?token=... to the address (it is in the configuration, or else in the log)\n";
 const COOKIE_NAME: &str = "hanja_token";
 
 /// The rule for one address.
@@ -16,6 +19,19 @@ const COOKIE_NAME: &str = "hanja_token";
 pub(crate) struct Guard {
     loopback: bool,
     token: Option<String>,
+    wrong: Arc<WrongTokens>,
+}
+
+/// What becomes of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    Welcome,
+    /// The token came in the address and belongs into a cookie.
+    WelcomeByAddress,
+    /// The page was opened under a name that is not this machine's.
+    ForeignName,
+    NoToken,
+    WrongToken,
 }
 
 impl std::fmt::Debug for Guard {
@@ -42,7 +58,12 @@ impl Guard {
             None if loopback => None,
             None => Some(random_token()?),
         };
-        Ok(Self { loopback, token })
+        let wrong = Arc::default();
+        Ok(Self {
+            loopback,
+            token,
+            wrong,
+        })
     }
 
     /// The token that visitors need.
@@ -50,8 +71,7 @@ impl Guard {
         self.token.as_deref()
     }
 
-    /// `Ok(true)`: the token came in the address and belongs into a cookie.
-    fn judge(&self, query: &str, headers: &HeaderMap) -> Result<bool, (StatusCode, &'static str)> {
+    fn judge(&self, query: &str, headers: &HeaderMap) -> Verdict {
         let text = |name| {
             headers
                 .get(name)
@@ -59,19 +79,19 @@ impl Guard {
         };
         // A page elsewhere can point a name of its own at 127.0.0.1 and read everything; its name gives it away.
         if self.loopback && !text(HOST).is_some_and(names_loopback) {
-            return Err((
-                StatusCode::FORBIDDEN,
-                "open this page as http://localhost or http://127.0.0.1\n",
-            ));
+            return Verdict::ForeignName;
         }
         let Some(token) = &self.token else {
-            return Ok(false);
+            return Verdict::Welcome;
         };
-        let in_query = query
+        let mut in_query = query
             .split('&')
-            .filter_map(|pair| pair.strip_prefix("token="));
-        if in_query.map(decode).any(|t| same(&t, token.as_bytes())) {
-            return Ok(true);
+            .filter_map(|pair| pair.strip_prefix("token="))
+            .map(decode)
+            .peekable();
+        let mut tried = in_query.peek().is_some();
+        if in_query.any(|t| same(&t, token.as_bytes())) {
+            return Verdict::WelcomeByAddress;
         }
         let bearer = text(AUTHORIZATION).and_then(|v| v.strip_prefix("Bearer "));
         let cookies = headers
@@ -85,14 +105,77 @@ impl Guard {
         let mut given = bearer
             .map(|t| t.as_bytes().to_vec())
             .into_iter()
-            .chain(cookies);
+            .chain(cookies)
+            .peekable();
+        tried |= given.peek().is_some();
         if given.any(|t| same(&t, token.as_bytes())) {
-            return Ok(false);
+            return Verdict::Welcome;
         }
-        Err((
-            StatusCode::UNAUTHORIZED,
-            "this view needs its token: add ?token=... to the address (it is in the configuration, or else in the log)\n",
-        ))
+        if tried {
+            Verdict::WrongToken
+        } else {
+            Verdict::NoToken
+        }
+    }
+}
+
+/// Wrong tokens are answered one after the other, so that nobody tries many; how many came is said in the log.
+#[derive(Debug)]
+struct WrongTokens {
+    /// Held for [`WRONG_PAUSE`] by each answer.
+    turn: tokio::sync::Mutex<()>,
+    places: Semaphore,
+    log: Mutex<WrongLog>,
+}
+
+#[derive(Debug, Default)]
+struct WrongLog {
+    unsaid: u64,
+    said: Option<Instant>,
+}
+
+/// Four tries a second: a token of 128 bits is out of reach, and so is one of a few letters for a while.
+const WRONG_PAUSE: Duration = Duration::from_millis(250);
+/// Wrong tokens that may wait for their answer; the others are sent away at once. Each takes up a connection.
+const WRONG_WAITING: usize = 8;
+/// One line in the log for this long.
+const WRONG_LOG: Duration = Duration::from_secs(10);
+
+impl Default for WrongTokens {
+    fn default() -> Self {
+        Self {
+            turn: tokio::sync::Mutex::default(),
+            places: Semaphore::new(WRONG_WAITING),
+            log: Mutex::default(),
+        }
+    }
+}
+
+impl WrongTokens {
+    async fn refuse(&self, peer: Option<SocketAddr>) -> Response {
+        self.say(peer);
+        let Ok(_place) = self.places.try_acquire() else {
+            return (StatusCode::TOO_MANY_REQUESTS, NEEDS_TOKEN).into_response();
+        };
+        let _turn = self.turn.lock().await;
+        tokio::time::sleep(WRONG_PAUSE).await;
+        (StatusCode::UNAUTHORIZED, NEEDS_TOKEN).into_response()
+    }
+
+    fn say(&self, peer: Option<SocketAddr>) {
+        let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        log.unsaid += 1;
+        if log.said.is_none_or(|at| at.elapsed() >= WRONG_LOG) {
+            let from = peer.map_or_else(|| "somebody".into(), |p| p.ip().to_string());
+            tracing::warn!(
+                "web view: {} wrong token(s), the last one from {from}",
+                log.unsaid
+            );
+            *log = WrongLog {
+                unsaid: 0,
+                said: Some(Instant::now()),
+            };
+        }
     }
 }
 
@@ -104,13 +187,22 @@ pub(super) async fn check(
 ) -> Response {
     let query = request.uri().query().unwrap_or_default();
     match guard.judge(query, request.headers()) {
-        Err(refusal) => refusal.into_response(),
-        Ok(from_query) => {
+        Verdict::Welcome => next.run(request).await,
+        Verdict::WelcomeByAddress => {
             let mut response = next.run(request).await;
-            if from_query && let Some(cookie) = cookie(guard.token().unwrap_or_default()) {
+            if let Some(cookie) = cookie(guard.token().unwrap_or_default()) {
                 response.headers_mut().insert(SET_COOKIE, cookie);
             }
             response
+        }
+        Verdict::ForeignName => {
+            let text = "open this page as http://localhost or http://127.0.0.1\n";
+            (StatusCode::FORBIDDEN, text).into_response()
+        }
+        Verdict::NoToken => (StatusCode::UNAUTHORIZED, NEEDS_TOKEN).into_response(),
+        Verdict::WrongToken => {
+            let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
+            guard.wrong.refuse(peer.map(|p| p.0)).await
         }
     }
 }
@@ -124,7 +216,11 @@ fn cookie(token: &str) -> Option<HeaderValue> {
 /// Whether a Host header names this machine's loopback; the port may be another one (forwarded by ssh).
 fn names_loopback(host: &str) -> bool {
     let name = match host.strip_prefix('[') {
-        Some(rest) => rest.split(']').next().unwrap_or_default(),
+        Some(rest) => match rest.split_once(']') {
+            Some((name, "")) => name,
+            Some((name, port)) if port.starts_with(':') => name,
+            _ => return false,
+        },
         None => host.rsplit_once(':').map_or(host, |(name, _)| name),
     };
     name.eq_ignore_ascii_case("localhost")
@@ -188,18 +284,12 @@ mod tests {
         Guard::new(address.parse().unwrap(), token).unwrap()
     }
 
-    fn judge(
-        guard: &Guard,
-        query: &str,
-        headers: &[(HeaderName, &'static str)],
-    ) -> Result<bool, u16> {
+    fn judge(guard: &Guard, query: &str, headers: &[(HeaderName, &'static str)]) -> Verdict {
         let headers = headers
             .iter()
             .map(|(n, v)| (n.clone(), HeaderValue::from_static(v)))
             .collect();
-        guard
-            .judge(query, &headers)
-            .map_err(|(status, _)| status.as_u16())
+        guard.judge(query, &headers)
     }
 
     #[test]
@@ -213,7 +303,11 @@ mod tests {
             "[::1]:8080",
             "[::1]",
         ] {
-            assert_eq!(judge(&guard, "", &[(HOST, host)]), Ok(false), "{host}");
+            assert_eq!(
+                judge(&guard, "", &[(HOST, host)]),
+                Verdict::Welcome,
+                "{host}"
+            );
         }
         for host in [
             "evil.example",
@@ -222,10 +316,16 @@ mod tests {
             "10.0.0.1",
             "",
             "[::2]",
+            "[::1]x",
+            "[::1",
         ] {
-            assert_eq!(judge(&guard, "", &[(HOST, host)]), Err(403), "{host}");
+            assert_eq!(
+                judge(&guard, "", &[(HOST, host)]),
+                Verdict::ForeignName,
+                "{host}"
+            );
         }
-        assert_eq!(judge(&guard, "", &[]), Err(403));
+        assert_eq!(judge(&guard, "", &[]), Verdict::ForeignName);
     }
 
     #[test]
@@ -233,10 +333,10 @@ mod tests {
         let (one, two) = (guard("0.0.0.0:1", None), guard("0.0.0.0:1", None));
         assert_eq!(one.token().unwrap().len(), 32);
         assert_ne!(one.token(), two.token());
-        assert_eq!(judge(&one, "", &[(HOST, "anything")]), Err(401));
+        assert_eq!(judge(&one, "", &[(HOST, "anything")]), Verdict::NoToken);
         assert_eq!(
             judge(&one, &format!("a=b&token={}", one.token().unwrap()), &[]),
-            Ok(true)
+            Verdict::WelcomeByAddress
         );
         assert!(!format!("{one:?}").contains(one.token().unwrap()));
     }
@@ -244,24 +344,23 @@ mod tests {
     #[test]
     fn a_token_comes_by_address_cookie_or_header() {
         let guard = guard("192.0.2.1:80", Some("s3 c€"));
-        assert_eq!(judge(&guard, "token=s3%20c%E2%82%AC", &[]), Ok(true));
+        assert_eq!(
+            judge(&guard, "token=s3%20c%E2%82%AC", &[]),
+            Verdict::WelcomeByAddress
+        );
         assert_eq!(
             judge(&guard, "", &[(COOKIE, "x=1; hanja_token=s3%20c%E2%82%AC")]),
-            Ok(false)
+            Verdict::Welcome
         );
         assert_eq!(
             judge(&guard, "", &[(COOKIE, "hanja_tokens=s3%20c%E2%82%AC")]),
-            Err(401)
+            Verdict::NoToken
         );
-        for wrong in [
-            "",
-            "token=",
-            "token=s3",
-            "token=%",
-            "token=s3%20c%E2%82%AC0",
-            "xtoken=s3%20c%E2%82%AC",
-        ] {
-            assert_eq!(judge(&guard, wrong, &[]), Err(401), "{wrong}");
+        for wrong in ["token=", "token=s3", "token=%", "token=s3%20c%E2%82%AC0"] {
+            assert_eq!(judge(&guard, wrong, &[]), Verdict::WrongToken, "{wrong}");
+        }
+        for none in ["", "xtoken=s3%20c%E2%82%AC"] {
+            assert_eq!(judge(&guard, none, &[]), Verdict::NoToken, "{none}");
         }
         let plain = Guard {
             token: Some("abc".into()),
@@ -269,11 +368,11 @@ mod tests {
         };
         assert_eq!(
             judge(&plain, "", &[(AUTHORIZATION, "Bearer abc")]),
-            Ok(false)
+            Verdict::Welcome
         );
         assert_eq!(
             judge(&plain, "", &[(AUTHORIZATION, "Bearer abd")]),
-            Err(401)
+            Verdict::WrongToken
         );
         assert_eq!(decode(&encode("s3 c€%;")), "s3 c€%;".as_bytes());
     }

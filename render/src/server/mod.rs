@@ -1,6 +1,7 @@
 //! The web server: one thread, a dozen routes, no state of its own.
 
 mod assets;
+mod door;
 mod events;
 mod guard;
 mod metrics;
@@ -101,11 +102,7 @@ impl Server {
                 tokio::select! {
                     _ = stopped.changed() => {}
                     () = keep_beating(&beats) => {}
-                    end = axum::serve(listener, app) => {
-                        if let Err(e) = end {
-                            tracing::warn!("the web view ended: {e}");
-                        }
-                    }
+                    () = door::serve(listener, app) => {}
                 }
             });
             runtime.shutdown_timeout(Duration::from_millis(100));

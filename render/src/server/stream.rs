@@ -1,8 +1,9 @@
 //! The picture: as an endless multipart stream, and as a single JPEG with the boxes burnt in.
 
+use super::door;
 use crate::json::ascii;
 use crate::picture::{FrameRef, annotated_jpeg};
-use crate::shared::{Shared, View};
+use crate::shared::{STREAMS, Shared, View};
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -21,11 +22,14 @@ const SNAPSHOT_WAIT: Duration = Duration::from_secs(2);
 const SNAPSHOT_QUALITY: u8 = 90;
 
 /// `multipart/x-mixed-replace`. A client that reads slowly gets fewer pictures, never older ones.
-pub(super) async fn stream(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
+pub(super) async fn stream(State(shared): State<Arc<Shared>>) -> Response {
+    let Ok(place) = Arc::clone(&shared.streams).try_acquire_owned() else {
+        return door::full(STREAMS);
+    };
     let (guard, views) = shared.watch();
-    // The guard lives in the stream's state: it goes when the client does.
+    // Guard and place live in the stream's state: they go when the client does.
     let parts = stream::unfold(
-        (guard, views, shared),
+        ((guard, place), views, shared),
         |(guard, mut views, shared)| async move {
             loop {
                 views.changed().await.ok()?;
@@ -39,7 +43,7 @@ pub(super) async fn stream(State(shared): State<Arc<Shared>>) -> impl IntoRespon
         },
     );
     let kind = format!("multipart/x-mixed-replace; boundary={BOUNDARY}");
-    ([(CONTENT_TYPE, kind)], Body::from_stream(parts))
+    ([(CONTENT_TYPE, kind)], Body::from_stream(parts)).into_response()
 }
 
 /// One part: delimiter, headers, picture, and the end of the line before the next delimiter.
