@@ -34,7 +34,7 @@ pub enum SourceUri {
     File {
         /// Y4M, MJPEG or AVI file.
         path: PathBuf,
-        /// Frames per second; none: what the clip says, else 30.
+        /// Frames per second; none: the clip's own rate, else 30.
         fps: Option<f64>,
         /// From the start again after the end.
         repeat: bool,
@@ -55,7 +55,7 @@ pub enum SourceUri {
         format: PixelFormat,
         /// Publish what is drawn where on the topic `truth`.
         truth: bool,
-        /// What to pretend to be broken.
+        /// The fault to simulate.
         fault: Option<Fault>,
     },
 }
@@ -73,7 +73,7 @@ pub enum UriError {
         scheme: &'static str,
         /// As written.
         key: String,
-        /// Nearest valid one, in words.
+        /// Suggests the nearest valid one; may be empty.
         hint: String,
         /// All valid ones.
         known: String,
@@ -258,7 +258,7 @@ impl<'a> Query<'a> {
         }
     }
 
-    /// The last one said wins.
+    /// The last of several wins.
     fn get(&self, key: &str) -> Option<&'a str> {
         self.0
             .iter()
