@@ -8,8 +8,8 @@
             print(record.frame_seq, found.label, found.score, found.box)
 
 One file, standard library only: install it with pip, or copy it. A tap writes nothing that the pipeline reads; it may
-be slow, stopped or killed. It waits for a pipeline that does not run yet, and attaches again to a stage that was restarted (with a new
-``generation``). The guide is docs/tap.md.
+be slow, stopped or killed. It waits for a pipeline that does not run yet, and attaches again to a stage that was
+restarted (which then has a new ``generation``). The guide is docs/tap.md.
 
 Where this is sound. Whether a copy is whole is decided by reading a word before and after it, so loads must happen in
 program order. Pure Python has no memory barrier, but x86-64 keeps loads in order, and the interpreter neither merges
@@ -148,8 +148,8 @@ class Frame:
     host_time: bool = False
     #: times.sensor is the beginning of the exposure, not the end of the frame.
     exposure_time: bool = False
-    #: Since when the number, the sensor time, the picture have been the same: times.dequeued of the first such frame, so
-    #: this frame's own where it has changed, as it should. 0 before ABI 1.2.
+    #: Since when the number, the sensor time, the picture have been the same: times.dequeued of the first such frame,
+    #: which is this frame's own where they have changed, as they should. 0 before ABI 1.2.
     new_number_ns: int = 0
     new_time_ns: int = 0
     new_picture_ns: int = 0
@@ -790,7 +790,7 @@ class _Library:
     def next(self, timeout: float) -> _Raw | None:
         """Something new within ``timeout`` seconds, or None; perhaps a little earlier."""
         sample = self._sample
-        # Short time-outs only (Tap ensures it): the library goes on waiting through signals, and Python must handle them.
+        # Short time-outs only (Tap ensures it): the library waits through signals, and Python must handle them.
         code = self._library.hanja_tap_next(self._tap, int(timeout * 1000) + (timeout > 0), ctypes.byref(sample))
         self.problem = self._last_error() if code == 2 else None
         if code in (1, 2):

@@ -6,7 +6,15 @@ use hanja_common::record::PixelFormat;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-/// A source as asked for, with defaults filled in.
+/// A source as the user asked for it, with defaults filled in.
+///
+/// ```
+/// use hanja_capture::SourceUri;
+///
+/// let uri: SourceUri = "synth:?size=320x240&glyphs=2".parse()?;
+/// assert!(matches!(uri, SourceUri::Synth { size: (320, 240), glyphs: 2, .. }));
+/// # Ok::<(), hanja_capture::UriError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub enum SourceUri {
     /// `v4l2:/dev/video0?size=640x480&fps=30&format=auto`, or `v4l2:auto?…`: the first camera, now or whenever there is
