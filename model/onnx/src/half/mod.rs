@@ -21,7 +21,7 @@ mod rewrite;
 use crate::{Model, OnnxError, storage};
 use plan::Plan;
 
-/// What [`half`] changed.
+/// What [`half()`] changed.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct HalfReport {
     /// Number of nodes that compute in fp16.
