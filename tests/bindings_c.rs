@@ -152,7 +152,7 @@ fn the_header_agrees_with_rust() {
         ),
         (
             "hanja_tap_sample",
-            fields_of!(hanja_tap::Found: generation, seq, lapped, torn, payload_length, frame),
+            fields_of!(hanja_tap::TapSample: generation, seq, lapped, torn, payload_length, frame),
         ),
     ];
     for (name, fields) in rust {

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Prints one record's detections, at most `left` of them; gives how many. */
+/* Prints one record's detections, at most `left` of them; returns how many. */
 static unsigned long print(const hanja_detection_header *header, const hanja_detection *found, unsigned long left)
 {
     unsigned long printed = 0;
@@ -24,7 +24,7 @@ static unsigned long print(const hanja_detection_header *header, const hanja_det
     return printed;
 }
 
-/* Reads records until `count` detections are printed. Gives 0, or the error that ended it. */
+/* Reads records until `count` detections are printed. Returns 0, or the error that ended it. */
 static int watch(hanja_tap *tap, unsigned long count)
 {
     static unsigned char record[HANJA_MAX_RECORD];

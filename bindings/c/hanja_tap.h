@@ -13,7 +13,7 @@
  * number of taps may be used at the same time. hanja_tap_close must be the last call. After fork() the child must not
  * use (nor close) its parent's taps.
  *
- * Signals do not interrupt hanja_tap_next: use a time-out and look at your own flag.
+ * Signals do not interrupt hanja_tap_next: use a time-out and check your own flag.
  *
  * Failures inside the library are error codes. As bindings/c/install.sh builds it, that holds even for its own bugs
  * (HANJA_TAP_INTERNAL); built in the workspace's `release` profile (panic = "abort") a bug ends the process instead.
@@ -42,11 +42,11 @@ typedef struct hanja_tap hanja_tap;
 enum {
     HANJA_TAP_OK = 0,
     HANJA_TAP_TIMEOUT = 1,  /* attached, but nothing new within the time */
-    HANJA_TAP_ABSENT = 2,   /* nothing attached within the time: hanja_tap_last_error() says why; call again */
+    HANJA_TAP_ABSENT = 2,   /* not attached within the time: hanja_tap_last_error() says why; call again */
     HANJA_TAP_TORN = 3,     /* the writer was faster than this copy, which is worthless: call hanja_tap_next again */
     HANJA_TAP_SMALL = 4,    /* the buffer is too small; the length needed has been stored, nothing copied */
     HANJA_TAP_ARGUMENT = 5, /* NULL where something is needed, a number out of range, calls in the wrong order */
-    HANJA_TAP_RECORD = 6,   /* these bytes are no such record, or one of another major version */
+    HANJA_TAP_RECORD = 6,   /* these bytes are not such a record, or one of another major version */
     HANJA_TAP_BUSY = 7,     /* another thread is in a call with this tap */
     HANJA_TAP_INTERNAL = 8  /* a bug in the library: close this tap, and please report it */
 };
@@ -88,7 +88,7 @@ typedef struct hanja_frame_meta {
     uint64_t t_published;
     uint64_t lost_total;
     uint64_t dropped_total;
-    uint64_t t_new_number; /* since when driver_seq, t_sensor and the picture stand still; 0 from a writer before 1.2 */
+    uint64_t t_new_number; /* since when driver_seq, t_sensor and the picture are the same; 0 before ABI 1.2 */
     uint64_t t_new_time;
     uint64_t t_new_picture;
     uint64_t reserved[17];
@@ -97,7 +97,7 @@ typedef struct hanja_frame_meta {
 #define HANJA_FRAME_NO_SIGNAL 1u
 #define HANJA_FRAME_DRIVER_ERROR 2u
 #define HANJA_FRAME_SYNTHETIC 4u
-#define HANJA_FRAME_HOST_TIME 8u      /* the driver gave no usable time: t_sensor is when capture had the frame */
+#define HANJA_FRAME_HOST_TIME 8u      /* no usable time from the driver: t_sensor is when capture had the frame */
 #define HANJA_FRAME_EXPOSURE_TIME 16u /* t_sensor is the beginning of the exposure */
 
 #define HANJA_FOURCC_YUYV UINT32_C(0x56595559)
@@ -107,13 +107,13 @@ typedef struct hanja_frame_meta {
 #define HANJA_FOURCC_GREY UINT32_C(0x59455247)
 #define HANJA_FOURCC_RGB3 UINT32_C(0x33424752)
 
-/* What hanja_tap_next found. The payload stays in shared memory until hanja_tap_copy. */
+/* The description of a sample. Its payload stays in shared memory until hanja_tap_copy. */
 typedef struct hanja_tap_sample {
     uint64_t generation;     /* changes when the stage restarts or its frames change size or format */
     uint64_t seq;            /* number in that generation, from 1 */
-    uint64_t lapped;         /* in order: how many were overwritten unread since the sample before, with torn ones */
+    uint64_t lapped;         /* in order: samples overwritten unread since the one before, torn ones included */
     uint64_t torn;           /* copies thrown away since hanja_tap_open because the writer was faster */
-    uint64_t payload_length; /* bytes that hanja_tap_copy will give */
+    uint64_t payload_length; /* bytes that hanja_tap_copy will copy */
     hanja_frame_meta frame;  /* all zero for topics other than frames */
 } hanja_tap_sample;
 
@@ -125,29 +125,29 @@ const char *hanja_tap_version(void);
  * there is none, that of the service, /run/hanja. */
 int hanja_tap_open(hanja_tap **tap, const char *runtime_dir, int stage, int topic, int order);
 
-/* Waits until there is something newer than the last sample, for at most `timeout_ms` (0: looks only; negative: as
- * long as it takes), and describes it in `*sample`. Restarts of the stage are waited out: compare `generation`. */
+/* Waits until there is something newer than the last sample, for at most `timeout_ms` (0: does not wait;
+ * negative: without end), and describes it in `*sample`. Restarts of the stage are waited out: compare `generation`. */
 int hanja_tap_next(hanja_tap *tap, int timeout_ms, hanja_tap_sample *sample);
 
 /* Copies the payload of the last sample into `buffer`, straight out of shared memory and once, and stores its length
- * in `*length` (may be NULL). Copy soon: HANJA_TAP_TORN says that it has been overwritten, whole or in part.
- * Statistics grow with versions, at their end: of them, a buffer of sizeof(hanja_stage_stats) bytes or more gets what
- * it has room for (`*length` says how much), and HANJA_MAX_STATS is always enough for all. */
+ * in `*length` (may be NULL). Copy soon: HANJA_TAP_TORN means that it has been overwritten, whole or in part.
+ * Statistics grow at their end from version to version: a buffer of sizeof(hanja_stage_stats) bytes or more gets as
+ * much of them as fits (`*length` says how much), and HANJA_MAX_STATS bytes are always enough for all. */
 int hanja_tap_copy(hanja_tap *tap, void *buffer, size_t capacity, size_t *length);
 
-/* Ends a tap; NULL is nothing. */
+/* Ends a tap; does nothing with NULL. */
 void hanja_tap_close(hanja_tap *tap);
 
-/* What an error code means, in words; never NULL. */
+/* The description of an error code; never NULL. */
 const char *hanja_tap_strerror(int code);
 
-/* Why the last call of this thread that failed did so, with names and remedy; "" if none has. Good until this thread's
- * next call. */
+/* Why this thread's last failed call failed, with names and remedy; "" if none has. Valid until this thread's next
+ * call. */
 const char *hanja_tap_last_error(void);
 
 /* --------------------------------------------------------------------------------------------------- the records */
 
-/* When what happened to a frame. render_acquired and presented are set in HANJA_TOPIC_PRESENTED only. */
+/* The times of a frame. render_acquired and presented are set in HANJA_TOPIC_PRESENTED only. */
 typedef struct hanja_times {
     uint64_t sensor;
     uint64_t dequeued;
@@ -251,7 +251,7 @@ typedef struct hanja_stage_stats {
     uint16_t histogram_count;
     uint16_t histogram_len;
     uint32_t leases;          /* of readers, those that lease slots (stages) */
-    uint32_t taps;            /* of readers, those that only look */
+    uint32_t taps;            /* of readers, those that tap */
     uint64_t cpu_system_us;   /* the kernel's part of cpu_us */
     uint32_t rss_peak_kib;
     uint32_t queue_age_us;    /* longest wait of an input taken in the last second */
@@ -275,22 +275,22 @@ typedef struct hanja_histogram {
     uint32_t counts[HANJA_HISTOGRAM_BUCKETS];
 } hanja_histogram;
 
-/* Checks `length` bytes of a detection record and takes it apart. At most `capacity` detections are stored, and
+/* Checks and parses `length` bytes of a detection record. At most `capacity` detections are stored, and
  * header->count says how many there were; HANJA_MAX_DETECTIONS is always enough. */
 int hanja_tap_detections(const void *record, size_t length, hanja_detection_header *header,
                          hanja_detection *detections, size_t capacity);
 
-/* Checks `length` bytes of stage statistics and copies their head out. Words and histograms may follow it: copy them
- * with a buffer of HANJA_MAX_STATS bytes, or one of sizeof(hanja_stage_stats) if the head is all you want. */
+/* Checks `length` bytes of stage statistics and copies their head. Words and histograms may follow it: copy the payload
+ * into HANJA_MAX_STATS bytes for all of it, or into sizeof(hanja_stage_stats) for the head alone. */
 int hanja_tap_stats(const void *record, size_t length, hanja_stage_stats *stats);
 
-/* The words behind `length` bytes of stage statistics, UTF-8 and terminated: of infer, its backend and why better ones
- * were not taken; empty for the other stages and before ABI 1.1. HANJA_MAX_WORDS bytes are always enough; a smaller
- * buffer gets HANJA_TAP_SMALL and nothing else. */
+/* The text behind `length` bytes of stage statistics, UTF-8 and terminated: for infer, its backend and why better ones
+ * are not used; empty for the other stages and before ABI 1.1. HANJA_MAX_WORDS bytes are always enough; with a buffer that is
+ * too small the result is HANJA_TAP_SMALL and nothing is written. */
 int hanja_tap_words(const void *record, size_t length, char *words, size_t capacity);
 
 /* The histogram of latency `id` (see docs/abi.md) behind `length` bytes of stage statistics. Without one (the stage does
- * not measure this, has not yet, or is of an ABI before 1.2) *histogram is all zero but for its id. */
+ * not measure this, has not yet, or has an ABI before 1.2) *histogram is all zero except for its id. */
 int hanja_tap_histogram(const void *record, size_t length, uint16_t id, hanja_histogram *histogram);
 
 /* Where a bucket begins, microseconds; the next bucket's beginning is its end. UINT32_MAX for more than 192. */
@@ -299,7 +299,7 @@ uint32_t hanja_tap_bucket_us(uint32_t bucket);
 /* The latency in microseconds that a share `q` (0 to 1) of those counted does not exceed; -1 if none was counted. */
 double hanja_tap_quantile_us(const hanja_histogram *histogram, double q);
 
-/* The numeral of a class of the shipped model, UTF-8; NULL for a class that it does not have. */
+/* The numeral of a class of the shipped model, UTF-8; NULL for any other class. */
 const char *hanja_tap_label(uint16_t class_number);
 
 /* -------------------------------------------------- shared memory itself; the functions above need none of this */

@@ -8,8 +8,8 @@
             print(record.frame_seq, found.label, found.score, found.box)
 
 One file, standard library only: install it with pip, or copy it. A tap writes nothing that the pipeline reads; it may
-be slow, stopped or killed. It waits for a pipeline that is not there yet and finds a stage again that was restarted
-(its ``generation`` is another one then). The guide is docs/tap.md.
+be slow, stopped or killed. It waits for a pipeline that does not run yet, and attaches again to a stage that was
+restarted (which then has a new ``generation``). The guide is docs/tap.md.
 
 Where this is sound. Whether a copy is whole is decided by reading a word before and after it, so loads must happen in
 program order. Pure Python has no memory barrier, but x86-64 keeps loads in order, and the interpreter neither merges
@@ -48,15 +48,15 @@ _STAGES = {"capture": 1, "infer": 2, "render": 3}
 _BACKENDS = {1: "rten", 2: "onnxruntime", 3: "tensorrt", 100: "truth"}
 _METRICS = ("dequeue", "publish", "queue", "preprocess", "submit", "inference", "postprocess", "announce", "deliver",
             "present", "end_to_end", "show")
-_MOST_WORDS = 384
+_MAX_WORDS = 384
 _BUCKETS = 192
-_LOOK = 0.05  # longest sleep without looking whether the writer is still there
-_RETRY = 0.02  # between two attempts to attach
+_POLL = 0.05  # polling interval: longest sleep, seconds, before checking whether the writer is still there
+_RETRY = 0.02  # seconds between two attempts to attach
 _log = logging.getLogger("hanja_tap")
 
 
 class Times(NamedTuple):
-    """When what happened, nanoseconds of CLOCK_MONOTONIC (``time.monotonic_ns``); 0: not (yet)."""
+    """The times of a frame, nanoseconds of CLOCK_MONOTONIC (``time.monotonic_ns``); 0: not (yet)."""
 
     sensor: int
     dequeued: int
@@ -67,7 +67,7 @@ class Times(NamedTuple):
     inferred: int = 0
     postprocessed: int = 0
     detections_published: int = 0
-    #: These two in the records of :func:`presented` only; the second where somebody watched.
+    #: These two are set in the records of :func:`presented` only, the second one only while somebody watches.
     render_acquired: int = 0
     presented: int = 0
 
@@ -107,7 +107,7 @@ class Record:
     candidates: int
     suppressed: int
     capped: int
-    #: Records overwritten between the one before and this, before they could be read.
+    #: Records overwritten since the one before, before they could be read.
     lapped: int
 
     @property
@@ -131,8 +131,8 @@ class Frame:
     stride: int
     #: The bytes, read-only.
     data: memoryview
-    #: Such that numpy.frombuffer(f.data, "u1").reshape(f.shape) is the picture: (lines, columns[, bytes per pixel]),
-    #: padding included; NV12 and YU12 have their chroma below, as OpenCV wants it. (bytes,) where that cannot be.
+    #: numpy.frombuffer(f.data, "u1").reshape(f.shape) is the picture: (lines, columns[, bytes per pixel]), padding
+    #: included; NV12 and YU12 have their chroma below, as OpenCV expects it. (bytes,) where there is no such shape.
     shape: tuple[int, ...]
     times: Times
     #: The source has no picture; the bytes are grey.
@@ -144,12 +144,12 @@ class Frame:
     dropped: int
     #: In order: frames overwritten between the one before and this.
     lapped: int
-    #: The driver gave no usable time: times.sensor is when capture had the frame.
+    #: The driver has no usable time: times.sensor is when capture had the frame.
     host_time: bool = False
     #: times.sensor is the beginning of the exposure, not the end of the frame.
     exposure_time: bool = False
-    #: When capture had the first frame of the row that carries this same number, sensor time, picture: times.dequeued if
-    #: it is new, as it should be. 0 before ABI 1.2.
+    #: Since when the number, the sensor time, the picture have been the same: times.dequeued of the first such frame,
+    #: which is this frame's own where they have changed, as they should. 0 before ABI 1.2.
     new_number_ns: int = 0
     new_time_ns: int = 0
     new_picture_ns: int = 0
@@ -186,7 +186,7 @@ class Histogram:
         return sum(self.counts)
 
     def buckets(self) -> Iterator[tuple[float, int]]:
-        """(Upper bound in microseconds, count) of every bucket, ascending; the last has no bound: infinity."""
+        """(Upper bound in microseconds, count) of every bucket, ascending; the bound of the last is infinity."""
         for bucket, count in enumerate(self.counts):
             yield (_bucket_us(bucket + 1) if bucket + 1 < _BUCKETS else float("inf")), count
 
@@ -208,7 +208,7 @@ class Histogram:
                          tuple(max(a - b, 0) for a, b in zip(self.counts, earlier.counts)))
 
     def merged(self, other: Histogram) -> Histogram:
-        """Both together: two stages, or two lives of one."""
+        """The sum of both: of two stages, or of two processes of one."""
         return Histogram(self.sum_ns + other.sum_ns, tuple(a + b for a, b in zip(self.counts, other.counts)))
 
 
@@ -229,15 +229,15 @@ class Stats:
     readers: int
     #: Frames not handled, by reason; totals of this process.
     counters: dict[str, int]
-    #: Source, model or address in words.
+    #: Source, model or address.
     what: str
     backend: str
     metrics: dict[str, Metric]
-    #: Of infer: the backend in words, and why better ones were not taken. Empty before ABI 1.1.
+    #: Of infer: its backend, and why better ones are not used. Empty before ABI 1.1.
     backend_choice: str = ""
     #: Since the process started, by latency. This and all that follows is empty or 0 before ABI 1.2.
     histograms: dict[str, Histogram] = field(default_factory=dict)
-    #: Of the readers, those that lease slots (stages), and those that only look.
+    #: Of the readers, those that lease slots (stages), and those that tap.
     leases: int = 0
     taps: int = 0
     #: The kernel's part of cpu_us.
@@ -274,7 +274,7 @@ class Tap(Generic[T]):
     def __init__(self, topic: int, stages: list[str], parse: Callable[[_Raw], T], *, timeout: float | None,
                  newest: bool, runtime_dir: str | os.PathLike[str] | None, library: str | os.PathLike[str] | None
                  ) -> None:
-        self._timeout, self._parse, self._turn = timeout, parse, 0
+        self._timeout, self._parse, self._next_source = timeout, parse, 0
         path = os.fspath(runtime_dir) if runtime_dir is not None else default_runtime_dir()
         #: Path of the C library that reads, or None: pure Python does.
         self.library = _choose_library(library)
@@ -287,31 +287,31 @@ class Tap(Generic[T]):
 
     @property
     def torn(self) -> int:
-        """Copies thrown away because the writer was faster; none of them was given to you."""
+        """Copies discarded because the writer overwrote the slot meanwhile; none of them is ever returned."""
         return sum(source.torn for source in self._sources)
 
     def __iter__(self) -> Iterator[T]:
         return self
 
     def __next__(self) -> T:
-        """The next item. TimeoutError after ``timeout`` seconds; ValueError if what is in the ring cannot be."""
+        """The next item. TimeoutError after ``timeout`` seconds; ValueError if the ring's content is invalid."""
         if not self._sources:
             raise StopIteration
         started = time.monotonic()
-        said = self._timeout is not None
+        warned = self._timeout is not None
         while True:
-            left = _LOOK if self._timeout is None else started + self._timeout - time.monotonic()
+            left = _POLL if self._timeout is None else started + self._timeout - time.monotonic()
             for _ in self._sources:
-                source = self._sources[self._turn % len(self._sources)]
-                self._turn += 1
-                raw = source.next(max(min(left, _LOOK) / len(self._sources), 0))
+                source = self._sources[self._next_source % len(self._sources)]
+                self._next_source += 1
+                raw = source.next(max(min(left, _POLL) / len(self._sources), 0))
                 if raw is not None:
                     self.lapped += raw.lapped
                     return self._parse(raw)
             if self._timeout is not None and time.monotonic() - started >= self._timeout:
                 raise TimeoutError(f"nothing within {self._timeout} s: {self._why()}")
-            if not said and time.monotonic() - started > 1 and (problem := self._problem()):
-                said = True
+            if not warned and time.monotonic() - started > 1 and (problem := self._problem()):
+                warned = True
                 _log.warning("%s; waiting", problem)
 
     def _problem(self) -> str | None:
@@ -321,7 +321,7 @@ class Tap(Generic[T]):
         return self._problem() or "attached, but nothing new came"
 
     def close(self) -> None:
-        """Lets go of everything; iteration ends."""
+        """Detaches; iteration ends."""
         for source in self._sources:
             source.close()
         self._sources = []
@@ -338,7 +338,7 @@ def detections(*, timeout: float | None = None, runtime_dir: str | os.PathLike[s
                newest: bool = False, library: str | os.PathLike[str] | None = None) -> Tap[Record]:
     """What infer finds, one record per frame it looked at.
 
-    ``timeout``: seconds to wait for each, then TimeoutError says why; None waits for ever (and says so in the log).
+    ``timeout``: seconds to wait for each, then TimeoutError says why; None waits for ever (and logs it).
     ``runtime_dir``: as for ``hanja run``. ``newest``: skip to the newest each time, instead of one after the other.
     ``library``: path of libhanja_tap.so, to read through it.
     """
@@ -348,7 +348,7 @@ def detections(*, timeout: float | None = None, runtime_dir: str | os.PathLike[s
 
 def truth(*, timeout: float | None = None, runtime_dir: str | os.PathLike[str] | None = None, newest: bool = False,
           library: str | os.PathLike[str] | None = None) -> Tap[Record]:
-    """What ``--source 'synth:?truth=1'`` drew where; the arguments of :func:`detections`."""
+    """The ground truth of ``--source 'synth:?truth=1'``; the arguments of :func:`detections`."""
     return Tap(_TRUTH, ["capture"], _record, timeout=timeout, newest=newest, runtime_dir=runtime_dir,
                library=library)
 
@@ -356,7 +356,7 @@ def truth(*, timeout: float | None = None, runtime_dir: str | os.PathLike[str] |
 def presented(*, timeout: float | None = None, runtime_dir: str | os.PathLike[str] | None = None,
               newest: bool = False, library: str | os.PathLike[str] | None = None) -> Tap[Record]:
     """The records as render handled them, with its own times (``times.render_acquired``, ``times.presented``), each
-    when all about it is known: not always in order. The arguments of :func:`detections`."""
+    as soon as these are known: not always in order. The arguments of :func:`detections`."""
     return Tap(_PRESENTED, ["render"], _record, timeout=timeout, newest=newest, runtime_dir=runtime_dir,
                library=library)
 
@@ -371,7 +371,7 @@ def frames(*, timeout: float | None = None, runtime_dir: str | os.PathLike[str] 
 def stats(stage: str | None = None, *, timeout: float | None = None,
           runtime_dir: str | os.PathLike[str] | None = None, library: str | os.PathLike[str] | None = None
           ) -> Tap[Stats]:
-    """Each stage about itself once a second, or only ``stage``: "capture", "infer" or "render"."""
+    """The statistics of every stage once a second, or only of ``stage``: "capture", "infer" or "render"."""
     if stage is not None and stage not in _STAGES:
         raise ValueError(f"there is no stage {stage!r}: use {', '.join(_STAGES)}")
     stages = [stage] if stage else list(_STAGES)
@@ -379,7 +379,7 @@ def stats(stage: str | None = None, *, timeout: float | None = None,
 
 
 def default_runtime_dir() -> str:
-    """Where ``hanja run`` puts its sockets when it is not told; if there is no such directory, where the service does."""
+    """Where ``hanja run`` puts its sockets by default; if there is no such directory, where the service puts them."""
     if path := os.environ.get("RUNTIME_DIRECTORY"):
         own = path
     elif path := os.environ.get("XDG_RUNTIME_DIR"):
@@ -469,7 +469,7 @@ def _stats(raw: _Raw) -> Stats:
                 "skipped_no_signal": no_signal, "missed": missed}
     what = bytes(payload[160:288]).split(b"\0", 1)[0].decode("utf-8", "replace")
     # Since ABI 1.1; a writer of 1.0 says 0. A length that is not true is cut to what is there.
-    choice = bytes(payload[640:640 + min(words, _MOST_WORDS)]).decode("utf-8", "replace")
+    choice = bytes(payload[640:640 + min(words, _MAX_WORDS)]).decode("utf-8", "replace")
     return Stats(name, pid, generation, t_ns, started, fps / 1000, frames_total, rss, cpu, readers, counters, what,
                  _BACKENDS.get(backend, "none"), metrics, choice, _histograms(payload, at, many, step), leases, taps,
                  system, peak, queue_age, detections_total, newest, presented, unbalanced)
@@ -489,8 +489,8 @@ def _histograms(payload: memoryview, at: int, many: int, step: int) -> dict[str,
 # ------------------------------------------------------------------------- reading in pure Python: x86-64 only, see top
 
 
-class _Bell:
-    """The futex that every publish wakes. A mapping of its own: ctypes cannot take the address of mmap's."""
+class _Futex:
+    """The futex that every publish wakes. It has a mapping of its own: ctypes cannot take the address of mmap's."""
 
     def __init__(self, fd: int) -> None:
         self._libc = ctypes.CDLL(None, use_errno=True)
@@ -504,7 +504,7 @@ class _Bell:
         self._address: int = address
 
     def wait(self, count: int, seconds: float) -> None:
-        """Sleeps until the word is not ``count``, or woken, or for ``seconds``."""
+        """Sleeps until the word differs from ``count``, a wake-up comes, or ``seconds`` have passed."""
         nanoseconds = max(int(seconds * 1e9), 0)
         timespec = (ctypes.c_long * 2)(nanoseconds // 10**9, nanoseconds % 10**9)
         self._libc.syscall(ctypes.c_long(202), ctypes.c_void_p(self._address + 192), ctypes.c_int(0),  # FUTEX_WAIT
@@ -517,7 +517,7 @@ class _Bell:
 
 
 class _Ring:
-    """One generation, mapped and checked. Its numbers are read once: a header changed later moves nothing."""
+    """One generation, mapped and checked. The header is read once: later changes of it have no effect."""
 
     def __init__(self, fd: int, topic: int) -> None:
         seals = fcntl.fcntl(fd, fcntl.F_GET_SEALS)
@@ -532,7 +532,7 @@ class _Ring:
         self._counts = memoryview(self._map).cast("I")
         try:
             self._check(size, topic)
-            self._bell = _Bell(fd)
+            self._futex = _Futex(fd)
         except BaseException:
             self._unmap()
             raise
@@ -560,12 +560,12 @@ class _Ring:
         check(total == size and 4096 + self.slots * self.stride <= size, "size", size)
 
     def newest(self) -> int:
-        """State word of the newest slot; 0: none, or one that cannot be."""
+        """State word of the newest slot; 0: none yet, or an invalid one."""
         state = self._words[16]
         return 0 if state & 1 or state >> 1 & 127 >= self.slots else state
 
     def find(self, seq: int) -> int:
-        """The state under which this number is in the ring; 0: in none."""
+        """State word of the slot with this number; 0: it is in none."""
         for slot in range(self.slots):
             state = seq << 8 | slot << 1
             if self._words[(4096 + slot * self.stride) // 8] == state:
@@ -585,7 +585,7 @@ class _Ring:
     def wait_newer(self, seen: int, seconds: float) -> bool:
         count = self._counts[48]
         if self.newest() >> 8 <= seen:
-            self._bell.wait(count, seconds)
+            self._futex.wait(count, seconds)
         return self.newest() >> 8 > seen
 
     def _unmap(self) -> None:
@@ -594,7 +594,7 @@ class _Ring:
         self._map.close()
 
     def close(self) -> None:
-        self._bell.close()
+        self._futex.close()
         self._unmap()
 
 
@@ -606,7 +606,7 @@ def _readable(connection: socket.socket, seconds: float) -> bool:
 
 
 class _Pure:
-    """Attaches to a stage again and again, and reads."""
+    """Reads in pure Python; attaches to a stage again whenever that is restarted."""
 
     def __init__(self, runtime_dir: str, stage: str, topic: int, newest: bool) -> None:
         self._path, self._topic, self._newest = os.path.join(runtime_dir, f"{stage}-tap.sock"), topic, newest
@@ -624,19 +624,19 @@ class _Pure:
             if ring is None:
                 return None
             if ring.generation != self._generation:
-                # The first time, what is there already is the past; after a restart it was missed by nobody's fault.
+                # The first time, reading begins with the newest; after a restart, with the first of the new generation.
                 self._seen = 0 if self._generation else max((ring.newest() >> 8) - 1, 0)
                 self._generation = ring.generation
             left = max(deadline - time.monotonic(), 0)
-            raw = self._take(ring)
-            if raw is None and not ring.wait_newer(self._seen, min(left, _LOOK)) and self._hung_up():
-                raw = self._take(ring)  # what was published between our look and the writer's end is still there
+            raw = self._read(ring)
+            if raw is None and not ring.wait_newer(self._seen, min(left, _POLL)) and self._hung_up():
+                raw = self._read(ring)  # published after the last check and before the writer ended
                 if raw is None:
                     self.close()
             if raw is not None or left == 0:
                 return raw
 
-    def _take(self, ring: _Ring) -> _Raw | None:
+    def _read(self, ring: _Ring) -> _Raw | None:
         seen = self._seen
         newest = ring.newest()
         if self._newest:
@@ -655,11 +655,11 @@ class _Pure:
                 return _Raw(ring.generation, state >> 8, 0 if self._newest else self._seen - seen - 1, *copied)
             self.torn += 1
         if newest >> 8 > seen:
-            time.sleep(0.0005)  # the writer is faster than memory, or lies: do not spin
+            time.sleep(0.0005)  # the writer is faster than this copies, or violates the protocol: do not spin
         return None
 
     def _attach(self, deadline: float) -> _Ring | None:
-        """Connects, asks, maps. ValueError for what will not be better the next time."""
+        """Connects, sends the request, maps the ring. ValueError for errors that another attempt would not mend."""
         while self._socket is None:
             wait = self._retry_at - time.monotonic()
             if wait > deadline - time.monotonic():
@@ -667,7 +667,7 @@ class _Pure:
                 return None
             time.sleep(max(wait, 0))
             self._retry_at = time.monotonic() + _RETRY
-            self._ask()
+            self._request()
         if not _readable(self._socket, deadline - time.monotonic()):
             self.problem = self.problem or f"{self._path}: connected, but the stage does not have this topic yet"
             return None
@@ -687,7 +687,7 @@ class _Pure:
                 connection.close()
         return self._ring
 
-    def _ask(self) -> None:
+    def _request(self) -> None:
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
             connection.settimeout(0)
@@ -726,7 +726,7 @@ class _Pure:
         return self._socket is None or _readable(self._socket, 0)
 
     def close(self) -> None:
-        """Lets go of the ring; the next attempt to attach waits for nothing, its successor may be there already."""
+        """Detaches. The next attempt to attach comes without delay, since a successor may already run."""
         if self._ring:
             self._ring.close()
         if self._socket:
@@ -774,7 +774,7 @@ def _load(path: str) -> ctypes.CDLL:
 
 
 class _Library:
-    """The same as :class:`_Pure`, done by the C library."""
+    """The same as :class:`_Pure`, through the C library."""
 
     def __init__(self, library: ctypes.CDLL, runtime_dir: str, stage: str, topic: int, newest: bool) -> None:
         self._library, self._tap, self._sample = library, ctypes.c_void_p(), _Sample()
@@ -782,17 +782,17 @@ class _Library:
         self.problem: str | None = None
         if library.hanja_tap_open(ctypes.byref(self._tap), os.fsencode(runtime_dir), _STAGES[stage], topic,
                                   0 if newest else 1):
-            raise ValueError(self._words())
+            raise ValueError(self._last_error())
 
-    def _words(self) -> str:
+    def _last_error(self) -> str:
         return str(self._library.hanja_tap_last_error().decode("utf-8", "replace"))
 
     def next(self, timeout: float) -> _Raw | None:
         """Something new within ``timeout`` seconds, or None; perhaps a little earlier."""
         sample = self._sample
-        # Short time-outs only (Tap sees to it): the library goes on waiting when a signal comes, Python shall see it.
+        # Short time-outs only (Tap ensures it): the library waits through signals, and Python must handle them.
         code = self._library.hanja_tap_next(self._tap, int(timeout * 1000) + (timeout > 0), ctypes.byref(sample))
-        self.problem = self._words() if code == 2 else None
+        self.problem = self._last_error() if code == 2 else None
         if code in (1, 2):
             return None
         length = sample.payload_length
@@ -806,7 +806,7 @@ class _Library:
         if code == 3:
             return None  # counted as lapped by the library, with the next sample
         if code:
-            raise ValueError(self._words())
+            raise ValueError(self._last_error())
         lapped, self._lapped = self._lapped, 0
         return _Raw(sample.generation, sample.seq, lapped, bytes(sample.meta), memoryview(payload).toreadonly())
 

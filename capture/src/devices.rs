@@ -1,4 +1,4 @@
-//! Which cameras there are: for `hanja doctor`, for `auto`, and for error messages.
+//! The cameras of this machine: for `hanja doctor`, for `auto`, and for error messages.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -8,13 +8,13 @@ use std::path::PathBuf;
 pub struct DeviceInfo {
     /// Node, like `/dev/video0`.
     pub path: PathBuf,
-    /// The camera's name; empty if it could not be asked.
+    /// The camera's name; empty if the device could not be opened.
     pub card: String,
-    /// Kernel driver.
+    /// Name of the kernel driver; empty as above.
     pub driver: String,
-    /// Names of the formats that the pipeline understands.
+    /// Those of its formats that the pipeline understands, like `YUYV`.
     pub formats: Vec<&'static str>,
-    /// Why it cannot be used, if it cannot.
+    /// Why it is not usable; none if it is.
     pub problem: Option<String>,
 }
 

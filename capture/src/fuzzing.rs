@@ -1,6 +1,6 @@
-//! Door for the fuzzer (`tests/fuzz/`).
+//! Entry point of the fuzzer (`tests/fuzz/`).
 
-/// Takes `bytes` for a clip of kind `which`, shown in portions.
+/// Runs demultiplexer `which` over `bytes`, handed over in portions.
 pub fn clip(which: u8, bytes: &[u8], portion: usize) {
     crate::files::fuzz(which, bytes, portion);
 }

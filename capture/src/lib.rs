@@ -1,14 +1,16 @@
-//! Where frames come from, and the capture stage that puts them into the ring with one copy and no conversion.
+//! The sources of frames, and the capture stage that publishes them in the frames ring with one copy and no conversion.
 //!
 //! | module | idea |
 //! |---|---|
-//! | `uri` | what a user can ask for |
+//! | `uri` | source URIs, as a user writes them |
 //! | `source` | the trait that all sources implement |
+//! | `pace` | the schedule of sources without a rate of their own |
 //! | `files` | directories of pictures, Y4M, MJPEG and AVI clips, standard input |
 //! | `synth` | handwriting drawn live, with ground truth |
 //! | `v4l2` | cameras |
-//! | `freshness` | whether a source delivers the same frame again |
-//! | `stage` | source to frames ring |
+//! | `freshness` | since when a source has delivered the same frame |
+//! | `devices` | the cameras of this machine |
+//! | `stage` | from a source to the frames ring |
 
 #![deny(unsafe_code)]
 
@@ -29,8 +31,8 @@ pub use stage::{CaptureError, run};
 pub use synth::Fault;
 pub use uri::{SourceUri, UriError};
 
-/// What `auto` means to `hanja run` on this machine: a source URI, and the reason in words. The capture stage alone
-/// waits for a camera instead.
+/// The source that `hanja run` takes for `auto` on this machine: its URI, and the reason for people to read. Given `auto`,
+/// the capture stage alone waits for a camera instead.
 #[must_use]
 pub fn choose_source() -> (String, String) {
     match devices::list_devices().into_iter().find(|d| d.usable()) {

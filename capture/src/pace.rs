@@ -1,9 +1,9 @@
-//! A steady beat for sources that have none of their own.
+//! Paces sources that have no rate of their own.
 
 use hanja_ring::now_ns;
 use std::time::Duration;
 
-/// An absolute schedule: being late once does not shift what follows.
+/// A schedule of frames: one late frame does not shift those after it.
 #[derive(Debug)]
 pub(crate) struct Pace {
     period_ns: u64,
@@ -11,6 +11,7 @@ pub(crate) struct Pace {
 }
 
 impl Pace {
+    /// A schedule at `fps` frames per second that begins with the first call of [`next_due`](Self::next_due).
     pub(crate) fn new(fps: f64) -> Self {
         Self {
             period_ns: ((1e9 / fps) as u64).max(1),
@@ -18,13 +19,14 @@ impl Pace {
         }
     }
 
-    /// Waits for the next beat, at most `wait`; returns when it was due.
-    pub(crate) fn beat(&mut self, wait: Duration) -> Option<u64> {
+    /// Waits until the next frame is due, at most `wait`. Returns when it was due, in nanoseconds of CLOCK_MONOTONIC; none
+    /// if it is not due yet.
+    pub(crate) fn next_due(&mut self, wait: Duration) -> Option<u64> {
         let now = now_ns();
         if self.due_ns == 0 {
             self.due_ns = now;
         }
-        // More than a beat behind: go on from here, no burst to catch up.
+        // More than a frame behind: the schedule begins anew, without a burst to catch up.
         if now > self.due_ns + self.period_ns {
             self.due_ns = now;
         }
@@ -45,12 +47,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn beats_do_not_drift() {
+    fn the_schedule_does_not_drift() {
         let mut pace = Pace::new(200.0);
-        let first = pace.beat(Duration::from_secs(1)).unwrap();
+        let first = pace.next_due(Duration::from_secs(1)).unwrap();
         let mut last = first;
         for _ in 0..20 {
-            last = pace.beat(Duration::from_secs(1)).unwrap();
+            last = pace.next_due(Duration::from_secs(1)).unwrap();
         }
         let span = last - first;
         assert!(
@@ -63,7 +65,7 @@ mod tests {
     #[test]
     fn waits_are_cut_short() {
         let mut pace = Pace::new(0.1);
-        assert!(pace.beat(Duration::from_millis(1)).is_some());
-        assert!(pace.beat(Duration::from_millis(5)).is_none());
+        assert!(pace.next_due(Duration::from_millis(1)).is_some());
+        assert!(pace.next_due(Duration::from_millis(5)).is_none());
     }
 }

@@ -1,4 +1,4 @@
-//! What every source is to the stage.
+//! The interface between a source and the stage.
 
 use hanja_record::{Detection, PixelFormat};
 use std::path::PathBuf;
@@ -12,13 +12,13 @@ pub(crate) struct Frame<'a> {
     pub(crate) height: u32,
     pub(crate) stride: u32,
     pub(crate) bytes: &'a [u8],
-    /// The source's own number; a gap is a frame lost before us.
+    /// The source's own number; a gap is a frame lost before capture had it.
     pub(crate) driver_seq: u64,
-    /// CLOCK_MONOTONIC nanoseconds.
+    /// Nanoseconds of CLOCK_MONOTONIC.
     pub(crate) t_sensor: u64,
     pub(crate) t_dequeued: u64,
     pub(crate) flags: u32,
-    /// What is drawn where; `synth:` only.
+    /// Ground truth: what is drawn where; `synth:` only.
     pub(crate) truth: &'a [Detection],
 }
 
@@ -34,22 +34,22 @@ pub(crate) enum Event<'a> {
 
 /// A source of frames.
 pub(crate) trait Source {
-    /// Waits for the next frame, at most about `wait`, which is short: the caller looks after signals in between.
-    /// An error is final.
+    /// Waits for the next frame, at most about `wait`, which is short: between two calls the caller handles signals. An
+    /// error is final.
     fn next(&mut self, wait: Duration) -> Result<Event<'_>, SourceError>;
 
-    /// Why there is no picture at present, in words.
+    /// Why there is no picture at present.
     fn trouble(&self) -> Option<&str> {
         None
     }
 
-    /// What it took, where its name leaves that open: the camera that `auto` found.
+    /// The camera that `auto` found; none for sources that were named.
     fn found(&self) -> Option<&str> {
         None
     }
 
-    /// Whether to have nothing for a while is part of the source's own pace. Not a camera's: what it cannot show, it
-    /// says in flagged frames.
+    /// Whether this source may rightly deliver nothing for a while. A camera may not: while it has no picture, it
+    /// delivers flagged frames.
     fn may_pause(&self) -> bool {
         true
     }
@@ -58,9 +58,9 @@ pub(crate) trait Source {
 /// What to do about a camera that is not there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Patience {
-    /// Say so and end: somebody is looking on.
+    /// End with an error: somebody is at the terminal.
     Fail,
-    /// Wait for it, with flagged frames meanwhile: a service that ended would only be started again.
+    /// Wait for it and deliver flagged frames meanwhile: a service that ended would only be started again.
     Wait,
 }
 

@@ -6,7 +6,15 @@ use hanja_stage::config::nearest;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-/// A source as asked for, with defaults filled in.
+/// A source as the user asked for it, with defaults filled in.
+///
+/// ```
+/// use hanja_capture::SourceUri;
+///
+/// let uri: SourceUri = "synth:?size=320x240&glyphs=2".parse()?;
+/// assert!(matches!(uri, SourceUri::Synth { size: (320, 240), glyphs: 2, .. }));
+/// # Ok::<(), hanja_capture::UriError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub enum SourceUri {
     /// `v4l2:/dev/video0?size=640x480&fps=30&format=auto`, or `v4l2:auto?…`: the first camera, now or whenever there is
@@ -34,7 +42,7 @@ pub enum SourceUri {
     File {
         /// Y4M, MJPEG or AVI file.
         path: PathBuf,
-        /// Frames per second; none: what the clip says, else 30.
+        /// Frames per second; none: the clip's own rate, else 30.
         fps: Option<f64>,
         /// From the start again after the end.
         repeat: bool,
@@ -55,7 +63,7 @@ pub enum SourceUri {
         format: PixelFormat,
         /// Publish what is drawn where on the topic `truth`.
         truth: bool,
-        /// What to pretend to be broken.
+        /// The fault to simulate.
         fault: Option<Fault>,
     },
 }
@@ -73,7 +81,7 @@ pub enum UriError {
         scheme: &'static str,
         /// As written.
         key: String,
-        /// Nearest valid one, in words.
+        /// Suggests the nearest valid one; may be empty.
         hint: String,
         /// All valid ones.
         known: String,
@@ -258,7 +266,7 @@ impl<'a> Query<'a> {
         }
     }
 
-    /// The last one said wins.
+    /// The last of several wins.
     fn get(&self, key: &str) -> Option<&'a str> {
         self.0
             .iter()

@@ -1,5 +1,5 @@
-//! `hanja-model crops`: what the second look sees of the boxes that a model finds in a data set, with what is really
-//! there. The verifier learns from these, cut by the very code that cuts them in the product.
+//! `hanja-model crops`: cuts out the boxes that a model finds in a data set, each with its true class. The verifier is
+//! trained on these crops, which the product's own code cuts.
 
 use crate::eval::{EvalError, Frame, PixelBox, read_dataset};
 use hanja_handwriting::CLASSES;
@@ -15,11 +15,11 @@ use std::path::{Path, PathBuf};
 
 /// Crops side by side, and above each other, in one picture file.
 pub const SHEET: (usize, usize) = (40, 50);
-/// Overlap from which a box is one of a label's character.
+/// Least overlap (IoU) at which a box counts as one of the label.
 const RIGHT: f64 = 0.5;
-/// Overlap up to which it is none of it. What lies between teaches nothing.
+/// Largest overlap (IoU) at which it does not. Boxes between the two are left out.
 const WRONG: f64 = 0.4;
-/// Boxes of one picture that are no numeral, at most.
+/// Most boxes of one picture that are no numeral.
 const MOST_WRONG: usize = 60;
 
 /// What to make.
@@ -31,9 +31,9 @@ pub struct CropOptions {
     pub out: PathBuf,
     /// Model, least score and input size.
     pub config: InferConfig,
-    /// Boxes beside each label and other character, moved and scaled a little, as a network is never exact.
+    /// Additional boxes around each label and other character, moved and scaled a little, since a network is never exact.
     pub jitter: usize,
-    /// Seed of those.
+    /// Seed of the additional boxes.
     pub seed: u64,
 }
 
@@ -46,7 +46,7 @@ pub struct CropReport {
     pub crops: [usize; CLASSES + 1],
 }
 
-/// Why they could not be made.
+/// Why no crops could be made.
 #[derive(Debug, thiserror::Error)]
 pub enum CropError {
     /// The data set cannot be read, or the model not be run.
@@ -133,7 +133,8 @@ pub fn run(
     })
 }
 
-/// The class of what is in a box, [`CLASSES`] for no numeral; `None` where it is neither one nor the other.
+/// The true class of a box, [`CLASSES`] for no numeral; `None` where its overlap is too small for the one and too large
+/// for the other.
 fn there(frame: &Frame, found: &Detection) -> Option<usize> {
     let area = pixel_box(found);
     let best = frame
@@ -207,7 +208,7 @@ fn cannot_write(path: &Path, reason: &dyn std::fmt::Display) -> CropError {
     }
 }
 
-/// Crops on their way into files.
+/// Collects crops and writes them to files, a sheet at a time.
 struct Sheets<'a> {
     folder: &'a Path,
     sheet: GrayImage,

@@ -1,6 +1,6 @@
 //! `hanja-model crops` on the real executable.
 
-// The helpers of a test are tests too.
+// Helpers of tests may unwrap, as tests do.
 #![allow(clippy::unwrap_used)]
 
 mod support;
@@ -8,7 +8,7 @@ mod support;
 use std::path::Path;
 use support::run;
 
-/// Lines of `crops.csv` without the head.
+/// Lines of `crops.csv` without the header.
 fn lines(out: &Path) -> Vec<String> {
     let text = std::fs::read_to_string(out.join("crops.csv")).unwrap();
     let mut lines = text.lines().map(str::to_owned);

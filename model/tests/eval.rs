@@ -1,6 +1,6 @@
 //! `hanja-model eval` from outside.
 
-// The helpers of a test are tests too.
+// Helpers of tests may unwrap, as tests do.
 #![allow(clippy::unwrap_used)]
 
 mod support;

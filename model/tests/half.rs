@@ -1,4 +1,4 @@
-//! `hanja-model half` from outside: what it says, and that the product finds the same with its model.
+//! `hanja-model half` from outside: what it prints, and that the product finds the same with its model.
 
 #![allow(clippy::unwrap_used)]
 

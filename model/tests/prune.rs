@@ -272,7 +272,7 @@ fn what_is_not_known_is_kept() {
     assert!(after.ends_with(b"from the future"));
 }
 
-/// Whatever the bytes say: an error or a model, and `prune` survives it.
+/// Any bytes are an error or a model, and `prune` survives it.
 fn survive(file: &[u8]) {
     if let Ok(model) = Model::parse(file) {
         for method in [

@@ -1,6 +1,6 @@
 //! `hanja-model eval` against pycocotools, on the same files.
 
-// The helpers of a test are tests too.
+// Helpers of tests may unwrap, as tests do.
 #![allow(clippy::unwrap_used)]
 
 mod support;

@@ -1,7 +1,7 @@
-//! `hanja-model synth` from outside: what it writes, that a seed decides it, and what it says when
-//! something is wrong. The pen model and a few pictures made here are all the material.
+//! `hanja-model synth` from outside: what it writes, that the seed determines it, and its errors. The
+//! material is the handwriting model and a few pictures made here.
 
-// The helpers of a test are tests too.
+// Helpers of tests may unwrap, as tests do.
 #![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeMap;

@@ -27,7 +27,7 @@ def fitness(sizes, anchors):
 
 
 def recall(sizes, anchors):
-    """Share of labels that some anchor may answer for."""
+    """Share of labels that match some anchor."""
     return float((worst_side(sizes, anchors).max(1) > 1 / RATIO).mean())
 
 

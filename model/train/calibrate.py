@@ -1,4 +1,4 @@
-"""A score that means what it says: 0.8 is right eight times in ten.
+"""Calibrates scores: of the detections with a score of 0.8, eight in ten are right.
 
 From what ``hanja detect --json --conf 0.02`` says of data sets that no network was trained on: whether each detection is
 right, and the logistic function of its score that tells this best. It goes into the verifier's file, as what the product
@@ -19,7 +19,7 @@ RIGHT_OVERLAP = 0.5
 EDGES = np.linspace(0, 1, 11)
 
 
-def judged(records):
+def scored(records):
     """(score, right) of each detection of lines of ``hanja detect --json``; one label makes one detection right."""
     score, right = [], []
     for record in records:
@@ -75,7 +75,7 @@ def main(argv=None):
     parser.add_argument("--into", help="verifier that those were made with; its calibration is replaced")
     args = parser.parse_args(argv)
     records = [json.loads(line) for name in args.detections for line in open(name)]
-    score, right = judged(records)
+    score, right = scored(records)
     calibration = fit(score, right)
     for name, scores in (("before", score), ("after", apply(calibration, score))):
         rows, error = reliability(scores, right)

@@ -13,7 +13,7 @@ import subprocess
 
 
 def score(command, folder):
-    """What one command says of one folder, as ``hanja-model eval --json`` prints it."""
+    """The output of one command for one folder, as ``hanja-model eval --json`` prints it."""
     done = subprocess.run([*shlex.split(command), "--json", "--data", folder], capture_output=True, text=True)
     if done.returncode:
         raise SystemExit(f"{command} on {folder}: {done.stderr.strip()}")

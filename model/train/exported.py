@@ -40,7 +40,7 @@ def read(path):
 
 
 def load_exported(model, path):
-    """Give `model`, a fresh Yolo, the file's weights; afterwards it wants `unfold`."""
+    """Give `model`, a fresh Yolo, the file's weights; `unfold` must be called afterwards."""
     tensors, anchors = read(path)
     for name, module in model.named_modules():
         if not isinstance(module, nn.Conv2d):

@@ -1,4 +1,4 @@
-"""The YOLOv5 loss: which cells answer for which label, and how wrong each answer is.
+"""The YOLOv5 loss: which cells are matched to which label, and how far off each prediction is.
 
 A label is given to every anchor of similar shape, in its own cell and in the two neighbouring cells whose
 centres are nearest. Those answers are scored by CIoU and class cross-entropy; every cell is scored for

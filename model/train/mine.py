@@ -1,4 +1,4 @@
-"""Hard negatives: of a data set, the pictures in which a model finds what is not there.
+"""Hard negatives: the pictures of a data set in which a model has false positives.
 
 Most pictures without numerals teach nothing after the first hour. Draw many, let the last model look at them with
 ``hanja detect --json``, and train the next one also on those it fell for.

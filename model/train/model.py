@@ -166,7 +166,7 @@ class Yolo(nn.Module):
         self.detect = Detect(classes, (c256, c512, c1024))
 
     def features(self, x):
-        """The three maps the head looks at, at strides 8, 16 and 32."""
+        """The three input maps of the head, at strides 8, 16 and 32."""
         p3 = self.stage3(self.down3(self.stage2(self.down2(self.stem(x)))))
         p4 = self.stage4(self.down4(p3))
         p5 = self.lateral5(self.sppf(self.stage5(self.down5(p4))))

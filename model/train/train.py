@@ -298,7 +298,7 @@ def main(argv=None):
     torch.manual_seed(args.seed)
     start = time.monotonic()
     cache = Cache(args.data, args.stored_size, args.cache or out / "cache")
-    # Anchors answer for labels as augmented, not as drawn.
+    # Anchors are matched to labels as augmented, not as drawn.
     sizes = Batches(cache, args).sizes()
     fitted = starting_anchors(args, sizes)
     fit_share = anchors.recall(sizes, fitted.reshape(-1, 2))

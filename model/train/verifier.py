@@ -1,4 +1,4 @@
-"""The second look: a classifier of 40x40 grey crops, ten numerals and "none", and its training.
+"""The verifier (second look): a classifier of 40x40 grey crops, ten numerals and "none", and its training.
 
 Material comes from ``hanja-model crops``: what a network finds, cut by the product's own code, with what is there.
 The network costs 0.9 million multiply-adds a crop, for a frame's eight places are all computed, whatever is in the
@@ -163,7 +163,7 @@ def probabilities(model, crops, batch=1024):
 
 
 def verdict(model, crops, there):
-    """One line: how many of each kind are told right."""
+    """One line: how many of each kind are classified right."""
     best = probabilities(model, crops).argmax(1)
     numeral = there != NONE
     return f"numerals {100 * (best == there)[numeral].mean():.2f} %, others {100 * (best == there)[~numeral].mean():.2f} %"
@@ -190,7 +190,7 @@ def averaged(old, new, updates):
 
 
 def fit(args):
-    """Train; gives the network."""
+    """Train; returns the network."""
     torch.manual_seed(args.seed)
     torch.set_num_threads(args.threads)
     rng = np.random.default_rng(args.seed)
@@ -225,7 +225,7 @@ def fit(args):
             text = f"step {step + 1}/{args.steps} loss {np.mean(window):.4f}, {spent:.1f} min"
             print(text + (f", {verdict(model, *held)}" if held else ""), flush=True)
             window = []
-    # The averages of the weights want statistics of their own.
+    # The averaged weights need statistics of their own.
     final = average.module
     final.train()
     for module in final.modules():

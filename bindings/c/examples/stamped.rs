@@ -1,7 +1,7 @@
-//! A writer for tests of readers: frames of one repeated 8-byte word, which is the frame's number times an odd constant.
-//! A copy that holds two different words, or another frame's, is torn.
+//! A writer for tests of readers: each frame repeats one 8-byte word, the frame's number times an odd constant. A copy that
+//! holds two different words, or another frame's word, is torn.
 //!
-//!     stamped RUNTIME_DIR [FRAMES_PER_SECOND]        # as fast as it can without; until SIGTERM
+//!     stamped RUNTIME_DIR [FRAMES_PER_SECOND]        # without a rate: as fast as it can; runs until SIGTERM
 
 use hanja_record::{FrameMeta, PixelFormat, StageName, Topic};
 use hanja_ring::{Geometry, now_ns};

@@ -1,4 +1,4 @@
-//! Errors on their way to C: a code to act on, and words to print.
+//! Errors for C: a code to act on, and a message to print.
 
 use std::any::Any;
 use std::cell::RefCell;
@@ -19,41 +19,41 @@ pub(crate) enum Code {
     Internal = 8,
 }
 
-/// What a call that failed has to say.
+/// Why a call failed.
 #[derive(Debug)]
 pub(crate) struct Failure {
     code: Code,
-    words: String,
+    message: String,
 }
 
 impl Failure {
-    pub(crate) fn new(code: Code, words: impl Into<String>) -> Self {
-        let words = words.into();
-        Self { code, words }
+    pub(crate) fn new(code: Code, message: impl Into<String>) -> Self {
+        let message = message.into();
+        Self { code, message }
     }
 
-    pub(crate) fn argument(words: impl Into<String>) -> Self {
-        Self::new(Code::Argument, words)
+    pub(crate) fn argument(message: impl Into<String>) -> Self {
+        Self::new(Code::Argument, message)
     }
 }
 
 thread_local! {
-    /// Per thread, like errno: so that a failed open, which gives no handle, can be explained too.
-    static LAST: RefCell<CString> = RefCell::new(CString::default());
+    /// Per thread, like errno, since a failed open gives no handle that could hold the message.
+    static LAST_ERROR: RefCell<CString> = RefCell::new(CString::default());
 }
 
-/// Runs the body of an exported function. A panic must not unwind into C, where nobody can catch it; it becomes a code
-/// like any other (unless the library was built with `panic = "abort"`, which leaves nothing to catch).
+/// Runs the body of an exported function. A panic must not unwind into C, where nothing can catch it: it becomes an error
+/// code like any other (unless the library was built with `panic = "abort"`).
 pub(crate) fn guard(body: impl FnOnce() -> Result<(), Failure>) -> c_int {
     // Unwind safe: a handle whose call panicked is poisoned and refuses further calls.
     let outcome = catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|panic| {
-        let words = format!("bug in hanja_tap: {}", panic_text(panic.as_ref()));
-        Err(Failure::new(Code::Internal, words))
+        let message = format!("bug in hanja_tap: {}", panic_text(panic.as_ref()));
+        Err(Failure::new(Code::Internal, message))
     });
     match outcome {
         Ok(()) => 0,
         Err(failure) => {
-            remember(failure.words);
+            set_last(failure.message);
             failure.code as c_int
         }
     }
@@ -65,19 +65,20 @@ fn panic_text(panic: &(dyn Any + Send)) -> &str {
         .unwrap_or("unknown")
 }
 
-fn remember(words: String) {
-    let words = CString::new(words.replace('\0', " ")).unwrap_or_default();
-    // A thread that is ending has no last error any more; nobody could ask for it either.
-    let _ = LAST.try_with(|last| last.replace(words));
+fn set_last(message: String) {
+    let message = CString::new(message.replace('\0', " ")).unwrap_or_default();
+    // A thread that is ending has no last error any more, and nobody can read it either.
+    let _ = LAST_ERROR.try_with(|last| last.replace(message));
 }
 
-/// The thread's last words; the pointer is good until the next [`remember`] of this thread.
+/// The message of this thread's last error; the pointer is valid until this thread's next [`set_last`].
 pub(crate) fn last() -> *const std::ffi::c_char {
-    LAST.try_with(|last| last.borrow().as_ptr())
+    LAST_ERROR
+        .try_with(|last| last.borrow().as_ptr())
         .unwrap_or(c"".as_ptr())
 }
 
-/// A code in words.
+/// The description of a code.
 pub(crate) fn describe(code: c_int) -> &'static CStr {
     match code {
         0 => c"success",
@@ -97,8 +98,8 @@ pub(crate) fn describe(code: c_int) -> &'static CStr {
 mod tests {
     use super::*;
 
-    fn words() -> String {
-        // SAFETY: `last` gives a string that lives until this thread's next failure.
+    fn last_message() -> String {
+        // SAFETY: `last` returns a string that is valid until this thread's next failure.
         unsafe { CStr::from_ptr(last()) }
             .to_str()
             .unwrap()
@@ -108,22 +109,22 @@ mod tests {
     #[test]
     fn a_panic_becomes_an_error() {
         assert_eq!(guard(|| Ok(())), 0);
-        assert_eq!(words(), "");
+        assert_eq!(last_message(), "");
         assert_eq!(guard(|| panic!("number {}", 7)), Code::Internal as c_int);
-        assert_eq!(words(), "bug in hanja_tap: number 7");
+        assert_eq!(last_message(), "bug in hanja_tap: number 7");
         assert_eq!(guard(|| panic!("plain")), Code::Internal as c_int);
-        assert_eq!(words(), "bug in hanja_tap: plain");
+        assert_eq!(last_message(), "bug in hanja_tap: plain");
         assert_eq!(
             guard(|| Err(Failure::argument("a\0b"))),
             Code::Argument as c_int
         );
-        assert_eq!(words(), "a b");
+        assert_eq!(last_message(), "a b");
     }
 
     #[test]
-    fn last_words_belong_to_their_thread() {
+    fn the_last_error_belongs_to_its_thread() {
         guard(|| Err(Failure::argument("mine")));
-        let theirs = std::thread::spawn(words).join().unwrap();
-        assert_eq!((theirs.as_str(), words().as_str()), ("", "mine"));
+        let theirs = std::thread::spawn(last_message).join().unwrap();
+        assert_eq!((theirs.as_str(), last_message().as_str()), ("", "mine"));
     }
 }

@@ -2,9 +2,9 @@
 //!
 //! | file | idea |
 //! |---|---|
-//! | `lib` | the exported functions: pointers are checked here, and nowhere else |
-//! | `tap` | what a handle does, in safe Rust |
-//! | `error` | codes, last words, no panic into C |
+//! | `lib` | the exported functions: pointers are checked here and nowhere else |
+//! | `tap` | the work of a handle, in safe Rust |
+//! | `error` | error codes, the last error, no panic into C |
 //!
 //! Header and Rust are kept together by `tests/bindings_c.rs`, which compares every offset and runs every function.
 
@@ -21,11 +21,11 @@ use std::mem::MaybeUninit;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, TryLockError};
-pub use tap::Found;
-use tap::{Choice, State};
+pub use tap::TapSample;
+use tap::{State, TapOptions};
 
-/// `hanja_tap`. The lock is never waited for: it turns a second thread in the same tap from undefined behaviour into
-/// an error.
+/// `hanja_tap`. Nothing waits for the lock: it turns a second thread's call with the same tap from undefined behaviour
+/// into an error.
 #[derive(Debug)]
 pub struct Handle(Mutex<State>);
 
@@ -46,7 +46,7 @@ impl Handle {
 ///
 /// # Safety
 /// `pointer` is NULL or points to a live `T` that nobody changes while `'a` lasts.
-unsafe fn needed<'a, T>(pointer: *const T, name: &str) -> Result<&'a T, Failure> {
+unsafe fn non_null<'a, T>(pointer: *const T, name: &str) -> Result<&'a T, Failure> {
     // SAFETY: the caller's contract is the function's.
     unsafe { pointer.as_ref() }.ok_or_else(|| null(name))
 }
@@ -79,13 +79,13 @@ pub unsafe extern "C" fn hanja_tap_open(
         }
         // SAFETY: not NULL, so the caller's contract says that it can be written.
         unsafe { tap.write(std::ptr::null_mut()) };
-        let choice = Choice::new(stage, topic, order)?;
+        let options = TapOptions::new(stage, topic, order)?;
         let dir = (!runtime_dir.is_null()).then(|| {
             // SAFETY: not NULL, so the caller's contract says that it is a terminated string.
             let bytes = unsafe { CStr::from_ptr(runtime_dir) }.to_bytes();
             PathBuf::from(OsStr::from_bytes(bytes))
         });
-        let handle = Box::new(Handle(Mutex::new(State::open(dir, &choice))));
+        let handle = Box::new(Handle(Mutex::new(State::open(dir, &options))));
         // SAFETY: as above.
         unsafe { tap.write(Box::into_raw(handle)) };
         Ok(())
@@ -100,11 +100,11 @@ pub unsafe extern "C" fn hanja_tap_open(
 pub unsafe extern "C" fn hanja_tap_next(
     tap: *const Handle,
     timeout_ms: c_int,
-    sample: *mut Found,
+    sample: *mut TapSample,
 ) -> c_int {
     guard(|| {
         // SAFETY: the caller's contract.
-        let mut state = unsafe { needed(tap, "tap") }?.lock()?;
+        let mut state = unsafe { non_null(tap, "tap") }?.lock()?;
         if sample.is_null() {
             return Err(null("sample"));
         }
@@ -129,7 +129,7 @@ pub unsafe extern "C" fn hanja_tap_copy(
 ) -> c_int {
     guard(|| {
         // SAFETY: the caller's contract.
-        let mut state = unsafe { needed(tap, "tap") }?.lock()?;
+        let mut state = unsafe { non_null(tap, "tap") }?.lock()?;
         let needed = state.payload_length()?;
         let size = state.size_for(capacity)?;
         if !length.is_null() {
@@ -137,8 +137,8 @@ pub unsafe extern "C" fn hanja_tap_copy(
             unsafe { length.write(size) };
         }
         if size > capacity {
-            let words = format!("the buffer has {capacity} bytes, the payload {needed}");
-            return Err(Failure::new(Code::Small, words));
+            let message = format!("the buffer has {capacity} bytes, the payload {needed}");
+            return Err(Failure::new(Code::Small, message));
         }
         if size == 0 {
             return state.copy(&mut []);
@@ -167,7 +167,7 @@ pub unsafe extern "C" fn hanja_tap_close(tap: *mut Handle) {
     });
 }
 
-/// A code in words.
+/// The description of an error code.
 #[unsafe(no_mangle)]
 pub extern "C" fn hanja_tap_strerror(code: c_int) -> *const c_char {
     error::describe(code).as_ptr()
@@ -252,7 +252,7 @@ pub unsafe extern "C" fn hanja_tap_stats(
     })
 }
 
-/// The words behind stage statistics, terminated.
+/// The text behind stage statistics, terminated.
 ///
 /// # Safety
 /// `record` is NULL or has `length` bytes; `words` is NULL or has room for `capacity` bytes.
@@ -271,7 +271,7 @@ pub unsafe extern "C" fn hanja_tap_words(
         }
         let read =
             StageStats::from_bytes(bytes).map_err(|e| Failure::new(Code::Record, e.to_string()))?;
-        // What replaces damaged bytes may be longer than they were.
+        // The characters that replace damaged bytes may be longer than those.
         let mut text = read.words_in(bytes);
         while text.len() > StageStats::MAX_WORDS {
             text.pop();
@@ -279,8 +279,8 @@ pub unsafe extern "C" fn hanja_tap_words(
         // A zero byte would end the text for C in any case.
         let text = text.split('\0').next().unwrap_or_default();
         if text.len() >= capacity {
-            let why = format!("the words need {} bytes", text.len() + 1);
-            return Err(Failure::new(Code::Small, why));
+            let message = format!("the words need {} bytes", text.len() + 1);
+            return Err(Failure::new(Code::Small, message));
         }
         // SAFETY: not NULL, and the text with its terminator is not longer than the room.
         unsafe {
@@ -343,7 +343,7 @@ pub unsafe extern "C" fn hanja_tap_quantile_us(histogram: *const HistogramRecord
     let mut found = -1.0;
     guard(|| {
         // SAFETY: the caller's contract.
-        let record = unsafe { needed(histogram, "histogram") }?;
+        let record = unsafe { non_null(histogram, "histogram") }?;
         found = Histogram::from(record).quantile(q).unwrap_or(-1.0);
         Ok(())
     });
@@ -377,11 +377,11 @@ mod tests {
 
     #[test]
     fn a_tap_in_use_is_busy_and_one_that_failed_is_closed() {
-        let choice = Choice::new(0, 1, 0).unwrap_or_else(|_| unreachable!());
-        let handle = Handle(Mutex::new(State::open(Some("/nowhere".into()), &choice)));
+        let options = TapOptions::new(0, 1, 0).unwrap_or_else(|_| unreachable!());
+        let handle = Handle(Mutex::new(State::open(Some("/nowhere".into()), &options)));
         let held = handle.lock();
         assert!(held.is_ok());
-        let mut sample = MaybeUninit::<Found>::uninit();
+        let mut sample = MaybeUninit::<TapSample>::uninit();
         // SAFETY: both pointers are good.
         let second = unsafe { hanja_tap_next(&raw const handle, 0, sample.as_mut_ptr()) };
         assert_eq!(second, Code::Busy as c_int);

@@ -1,4 +1,4 @@
-//! A tap as C holds it, free of pointers: everything that can be said in safe Rust.
+//! A tap as C holds it, without pointers: the part that safe Rust can do.
 
 use crate::error::{Code, Failure};
 use hanja_record::{FrameMeta, StageName, StageStats, Topic};
@@ -8,18 +8,18 @@ use std::path::PathBuf;
 use std::time::Duration;
 use zerocopy::FromBytes;
 
-/// "As long as it takes", in pieces that no clock arithmetic overflows on.
+/// One wait of a tap without a time-out, repeated; so short that no clock arithmetic overflows.
 const HOUR: Duration = Duration::from_secs(3600);
 
 /// `hanja_tap_sample`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
-pub struct Found {
+pub struct TapSample {
     /// Changes when the stage begins a new ring.
     pub generation: u64,
     /// Number in that generation.
     pub seq: u64,
-    /// Overwritten unread since the one before.
+    /// Samples overwritten before they were read, since the one before.
     pub lapped: u64,
     /// Copies thrown away since the tap was opened.
     pub torn: u64,
@@ -29,15 +29,15 @@ pub struct Found {
     pub frame: FrameMeta,
 }
 
-/// The numbers of `hanja_tap_open`, checked.
+/// The arguments of `hanja_tap_open`, checked.
 #[derive(Debug)]
-pub(crate) struct Choice {
+pub(crate) struct TapOptions {
     stage: StageName,
     topic: Topic,
     newest: bool,
 }
 
-impl Choice {
+impl TapOptions {
     pub(crate) fn new(stage: i32, topic: i32, order: i32) -> Result<Self, Failure> {
         let topics = [
             Topic::Frames,
@@ -91,23 +91,23 @@ impl Choice {
 pub(crate) struct State {
     tap: TapSubscriber,
     newest: bool,
-    /// Statistics: a prefix of at least the head may be copied.
-    growing: bool,
+    /// Whether a part may be copied, if it contains the head: of statistics, which grow from version to version.
+    partial: bool,
     sample: Sample,
-    /// What may be copied: the last sample found and its length.
+    /// The sample that may be copied, and its length.
     found: Option<(Stamp, u64)>,
     torn_copies: u64,
-    /// In order: samples that were found, torn while being copied, and not yet counted as lapped.
+    /// In order: samples whose copy was torn and that are not yet counted as lapped.
     torn_unread: u64,
 }
 
 impl State {
-    pub(crate) fn open(runtime_dir: Option<PathBuf>, choice: &Choice) -> Self {
+    pub(crate) fn open(runtime_dir: Option<PathBuf>, options: &TapOptions) -> Self {
         let dir = runtime_dir.unwrap_or_else(hanja_record::runtime_dir::to_read);
         Self {
-            tap: choice.topic.tap(&dir, choice.stage),
-            newest: choice.newest,
-            growing: choice.topic == Topic::Stats,
+            tap: options.topic.tap(&dir, options.stage),
+            newest: options.newest,
+            partial: options.topic == Topic::Stats,
             sample: Sample::default(),
             found: None,
             torn_copies: 0,
@@ -115,8 +115,8 @@ impl State {
         }
     }
 
-    /// `timeout_ms` below zero: no end.
-    pub(crate) fn next(&mut self, timeout_ms: i32) -> Result<Found, Failure> {
+    /// Waits for the next sample, at most `timeout_ms`; without end if that is negative.
+    pub(crate) fn next(&mut self, timeout_ms: i32) -> Result<TapSample, Failure> {
         self.found = None;
         let timeout = u64::try_from(timeout_ms).map_or(HOUR, Duration::from_millis);
         let payload_length = loop {
@@ -128,7 +128,7 @@ impl State {
             match found {
                 Some(length) => break length,
                 None if timeout_ms < 0 => {}
-                None => return Err(self.nothing()),
+                None => return Err(self.timeout_failure()),
             }
         };
         let stamp = Stamp {
@@ -136,7 +136,7 @@ impl State {
             seq: self.sample.seq,
         };
         self.found = Some((stamp, payload_length));
-        Ok(Found {
+        Ok(TapSample {
             generation: stamp.generation,
             seq: stamp.seq,
             lapped: self.sample.lapped + std::mem::take(&mut self.torn_unread),
@@ -147,7 +147,8 @@ impl State {
         })
     }
 
-    fn nothing(&self) -> Failure {
+    /// Why there was no sample.
+    fn timeout_failure(&self) -> Failure {
         match self.tap.problem() {
             Some(problem) => Failure::new(Code::Absent, problem),
             None if self.tap.attached() => {
@@ -157,7 +158,7 @@ impl State {
         }
     }
 
-    /// Length of what [`copy`](Self::copy) would give.
+    /// Bytes that [`copy`](Self::copy) would copy.
     pub(crate) fn payload_length(&self) -> Result<u64, Failure> {
         let found = self
             .found
@@ -165,11 +166,11 @@ impl State {
         Ok(found.1)
     }
 
-    /// How much of the payload goes into a buffer of `capacity` bytes: all of it, or more than fits. Statistics grow at
-    /// their end from version to version, so a reader's buffer may be right for the version that it was made for.
+    /// Bytes to copy into a buffer of `capacity` bytes: the whole payload, even if that does not fit. Of statistics only as
+    /// much as fits: they grow at their end from version to version, and a reader's buffer may be made for an older one.
     pub(crate) fn size_for(&self, capacity: usize) -> Result<usize, Failure> {
         let whole = usize::try_from(self.payload_length()?).unwrap_or(usize::MAX);
-        if self.growing && capacity >= size_of::<StageStats>() {
+        if self.partial && capacity >= size_of::<StageStats>() {
             return Ok(whole.min(capacity));
         }
         Ok(whole)
@@ -186,11 +187,11 @@ impl State {
                 self.found = None;
                 self.torn_copies += 1;
                 self.torn_unread += u64::from(!self.newest);
-                let words = format!(
+                let message = format!(
                     "number {} was overwritten before or while it was copied; call hanja_tap_next again",
                     stamp.seq
                 );
-                Err(Failure::new(Code::Torn, words))
+                Err(Failure::new(Code::Torn, message))
             }
         }
     }
@@ -198,7 +199,7 @@ impl State {
 
 const _: () = {
     use core::mem::{offset_of, size_of};
-    assert!(size_of::<Found>() == 296);
-    assert!(offset_of!(Found, payload_length) == 32);
-    assert!(offset_of!(Found, frame) == 40);
+    assert!(size_of::<TapSample>() == 296);
+    assert!(offset_of!(TapSample, payload_length) == 32);
+    assert!(offset_of!(TapSample, frame) == 40);
 };

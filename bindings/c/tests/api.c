@@ -1,6 +1,6 @@
-/* Every function of hanja_tap.h, rightly and wrongly used.
+/* Every function of hanja_tap.h, used correctly and incorrectly.
  *
- *     api alone DIR              no pipeline in DIR: errors and their words
+ *     api alone DIR              no pipeline in DIR: errors and their messages
  *     api live DIR               `hanja run --source synth:?size=320x240` in DIR
  *     api restart DIR PID        the same; PID is its capture stage, which is killed
  */
@@ -82,7 +82,7 @@ static void wrong_records(void)
     memcpy(rubbish, "HJST\1", 5); /* a record of version 1.0 has no words */
     CHECK(hanja_tap_words(rubbish, 640, words, 1) == HANJA_TAP_OK && words[0] == '\0');
     CHECK(hanja_tap_words(rubbish, 640, words, 0) == HANJA_TAP_SMALL);
-    memset(rubbish + 116, 0xff, 4); /* a length that is not true */
+    memset(rubbish + 116, 0xff, 4); /* a wrong length */
     memset(rubbish + 640, 0xff, 400);
     CHECK(hanja_tap_words(rubbish, 643, words, sizeof words) == HANJA_TAP_OK && strlen(words) == 9);
     CHECK(hanja_tap_words(rubbish, sizeof rubbish, words, sizeof words) == HANJA_TAP_OK);
@@ -117,7 +117,7 @@ static void alone(const char *dir)
     hanja_tap_close(tap);
 }
 
-/* The newest frame, copied; gives its number. */
+/* Copies the newest frame; returns its number. */
 static void frames(const char *dir)
 {
     static unsigned char pixels[2 * 320 * 240];

@@ -1,4 +1,4 @@
-"""What the tests share: real processes in a directory of their own, and a server that lies."""
+"""Shared by the tests: real processes in a directory of their own, and a server that violates the protocol."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ class Liar:
 
 
 def reply(status: int = 0, magic: bytes = b"HJRP", major: int = 1, generation: int = 7, total: int = 12288) -> bytes:
-    """A server's answer, for the ring of ``GOOD`` unless told otherwise."""
+    """A server's reply; by default for the ring of ``GOOD``."""
     return struct.pack("<4sHHHH4xQQ32x", magic, major, 0, status, 0, generation, total)
 
 
@@ -163,7 +163,7 @@ def sealed(content: bytes, seals: int = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW 
 
 
 def within(seconds: float, ask: Callable[[], bool]) -> bool:
-    """Asks until it is so, or the time has passed."""
+    """Checks again and again until the condition holds or the time has passed."""
     end = time.monotonic() + seconds
     while not ask():
         if time.monotonic() > end:

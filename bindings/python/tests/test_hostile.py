@@ -1,4 +1,4 @@
-"""A stage that lies: wrong seals, sizes, headers, replies and records. None of it may be believed, or crash a reader."""
+"""A hostile stage: wrong seals, sizes, headers, replies and records. A reader must refuse all of them and not crash."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ LIES: dict[str, tuple[bytes, Callable[[], list[int]], str]] = {
 
 
 class Pure(Place):
-    """Every lie; the subclass tells them again."""
+    """Every violation; the subclass repeats them with the C library."""
 
     library: Optional[str] = PURE
 
@@ -89,7 +89,7 @@ class Pure(Place):
         self.assertEqual((got.generation, got.seq, len(got.detections)), (7, 1, 2))
         self.assertEqual(got.detections[0], hanja_tap.Detection("十", 0.5, (1, 2, 3, 4), 9, 7))
 
-    def test_every_lie_is_refused_in_words(self) -> None:
+    def test_every_violation_is_refused_with_a_message(self) -> None:
         descriptors = len(os.listdir("/proc/self/fd"))
         for name, (answer, fds, word) in LIES.items():
             with self.subTest(name):

@@ -220,7 +220,7 @@ class ThroughTheLibrary(Pure):
 
 
 class Choices(Place):
-    """What does not need a pipeline."""
+    """Tests that need no pipeline."""
 
     def test_the_default_directory_is_the_products(self) -> None:
         for variables in ({"RUNTIME_DIRECTORY": "/nowhere/a", "XDG_RUNTIME_DIR": "/nowhere/b"},

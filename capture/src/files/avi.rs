@@ -4,7 +4,7 @@
 use super::{Demux, MAX_FRAME, Shape, Step, jpeg};
 use hanja_record::PixelFormat;
 
-/// Header lists are a few hundred bytes.
+/// Largest header list, bytes; usual ones have a few hundred.
 const MAX_HEADER: usize = 1 << 20;
 
 #[derive(Debug, Default)]
@@ -26,30 +26,11 @@ fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
 
 impl Demux for Avi {
     fn step(&mut self, bytes: &[u8], eof: bool) -> Result<Step, String> {
-        let need = |n: usize| {
-            if bytes.len() >= n {
-                None
-            } else if eof {
-                Some(Step::End)
-            } else {
-                Some(Step::Need(n))
-            }
-        };
+        let available = Available { bytes, eof };
         if !self.opened {
-            if let Some(step) = need(12) {
-                return if eof {
-                    Err("not an AVI file".into())
-                } else {
-                    Ok(step)
-                };
-            }
-            if &bytes[..4] != b"RIFF" || &bytes[8..12] != b"AVI " {
-                return Err("not an AVI file".into());
-            }
-            self.opened = true;
-            return Ok(Step::Skip(12));
+            return self.open(&available);
         }
-        if let Some(step) = need(12) {
+        if let Some(step) = available.missing(12) {
             return Ok(step); // a last chunk shorter than this holds no picture
         }
         let id = [bytes[0], bytes[1], bytes[2], bytes[3]];
@@ -60,37 +41,14 @@ impl Demux for Avi {
                 if size > MAX_HEADER {
                     return Err("the AVI header is damaged".into());
                 }
-                if let Some(step) = need(8 + size) {
+                if let Some(step) = available.missing(8 + size) {
                     return Ok(step);
                 }
                 self.video = Some(header(&bytes[12..8 + size.max(4)])?);
                 Ok(Step::Skip(whole))
             }
             (b"LIST", b"movi" | b"rec ") | (b"RIFF", b"AVIX") => Ok(Step::Skip(12)),
-            _ if self.is_video(id) && size > 0 => {
-                if size > MAX_FRAME {
-                    return Err(format!(
-                        "an AVI frame claims {size} bytes: the file is damaged"
-                    ));
-                }
-                if let Some(step) = need(8 + size) {
-                    return Ok(step);
-                }
-                let Some((width, height)) = jpeg::size(&bytes[8..8 + size]) else {
-                    return Ok(Step::Skip(whole));
-                };
-                let picture = Shape {
-                    format: PixelFormat::Mjpg,
-                    width,
-                    height,
-                };
-                let consume = (whole as usize).min(bytes.len());
-                Ok(Step::Frame {
-                    bytes: 8..8 + size,
-                    consume,
-                    picture,
-                })
-            }
+            _ if self.is_video(id) && size > 0 => frame(&available, size, whole),
             _ => Ok(Step::Skip(whole)),
         }
     }
@@ -100,7 +58,65 @@ impl Demux for Avi {
     }
 }
 
+/// The bytes read so far; `eof`: there will be no more.
+struct Available<'a> {
+    bytes: &'a [u8],
+    eof: bool,
+}
+
+impl Available<'_> {
+    /// The step to take if there are fewer than `n` bytes.
+    fn missing(&self, n: usize) -> Option<Step> {
+        if self.bytes.len() >= n {
+            None
+        } else if self.eof {
+            Some(Step::End)
+        } else {
+            Some(Step::Need(n))
+        }
+    }
+}
+
+/// A chunk with a picture of `size` bytes; `whole` is the chunk's length with header and padding.
+fn frame(available: &Available<'_>, size: usize, whole: u64) -> Result<Step, String> {
+    if size > MAX_FRAME {
+        return Err(format!(
+            "an AVI frame claims {size} bytes: the file is damaged"
+        ));
+    }
+    if let Some(step) = available.missing(8 + size) {
+        return Ok(step);
+    }
+    let bytes = available.bytes;
+    let Some((width, height)) = jpeg::size(&bytes[8..8 + size]) else {
+        return Ok(Step::Skip(whole));
+    };
+    Ok(Step::Frame {
+        bytes: 8..8 + size,
+        consume: (whole as usize).min(bytes.len()),
+        picture: Shape {
+            format: PixelFormat::Mjpg,
+            width,
+            height,
+        },
+    })
+}
+
 impl Avi {
+    /// The file's first 12 bytes.
+    fn open(&mut self, available: &Available<'_>) -> Result<Step, String> {
+        let bytes = available.bytes;
+        match available.missing(12) {
+            Some(_) if available.eof => Err("not an AVI file".into()),
+            Some(step) => Ok(step),
+            None if &bytes[..4] == b"RIFF" && &bytes[8..12] == b"AVI " => {
+                self.opened = true;
+                Ok(Step::Skip(12))
+            }
+            None => Err("not an AVI file".into()),
+        }
+    }
+
     /// Frames are in chunks `NNdc` or `NNdb`, NN being the stream's number.
     fn is_video(&self, id: [u8; 4]) -> bool {
         let [tens, ones, kind @ ..] = id;

@@ -19,7 +19,7 @@ pub(crate) struct Clip {
     input: Input,
     demux: Box<dyn Demux>,
     repeat: bool,
-    /// `None`: as fast as it comes (standard input sets its own pace).
+    /// `None`: the clip's own rate; standard input is played as fast as it comes.
     wanted_fps: Option<f64>,
     pace: Option<Pace>,
     buffer: Vec<u8>,
@@ -27,7 +27,7 @@ pub(crate) struct Clip {
     start: usize,
     skip: u64,
     eof: bool,
-    /// The frame waiting for its beat.
+    /// The frame that is not due yet.
     ready: Option<(Range<usize>, usize, Shape)>,
     seq: u64,
     frames_this_round: u64,
@@ -48,7 +48,7 @@ impl std::fmt::Debug for Clip {
 }
 
 impl Clip {
-    /// Opens a file; its kind is told by its first bytes.
+    /// Opens a file; its first bytes tell its kind.
     pub(crate) fn open(path: &Path, fps: Option<f64>, repeat: bool) -> Result<Self, SourceError> {
         let fail = |source| SourceError::Read {
             path: path.to_owned(),
@@ -129,7 +129,7 @@ impl Clip {
                 Step::Need(1)
             } else {
                 self.skip = 0;
-                self.take_apart()?
+                self.demux_step()?
             };
             match step {
                 Step::Frame {
@@ -153,9 +153,9 @@ impl Clip {
         }
     }
 
-    /// One step of the demultiplexer. Damage after good frames ends the clip there, with a word about it: the frames
-    /// before it were good, and playing it again would end the same way.
-    fn take_apart(&mut self) -> Result<Step, SourceError> {
+    /// One step of the demultiplexer. Damage after good frames ends the clip there, with a warning: the frames before it
+    /// were good, and playing it again would end the same way.
+    fn demux_step(&mut self) -> Result<Step, SourceError> {
         match self.demux.step(&self.buffer[self.start..], self.eof) {
             Ok(step) => Ok(step),
             Err(reason) if self.frames_this_round > 0 => {
@@ -167,7 +167,7 @@ impl Clip {
         }
     }
 
-    /// Reads a portion; false: nothing came. Memory grows only by what really arrives.
+    /// Reads a portion; false: nothing came. Memory grows only by bytes that have arrived.
     fn fill(&mut self, wait: Duration) -> Result<bool, SourceError> {
         self.buffer.drain(..self.start);
         self.start = 0;
@@ -197,7 +197,7 @@ impl Clip {
         Ok(true)
     }
 
-    /// From the start again. False if that is not wanted, or there was nothing to repeat.
+    /// Starts again. False if that is not wanted, or there was no frame to repeat.
     fn rewind(&mut self) -> Result<bool, SourceError> {
         let Input::File(file) = &mut self.input else {
             return Ok(false);
@@ -245,7 +245,11 @@ impl Source for Clip {
             Input::Stdin(_) => now_ns(),
             Input::File(_) => {
                 let fps = self.wanted_fps.or(self.demux.fps()).unwrap_or(30.0);
-                let Some(due) = self.pace.get_or_insert_with(|| Pace::new(fps)).beat(wait) else {
+                let Some(due) = self
+                    .pace
+                    .get_or_insert_with(|| Pace::new(fps))
+                    .next_due(wait)
+                else {
                     return Ok(Event::Idle);
                 };
                 due

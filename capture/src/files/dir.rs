@@ -27,8 +27,9 @@ pub(crate) struct Dir {
     cached: usize,
     /// The picture shown now, if the cache has no room for it.
     current: (Shape, Vec<u8>),
-    complained: Vec<bool>,
-    good_this_round: bool,
+    /// Files whose error has been logged.
+    warned: Vec<bool>,
+    any_usable: bool,
     seq: u64,
 }
 
@@ -57,7 +58,7 @@ impl Dir {
         };
         Ok(Self {
             path: path.to_owned(),
-            complained: vec![false; files.len()],
+            warned: vec![false; files.len()],
             files,
             next: 0,
             repeat,
@@ -65,7 +66,7 @@ impl Dir {
             cache: HashMap::new(),
             cached: 0,
             current: (shape, Vec::new()),
-            good_this_round: false,
+            any_usable: false,
             seq: 0,
         })
     }
@@ -86,7 +87,7 @@ impl Dir {
                 true
             }
             Err(reason) => {
-                if !std::mem::replace(&mut self.complained[index], true) {
+                if !std::mem::replace(&mut self.warned[index], true) {
                     tracing::warn!("{} left out: {reason}", self.files[index].display());
                 }
                 false
@@ -98,18 +99,18 @@ impl Dir {
     fn advance(&mut self) -> Result<Option<usize>, SourceError> {
         loop {
             if self.next == self.files.len() {
-                if !self.good_this_round {
+                if !self.any_usable {
                     return Err(SourceError::Empty(self.path.clone()));
                 }
                 if !self.repeat {
                     return Ok(None);
                 }
-                (self.next, self.good_this_round) = (0, false);
+                (self.next, self.any_usable) = (0, false);
             }
             let index = self.next;
             self.next += 1;
             if self.load(index) {
-                self.good_this_round = true;
+                self.any_usable = true;
                 return Ok(Some(index));
             }
         }
@@ -118,7 +119,7 @@ impl Dir {
 
 impl Source for Dir {
     fn next(&mut self, wait: Duration) -> Result<Event<'_>, SourceError> {
-        let Some(due) = self.pace.beat(wait) else {
+        let Some(due) = self.pace.next_due(wait) else {
             return Ok(Event::Idle);
         };
         let Some(index) = self.advance()? else {
@@ -152,7 +153,7 @@ fn read(path: &Path) -> Result<(Shape, Vec<u8>), String> {
     }
     let bytes = std::fs::read(path).map_err(|e| e.to_string())?;
     if bytes.starts_with(b"\xff\xd8") {
-        // Not decoded here: infer does, and says so if it is damaged.
+        // Not decoded here: infer decodes it, and reports damage.
         let (width, height) = jpeg::size(&bytes).ok_or("the JPEG is cut before its size")?;
         return Ok((
             Shape {

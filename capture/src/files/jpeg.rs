@@ -1,4 +1,4 @@
-//! As much of JPEG as is needed to pass pictures on unopened: their size and their end.
+//! The part of JPEG that passing pictures on without decoding needs: their size and their end.
 
 /// Width and height from the frame header; `None`: not a JPEG, or cut before its header.
 pub(super) fn size(bytes: &[u8]) -> Option<(u32, u32)> {
@@ -39,7 +39,7 @@ fn marker(bytes: &[u8], mut at: usize) -> Option<(u8, usize)> {
     Some((bytes[at], at + 1))
 }
 
-/// Where a scan for a picture's end stands; lets a longer buffer go on where a shorter one stopped.
+/// State of a search for a picture's end: with a longer buffer it goes on where it stopped in a shorter one.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct EndScan {
     at: usize,
@@ -47,7 +47,7 @@ pub(super) struct EndScan {
 }
 
 impl EndScan {
-    /// Looks for the end of the picture that starts at 0: `Ok(Some(len))`, `Ok(None)` if more bytes are needed,
+    /// Finds the end of the picture that starts at 0: `Ok(Some(len))`, `Ok(None)` if more bytes are needed,
     /// `Err` if this is no JPEG.
     pub(super) fn find(&mut self, bytes: &[u8]) -> Result<Option<usize>, ()> {
         if self.at == 0 {

@@ -1,8 +1,8 @@
 //! Sources that are files: pictures in a directory, clips, and clips that arrive on standard input.
 //!
-//! The demultiplexers (`y4m`, `mjpeg`, `avi`) never read by themselves: they are shown the bytes that are there and
-//! say what to do next. So one reader serves files and pipes, waits can be cut short, and a test can show them any
-//! bytes in any portions.
+//! The demultiplexers (`y4m`, `mjpeg`, `avi`) never read by themselves: they get the bytes that have been read and return
+//! what to do next. So one reader serves files and pipes, waits can be cut short, and a test can hand over any bytes in
+//! any portions.
 
 mod avi;
 mod clip;
@@ -19,14 +19,14 @@ pub(crate) use jpeg::sample as sample_jpeg;
 use hanja_record::PixelFormat;
 use std::ops::Range;
 
-/// What a demultiplexer wants after looking at the bytes.
+/// What the reader is to do next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Step {
     /// More bytes: at least this many in all.
     Need(usize),
-    /// Throw so many away, whether they are there yet or not.
+    /// Skip so many, whether or not they have been read yet.
     Skip(u64),
-    /// A frame is in this range; throw `consume` away after it.
+    /// A frame is in this range; skip `consume` bytes after it has been used.
     Frame {
         bytes: Range<usize>,
         consume: usize,
@@ -44,9 +44,9 @@ struct Shape {
     height: u32,
 }
 
-/// Takes a clip apart.
+/// Splits a clip into frames.
 trait Demux: Send {
-    /// Looks at the bytes that are there; `eof`: there will be no more. An error is final and says what is wrong.
+    /// The next step, given the bytes read so far; `eof`: there will be no more. An error is final: what is wrong.
     fn step(&mut self, bytes: &[u8], eof: bool) -> Result<Step, String>;
 
     /// Frames per second, once known.
@@ -56,7 +56,7 @@ trait Demux: Send {
 /// No frame is larger; a header that claims more is damaged.
 const MAX_FRAME: usize = 256 << 20;
 
-/// Runs a demultiplexer over `bytes`, shown in portions of `portion`. Frames' ranges are copied out.
+/// Runs a demultiplexer over `bytes`, in portions of `portion`, and copies the frames out.
 #[cfg(any(test, fuzzing))]
 fn demux(mut d: impl Demux, bytes: &[u8], portion: usize) -> Result<Vec<(Shape, Vec<u8>)>, String> {
     let (mut at, mut shown, mut frames) = (0usize, 0usize, Vec::new());
@@ -92,7 +92,7 @@ fn demux(mut d: impl Demux, bytes: &[u8], portion: usize) -> Result<Vec<(Shape, 
     Err("does not end".into())
 }
 
-/// Door for the fuzzer: every demultiplexer ends, and never asks for more after the end.
+/// For the fuzzer: every demultiplexer ends, and never asks for more after the end.
 #[cfg(fuzzing)]
 pub(crate) fn fuzz(which: u8, bytes: &[u8], portion: usize) {
     let result = match which % 3 {

@@ -1,8 +1,8 @@
-//! Faults on demand: what a broken camera does, so that alarms can be tried out before it breaks.
+//! Faults on demand: the drawn source behaves like a broken camera, so that alarms can be tested.
 
 use std::str::FromStr;
 
-/// What is wrong, and when: `repeat`, `repeat@5` (from the fifth second on) or `repeat@5-10`.
+/// A fault and when it lasts: `repeat`, `repeat@5` (from the fifth second on) or `repeat@5-10`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Fault {
     kind: Kind,
@@ -11,7 +11,7 @@ pub struct Fault {
     to: f64,
 }
 
-/// What is wrong.
+/// Kind of fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// The same frame again: number, time and picture stand still.
@@ -37,7 +37,7 @@ const KINDS: [(&str, Kind); 6] = [
     ("silence", Kind::Silence),
 ];
 
-/// What would be a fault, in words.
+/// The valid faults, for error messages.
 pub(crate) const EXPECTED: &str =
     "repeat, clock, number, picture, signal or silence, if need be with seconds, like repeat@5-10";
 
@@ -56,7 +56,7 @@ impl FromStr for Fault {
 }
 
 impl Fault {
-    /// What is wrong so many seconds after the first frame.
+    /// The fault that lasts so many seconds after the first frame.
     pub(crate) fn now(&self, seconds: f64) -> Option<Kind> {
         (self.from..self.to).contains(&seconds).then_some(self.kind)
     }

@@ -1,7 +1,7 @@
 //! One frame of the synthetic scene, as a function of seed and frame number alone.
 //!
 //! The picture is divided into cells, one per numeral, so that numerals never overlap. In its cell each drifts on a
-//! Lissajous curve and turns to and fro; every few seconds another class, in another hand, takes its place.
+//! Lissajous curve and swings to and fro; every few seconds another class, in another hand, takes its place.
 
 use hanja_handwriting::{Mask, Paper, Pen, Ruling, Style, fit, numeral, rasterize};
 use hanja_record::Detection;
@@ -11,11 +11,11 @@ use std::f32::consts::TAU;
 
 /// Frames that one numeral stays: five seconds at 30 fps.
 const LIFE: u64 = 150;
-/// A numeral's cell counts as no larger: on a desk the writing is small beside the sheet.
+/// Largest side of a cell that numerals are scaled to, pixels: on a desk the writing is small beside the sheet.
 const LARGEST: f32 = 190.0;
 /// Side of the noise tile, a power of two.
 const TILE: usize = 256;
-/// Ink this strong belongs to the box.
+/// Least coverage of a pixel that belongs to the box.
 const INK: u8 = 96;
 
 #[derive(Debug)]
@@ -87,7 +87,7 @@ impl Scene {
         self.height
     }
 
-    /// Draws frame number `frame` into `out` (8-bit luma) and says in `truth` what stands where.
+    /// Draws frame number `frame` into `out` (8-bit luma) and writes into `truth` what stands where.
     pub(super) fn draw(&mut self, frame: u64, out: &mut Vec<u8>, truth: &mut Vec<Detection>) {
         out.clear();
         out.extend_from_slice(&self.paper);
@@ -134,7 +134,7 @@ impl Glyph {
     fn write(seed: u64, cell: u64, life: u64, most: f32) -> Self {
         let mix = seed ^ (cell << 32) ^ (life << 1 | 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let mut rng = Pcg64Mcg::seed_from_u64(mix);
-        // Every class has its turn: a class is not left to chance for long.
+        // All classes in rotation: none is left out for long by chance.
         let class = ((life * 7 + cell * 3 + seed % 10) % 10) as u16;
         let style = if rng.random_bool(0.7) {
             Style::Regular
@@ -299,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn all_ten_classes_have_their_turn() {
+    fn all_ten_classes_appear() {
         let mut scene = Scene::new(320, 240, 1, 3);
         let (mut picture, mut truth, mut seen) = (Vec::new(), Vec::new(), [false; 10]);
         for life in 0..10 {

@@ -1,7 +1,7 @@
-//! The driver's buffers: memory that is the driver's while it is queued, and ours from dequeue to requeue.
+//! The driver's buffers: the driver owns a buffer while it is queued, this process from dequeue to requeue.
 //!
-//! A [`Dequeued`] is that stretch of time as a value. It cannot be copied, gives the bytes only while it lives, and is
-//! used up by giving the buffer back: nobody can look at a picture that the driver is writing the next one over.
+//! A [`Dequeued`] stands for that ownership. It cannot be copied, lends the bytes only while it exists, and is consumed
+//! by queueing the buffer again: nobody can read a picture over which the driver writes the next one.
 
 #![allow(unsafe_code)]
 
@@ -13,7 +13,7 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 use zerocopy::FromZeros;
 
-/// One being filled, one full, one with us, one to spare.
+/// Buffers asked for: one being filled, one full, one dequeued, one to spare.
 const WANTED: u32 = 4;
 
 /// All buffers of one device.
@@ -47,13 +47,13 @@ impl Buffers {
         Ok(Self { fd, mapped })
     }
 
-    /// Gives all of them to the driver. Once, before the stream begins: then nobody has dequeued one.
+    /// Queues all of them. Called once, before the stream begins, when none is dequeued.
     pub(super) fn queue_all(&mut self) -> Result<(), Errno> {
         (0..self.mapped.len() as u32)
             .try_for_each(|i| sys::queue_buffer(&*self.fd, &mut request(i)))
     }
 
-    /// A full buffer if there is one now, and what the driver says of it.
+    /// A full buffer if there is one now, with the driver's description of it.
     pub(super) fn dequeue(&self) -> Result<Option<(Dequeued, sys::Buffer)>, Errno> {
         let mut buffer = request(0);
         match sys::dequeue_buffer(&*self.fd, &mut buffer) {
@@ -81,15 +81,15 @@ fn request(index: u32) -> sys::Buffer {
     }
 }
 
-/// A buffer that the driver has filled and does not write to. One that is dropped stays out of the driver's hands until
-/// the stream ends.
+/// A buffer that the driver has filled and does not write to. If it is dropped, it stays out of the queue until the
+/// stream ends.
 #[derive(Debug)]
 #[must_use = "the driver has one buffer less until it is requeued"]
 pub(super) struct Dequeued {
     fd: Arc<OwnedFd>,
     mapped: Arc<Mapped>,
     index: u32,
-    /// Bytes, as the driver says.
+    /// Bytes in use, as reported by the driver.
     used: u32,
 }
 
@@ -103,7 +103,7 @@ impl Dequeued {
         unsafe { std::slice::from_raw_parts(self.mapped.base.as_ptr(), used) }
     }
 
-    /// Gives it back to the driver.
+    /// Queues it to the driver again.
     pub(super) fn requeue(self) -> Result<(), Errno> {
         sys::queue_buffer(&*self.fd, &mut request(self.index))
     }

@@ -1,6 +1,7 @@
-//! A camera as a source that does not end: while it is not there, it shows flagged grey frames and looks for it.
+//! A camera as a source that does not end: while the camera is missing, it delivers flagged grey frames and tries to
+//! open it again.
 
-use super::device::{Device, Filled};
+use super::device::{Device, FilledBuffer};
 use crate::devices::DeviceInfo;
 use crate::pace::Pace;
 use crate::source::{Event, Frame, Patience, Source, SourceError};
@@ -13,25 +14,26 @@ use std::time::{Duration, Instant};
 /// `no signal` frames per second: enough to be seen as alive.
 const GREY_FPS: f64 = 2.0;
 const GREY_SIZE: (u32, u32) = (64, 48);
+/// Milliseconds between attempts to open the camera; the last goes on for ever.
 const BACK_OFF: [u64; 4] = [200, 500, 1000, 2000];
-/// A camera that says nothing for so long has no signal (a capture card without input).
+/// A camera that delivers nothing for so long has no signal (a capture card without input).
 const SILENCE: Duration = Duration::from_millis(1500);
 /// How often the driver is asked whether its input has a signal.
-const ASK: Duration = Duration::from_millis(500);
+const SIGNAL_POLL: Duration = Duration::from_millis(500);
 
-/// Which camera.
+/// Which camera to open.
 #[derive(Clone, Debug)]
-pub(crate) enum Which {
+pub(crate) enum CameraChoice {
     /// The one at this node.
     Node(PathBuf),
-    /// The first that can be used, each time anew.
+    /// The first usable one, searched for at every attempt.
     First,
 }
 
-/// What is asked of it.
+/// What the user asked for.
 #[derive(Clone, Debug)]
-pub(crate) struct Wanted {
-    pub(crate) which: Which,
+pub(crate) struct CameraRequest {
+    pub(crate) which: CameraChoice,
     pub(crate) format: Option<PixelFormat>,
     /// Width and height in pixels.
     pub(crate) size: (u32, u32),
@@ -39,19 +41,19 @@ pub(crate) struct Wanted {
     pub(crate) fps: f64,
 }
 
-impl Wanted {
+impl CameraRequest {
     fn start(&self) -> Result<(PathBuf, Device), SourceError> {
         let path = match &self.which {
-            Which::Node(path) => path.clone(),
-            Which::First => first()?,
+            CameraChoice::Node(path) => path.clone(),
+            CameraChoice::First => first_usable()?,
         };
         let device = Device::start(&path, self.format, self.size, self.fps)?;
         Ok((path, device))
     }
 }
 
-/// The first camera that can be used; or what is wrong with those that are there.
-fn first() -> Result<PathBuf, SourceError> {
+/// The first usable camera, or why none of those that were found is.
+fn first_usable() -> Result<PathBuf, SourceError> {
     let mut devices = super::list();
     if let Some(at) = devices.iter().position(DeviceInfo::usable) {
         return Ok(devices.swap_remove(at).path);
@@ -64,17 +66,17 @@ fn first() -> Result<PathBuf, SourceError> {
     }))
 }
 
-/// See the module.
+/// A camera that survives being unplugged.
 #[derive(Debug)]
 pub(crate) struct Camera {
-    wanted: Wanted,
+    wanted: CameraRequest,
     state: State,
     /// Why there is no picture; empty while there is one.
     trouble: String,
-    /// The camera that the search came upon; empty where it was named, or there is none.
+    /// The camera that `auto` found; empty where the camera was named, or there is none.
     found: String,
     grey: Vec<u8>,
-    /// Numbers of all frames of this source, across re-opening: the driver's restart at 0.
+    /// Added to the driver's numbers, which begin at 0 each time it is opened: this source's numbers only rise.
     base: u64,
     last: u64,
 }
@@ -83,13 +85,13 @@ pub(crate) struct Camera {
 enum State {
     Streaming {
         device: Device,
-        held: Option<Filled>,
-        heard: Instant,
-        /// Whether there is a signal, and when that was asked.
+        held: Option<FilledBuffer>,
+        last_frame: Instant,
+        /// Whether there is a signal, and when the driver was asked.
         signal: (bool, Instant),
         grey: Pace,
     },
-    Away {
+    Disconnected {
         tries: usize,
         retry: Instant,
         grey: Pace,
@@ -97,8 +99,8 @@ enum State {
 }
 
 impl State {
-    fn away() -> Self {
-        Self::Away {
+    fn disconnected() -> Self {
+        Self::Disconnected {
             tries: 0,
             retry: Instant::now() + Duration::from_millis(BACK_OFF[0]),
             grey: Pace::new(GREY_FPS),
@@ -107,11 +109,11 @@ impl State {
 }
 
 impl Camera {
-    /// Opens the camera. If that fails, patience decides: an error, with the list of those that are there, or to wait.
-    pub(crate) fn open(wanted: Wanted, patience: Patience) -> Result<Self, SourceError> {
+    /// Opens the camera. If that fails, `patience` decides: an error that lists the cameras that were found, or to wait.
+    pub(crate) fn open(wanted: CameraRequest, patience: Patience) -> Result<Self, SourceError> {
         let mut camera = Self {
             wanted,
-            state: State::away(),
+            state: State::disconnected(),
             trouble: String::new(),
             found: String::new(),
             grey: vec![128; (GREY_SIZE.0 * GREY_SIZE.1) as usize],
@@ -119,14 +121,14 @@ impl Camera {
             last: 0,
         };
         match (camera.wanted.start(), patience) {
-            (Ok((path, device)), _) => camera.began(&path, device),
+            (Ok((path, device)), _) => camera.start_streaming(&path, device),
             (Err(e), Patience::Fail) => return Err(e),
-            (Err(e), Patience::Wait) => camera.waits(e.to_string()),
+            (Err(e), Patience::Wait) => camera.set_trouble(e.to_string()),
         }
         Ok(camera)
     }
 
-    fn began(&mut self, path: &Path, device: Device) {
+    fn start_streaming(&mut self, path: &Path, device: Device) {
         let rate = device
             .fps
             .map_or("unknown rate".into(), |f| format!("{f:.1} fps"));
@@ -137,7 +139,7 @@ impl Camera {
             device.width,
             device.height
         );
-        if matches!(self.wanted.which, Which::First) {
+        if matches!(self.wanted.which, CameraChoice::First) {
             self.found = format!("auto: {}", path.display());
         }
         self.trouble.clear();
@@ -147,27 +149,27 @@ impl Camera {
             signal: (device.has_signal(), now),
             device,
             held: None,
-            heard: now,
+            last_frame: now,
             grey: Pace::new(GREY_FPS),
         };
     }
 
-    fn lost(&mut self, why: Errno) {
-        self.waits(format!("camera lost ({why})"));
+    fn disconnect(&mut self, why: Errno) {
+        self.set_trouble(format!("camera lost ({why})"));
         self.found.clear();
-        self.state = State::away();
+        self.state = State::disconnected();
     }
 
-    /// Each reason is said once.
-    fn waits(&mut self, why: String) {
+    /// Logs each reason once.
+    fn set_trouble(&mut self, why: String) {
         if self.trouble != why {
             tracing::warn!("{why}; waiting for it, with frames flagged 'no signal'");
             self.trouble = why;
         }
     }
 
-    fn try_again(&mut self) {
-        let State::Away { tries, retry, .. } = &mut self.state else {
+    fn reopen(&mut self) {
+        let State::Disconnected { tries, retry, .. } = &mut self.state else {
             return;
         };
         if Instant::now() < *retry {
@@ -176,30 +178,30 @@ impl Camera {
         *retry = Instant::now() + Duration::from_millis(BACK_OFF[(*tries).min(BACK_OFF.len() - 1)]);
         *tries += 1;
         match self.wanted.start() {
-            Ok((path, device)) => self.began(&path, device),
-            Err(e) => self.waits(e.to_string()),
+            Ok((path, device)) => self.start_streaming(&path, device),
+            Err(e) => self.set_trouble(e.to_string()),
         }
     }
 
-    /// There is no camera, or one that has delivered nothing for a while.
+    /// Whether there is no camera, or it has delivered nothing for a while.
     fn is_silent(&mut self) -> bool {
-        let State::Streaming { heard, .. } = &self.state else {
+        let State::Streaming { last_frame, .. } = &self.state else {
             return true;
         };
-        let silent = heard.elapsed() > SILENCE;
+        let silent = last_frame.elapsed() > SILENCE;
         if silent {
-            self.waits("the camera delivers no picture".into());
+            self.set_trouble("the camera delivers no picture".into());
         }
         silent
     }
 
-    /// Holds the newest full buffer until the next call; older ones go back unseen, which their sequence numbers tell.
-    /// False: there is none.
-    fn take(&mut self, wait: Duration) -> Result<bool, Errno> {
+    /// Dequeues the newest full buffer and holds it until the next call. Older ones are queued again unused, which the gap
+    /// in the sequence numbers shows. False: there is none.
+    fn dequeue_newest(&mut self, wait: Duration) -> Result<bool, Errno> {
         let State::Streaming {
             device,
             held,
-            heard,
+            last_frame,
             ..
         } = &mut self.state
         else {
@@ -215,31 +217,31 @@ impl Camera {
             std::mem::replace(&mut newest, newer).requeue()?;
         }
         *held = Some(newest);
-        *heard = Instant::now();
+        *last_frame = Instant::now();
         Ok(true)
     }
 
-    /// Whether what is delivered are pictures, and says so when that changes.
+    /// Whether the input has a signal; logs when that changes.
     fn has_signal(&mut self) -> bool {
         let State::Streaming { device, signal, .. } = &mut self.state else {
             return false;
         };
-        if signal.1.elapsed() > ASK {
+        if signal.1.elapsed() > SIGNAL_POLL {
             *signal = (device.has_signal(), Instant::now());
         }
-        let there = signal.0;
-        if !there {
-            self.waits("the camera's driver says that its input has no signal".into());
+        let present = signal.0;
+        if !present {
+            self.set_trouble("the camera's driver says that its input has no signal".into());
         } else if !self.trouble.is_empty() {
             tracing::info!("the camera delivers pictures again");
             self.trouble.clear();
         }
-        there
+        present
     }
 
     fn grey_frame(&mut self, wait: Duration) -> Event<'_> {
-        let (State::Away { grey, .. } | State::Streaming { grey, .. }) = &mut self.state;
-        let Some(due) = grey.beat(wait) else {
+        let (State::Disconnected { grey, .. } | State::Streaming { grey, .. }) = &mut self.state;
+        let Some(due) = grey.next_due(wait) else {
             return Event::Idle;
         };
         self.last += 1;
@@ -273,10 +275,10 @@ impl Source for Camera {
     }
 
     fn next(&mut self, wait: Duration) -> Result<Event<'_>, SourceError> {
-        if matches!(self.state, State::Away { .. }) {
-            self.try_again();
+        if matches!(self.state, State::Disconnected { .. }) {
+            self.reopen();
         }
-        match self.take(wait) {
+        match self.dequeue_newest(wait) {
             Ok(true) => {}
             Ok(false) => {
                 return Ok(if self.is_silent() {
@@ -286,7 +288,7 @@ impl Source for Camera {
                 });
             }
             Err(e) => {
-                self.lost(e);
+                self.disconnect(e);
                 return Ok(Event::Idle);
             }
         }
@@ -325,9 +327,9 @@ impl Source for Camera {
     }
 }
 
-/// When the frame left the sensor, and flags that say how that is known.
+/// When the frame left the sensor, and the flags that tell where that time comes from.
 fn sensor_time(stamp: u64, exposure: bool, t_dequeued: u64) -> (u64, u32) {
-    // A stamp from the future, or none: the moment we had it is the best there is.
+    // No stamp, or one in the future: the time of dequeueing is the best estimate.
     if stamp == 0 || stamp > t_dequeued {
         (t_dequeued, FrameFlags::HOST_TIME)
     } else if exposure {

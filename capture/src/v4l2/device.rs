@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use zerocopy::FromZeros;
 
-/// What a device says of itself.
+/// What a device reports about itself.
 #[derive(Clone, Debug)]
 pub(crate) struct Identity {
     pub(crate) card: String,
@@ -32,7 +32,7 @@ pub(crate) fn open(path: &Path) -> Result<OwnedFd, Errno> {
     )
 }
 
-/// VIDIOC_QUERYCAP in words.
+/// VIDIOC_QUERYCAP.
 pub(crate) fn identify(fd: &OwnedFd) -> Result<Identity, Errno> {
     let mut cap = sys::Capability::new_zeroed();
     sys::query_capability(fd, &mut cap)?;
@@ -57,7 +57,7 @@ fn text(bytes: &[u8]) -> String {
 /// The formats that the pipeline understands, with their sizes.
 pub(crate) fn offers(fd: &OwnedFd) -> Vec<Offer> {
     let mut all = Vec::new();
-    // Bounded: a driver that never says "no more" is not waited for.
+    // Bounded, for a driver whose list never ends.
     for index in 0..128 {
         let mut desc = sys::FmtDesc {
             index,
@@ -99,9 +99,9 @@ fn sizes(fd: &OwnedFd, pixelformat: u32) -> Vec<Sizes> {
     all
 }
 
-/// A picture of the camera's, until its buffer is given back.
+/// A picture of the camera, until its buffer is queued again.
 #[derive(Debug)]
-pub(crate) struct Filled {
+pub(crate) struct FilledBuffer {
     buffer: Dequeued,
     pub(crate) sequence: u32,
     /// CLOCK_MONOTONIC nanoseconds; 0 if the driver uses another clock.
@@ -111,22 +111,22 @@ pub(crate) struct Filled {
     pub(crate) damaged: bool,
 }
 
-impl Filled {
-    fn new((buffer, facts): (Dequeued, sys::Buffer)) -> Self {
-        let clock = facts.flags & sys::BUF_FLAG_TIMESTAMP_MASK;
+impl FilledBuffer {
+    fn new((buffer, info): (Dequeued, sys::Buffer)) -> Self {
+        let clock = info.flags & sys::BUF_FLAG_TIMESTAMP_MASK;
         // Saturating: a driver may write anything.
-        let seconds = facts.seconds.unsigned_abs().saturating_mul(1_000_000_000);
-        let stamp = seconds.saturating_add(facts.microseconds.unsigned_abs().saturating_mul(1000));
+        let seconds = info.seconds.unsigned_abs().saturating_mul(1_000_000_000);
+        let stamp = seconds.saturating_add(info.microseconds.unsigned_abs().saturating_mul(1000));
         Self {
             buffer,
-            sequence: facts.sequence,
+            sequence: info.sequence,
             timestamp: if clock == sys::BUF_FLAG_TIMESTAMP_MONOTONIC {
                 stamp
             } else {
                 0
             },
-            exposure: facts.flags & sys::BUF_FLAG_TSTAMP_SRC_MASK == sys::BUF_FLAG_TSTAMP_SRC_SOE,
-            damaged: facts.flags & sys::BUF_FLAG_ERROR != 0,
+            exposure: info.flags & sys::BUF_FLAG_TSTAMP_SRC_MASK == sys::BUF_FLAG_TSTAMP_SRC_SOE,
+            damaged: info.flags & sys::BUF_FLAG_ERROR != 0,
         }
     }
 
@@ -135,7 +135,7 @@ impl Filled {
         self.buffer.bytes()
     }
 
-    /// Gives the buffer back to the driver.
+    /// Queues the buffer to the driver again.
     pub(crate) fn requeue(self) -> Result<(), Errno> {
         self.buffer.requeue()
     }
@@ -156,64 +156,32 @@ pub(crate) struct Device {
 }
 
 impl Device {
-    /// Opens, negotiates, maps, starts.
+    /// Opens the camera at `path`, agrees on a format with its driver, maps its buffers and starts the stream. `wanted`
+    /// none: any format that is understood. `size` in pixels and `fps` are wishes; what the driver made of them is in
+    /// the fields.
     pub(crate) fn start(
         path: &Path,
         wanted: Option<PixelFormat>,
         size: (u32, u32),
         fps: f64,
     ) -> Result<Self, SourceError> {
-        let name = path.display();
-        let camera = |text: String| SourceError::Camera(text);
-        let fd = open(path).map_err(|e| camera(explain(path, e)))?;
-        let identity =
-            identify(&fd).map_err(|_| camera(format!("{name} is not a video device")))?;
-        if !identity.captures {
-            let why = if identity.multi_planar {
-                "offers only multi-planar formats, which are not supported"
-            } else {
-                "does not capture video (a metadata or output node); try the next /dev/video number"
-            };
-            return Err(camera(format!("{name} ({}) {why}", identity.card)));
-        }
-        let offers = offers(&fd);
-        let Some((format, size)) = choose(&offers, wanted, size) else {
-            let list: Vec<_> = offers.iter().map(|o| o.format.name()).collect();
-            let list = if list.is_empty() {
-                "none that are understood".into()
-            } else {
-                list.join(", ")
-            };
-            let asked = wanted.map_or("auto", PixelFormat::name);
-            return Err(camera(format!(
-                "{name} ({}) cannot deliver format {asked}; it offers {list}",
-                identity.card
-            )));
-        };
-        let call = |what: &'static str| {
-            move |e: Errno| camera(format!("{}: {what} failed: {e}{}", path.display(), busy(e)))
-        };
-        let pix = set_format(&fd, format, size).map_err(call("VIDIOC_S_FMT"))?;
-        let Some(format) =
-            PixelFormat::from_fourcc(pix.pixelformat).filter(|_| pix.width > 0 && pix.height > 0)
-        else {
-            return Err(camera(format!(
-                "{name}: the driver insists on a format that is not understood"
-            )));
-        };
+        let fd = open(path).map_err(|e| camera_error(open_error(path, e)))?;
+        let card = capturing(path, &fd)?;
+        let (format, pix) = negotiate(path, &fd, &card, wanted, size)?;
         let fps = set_rate(&fd, fps);
         let mut input = 0;
         let _ = sys::get_input(&fd, &mut input); // a driver without inputs has none to ask about
         let fd = Arc::new(fd);
         let mapped = Buffers::map(Arc::clone(&fd));
-        let mut buffers = mapped.map_err(call("mapping the driver's buffers"))?;
-        let stride = pix.bytesperline.max(format.min_stride(pix.width));
+        let mut buffers = mapped.map_err(call_error(path, "mapping the driver's buffers"))?;
         let stride = if format == PixelFormat::Mjpg {
             0
         } else {
-            stride
+            pix.bytesperline.max(format.min_stride(pix.width))
         };
-        buffers.queue_all().map_err(call("VIDIOC_QBUF"))?;
+        buffers
+            .queue_all()
+            .map_err(call_error(path, "VIDIOC_QBUF"))?;
         let device = Self {
             fd,
             buffers,
@@ -225,12 +193,12 @@ impl Device {
             input,
         };
         sys::stream_on(&*device.fd, &mut { sys::BUF_TYPE_CAPTURE })
-            .map_err(call("VIDIOC_STREAMON"))?;
+            .map_err(call_error(path, "VIDIOC_STREAMON"))?;
         Ok(device)
     }
 
     /// Waits for a full buffer. `Ok(None)`: nothing within `wait`.
-    pub(crate) fn wait(&self, wait: Duration) -> Result<Option<Filled>, Errno> {
+    pub(crate) fn wait(&self, wait: Duration) -> Result<Option<FilledBuffer>, Errno> {
         let mut fds = [PollFd::new(&self.fd, PollFlags::IN)];
         let timeout = Timespec {
             tv_sec: 0,
@@ -246,12 +214,12 @@ impl Device {
     }
 
     /// A full buffer if there is one now.
-    pub(crate) fn dequeue(&self) -> Result<Option<Filled>, Errno> {
-        Ok(self.buffers.dequeue()?.map(Filled::new))
+    pub(crate) fn dequeue(&self) -> Result<Option<FilledBuffer>, Errno> {
+        Ok(self.buffers.dequeue()?.map(FilledBuffer::new))
     }
 
-    /// Whether something arrives. Without it a capture card fills its buffers with noise or one colour, and only its
-    /// driver knows. One that says nothing about it, like those of USB cameras, has a signal.
+    /// Whether the input has a signal. Without one a capture card fills its buffers with noise or one colour, and only
+    /// its driver knows. A driver that does not report it, like those of USB cameras, counts as having one.
     pub(crate) fn has_signal(&self) -> bool {
         let mut input = sys::Input {
             index: self.input,
@@ -265,6 +233,65 @@ impl Drop for Device {
     fn drop(&mut self) {
         // Fails if the camera is gone; then there is nothing to stop.
         let _ = sys::stream_off(&*self.fd, &mut { sys::BUF_TYPE_CAPTURE });
+    }
+}
+
+/// The name of a camera that can capture; an error for any other device.
+fn capturing(path: &Path, fd: &OwnedFd) -> Result<String, SourceError> {
+    let name = path.display();
+    let identity =
+        identify(fd).map_err(|_| camera_error(format!("{name} is not a video device")))?;
+    if identity.captures {
+        return Ok(identity.card);
+    }
+    let why = if identity.multi_planar {
+        "offers only multi-planar formats, which are not supported"
+    } else {
+        "does not capture video (a metadata or output node); try the next /dev/video number"
+    };
+    Err(camera_error(format!("{name} ({}) {why}", identity.card)))
+}
+
+/// Chooses from what the camera offers and sets it; the driver may adjust the size.
+fn negotiate(
+    path: &Path,
+    fd: &OwnedFd,
+    card: &str,
+    wanted: Option<PixelFormat>,
+    size: (u32, u32),
+) -> Result<(PixelFormat, sys::PixFormat), SourceError> {
+    let name = path.display();
+    let offers = offers(fd);
+    let Some((format, size)) = choose(&offers, wanted, size) else {
+        let list: Vec<_> = offers.iter().map(|o| o.format.name()).collect();
+        let list = if list.is_empty() {
+            "none that are understood".into()
+        } else {
+            list.join(", ")
+        };
+        let asked = wanted.map_or("auto", PixelFormat::name);
+        return Err(camera_error(format!(
+            "{name} ({card}) cannot deliver format {asked}; it offers {list}"
+        )));
+    };
+    let pix = set_format(fd, format, size).map_err(call_error(path, "VIDIOC_S_FMT"))?;
+    match PixelFormat::from_fourcc(pix.pixelformat) {
+        Some(format) if pix.width > 0 && pix.height > 0 => Ok((format, pix)),
+        _ => Err(camera_error(format!(
+            "{name}: the driver insists on a format that is not understood"
+        ))),
+    }
+}
+
+fn camera_error(text: String) -> SourceError {
+    SourceError::Camera(text)
+}
+
+/// The error of a call to the driver that failed.
+fn call_error<'a>(path: &'a Path, what: &'a str) -> impl FnOnce(Errno) -> SourceError + 'a {
+    move |e| {
+        let (name, hint) = (path.display(), busy_hint(e));
+        camera_error(format!("{name}: {what} failed: {e}{hint}"))
     }
 }
 
@@ -284,7 +311,7 @@ fn set_format(
     Ok(f.pix)
 }
 
-/// Asks for a rate (many drivers start at 5 fps); what the driver made of it, if it says.
+/// Asks for a rate (many drivers start at 5 fps). Returns the rate that the driver chose, if it reports one.
 fn set_rate(fd: &OwnedFd, fps: f64) -> Option<f64> {
     let mut p = sys::StreamParm {
         kind: sys::BUF_TYPE_CAPTURE,
@@ -296,7 +323,7 @@ fn set_rate(fd: &OwnedFd, fps: f64) -> Option<f64> {
     (p.capability & sys::CAP_TIMEPERFRAME != 0 && n > 0).then(|| f64::from(d) / f64::from(n))
 }
 
-fn busy(e: Errno) -> &'static str {
+fn busy_hint(e: Errno) -> &'static str {
     if e == Errno::BUSY {
         " (another program uses it: fuser -v /dev/video*)"
     } else {
@@ -305,7 +332,7 @@ fn busy(e: Errno) -> &'static str {
 }
 
 /// Why a device node cannot be opened, and what to do.
-fn explain(path: &Path, e: Errno) -> String {
+fn open_error(path: &Path, e: Errno) -> String {
     let name = path.display();
     match e {
         Errno::NOENT | Errno::NODEV | Errno::NXIO => {

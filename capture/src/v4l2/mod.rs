@@ -3,10 +3,10 @@
 //! | file | idea |
 //! |---|---|
 //! | `sys` | the structures and ioctls, as `linux/videodev2.h` has them |
-//! | `buffers` | the driver's memory, and whose it is when; with `sys` the only `unsafe` of this crate |
-//! | `negotiate` | which of the offered formats, sizes and rates is taken: pure functions |
+//! | `buffers` | the driver's memory and who owns it when; with `sys` the only `unsafe` of this crate |
+//! | `negotiate` | chooses from the offered formats and sizes: pure functions |
 //! | `device` | one open, streaming camera |
-//! | `camera` | a camera as a source: survives being unplugged |
+//! | `camera` | a camera as a source that survives being unplugged |
 
 mod buffers;
 mod camera;
@@ -14,7 +14,7 @@ mod device;
 mod negotiate;
 mod sys;
 
-pub(crate) use camera::{Camera, Wanted, Which};
+pub(crate) use camera::{Camera, CameraChoice, CameraRequest};
 
 use crate::devices::DeviceInfo;
 

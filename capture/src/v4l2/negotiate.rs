@@ -1,4 +1,4 @@
-//! What is taken of what a camera offers. Pure functions over tables, so that cameras nobody here owns can be tested.
+//! Chooses from what a camera offers. Pure functions over tables, so that cameras which nobody here owns can be tested.
 
 use hanja_record::PixelFormat;
 
@@ -18,7 +18,7 @@ pub(crate) struct Offer {
     pub(crate) sizes: Vec<Sizes>,
 }
 
-/// Up to this many pixels uncompressed pictures fit through USB 2 at 30 fps, and save infer the JPEG decoder.
+/// Up to this many pixels, uncompressed pictures fit through USB 2 at 30 fps and spare infer the JPEG decoder.
 const RAW_UP_TO: u64 = 640 * 480;
 
 /// Picks format and size. `wanted` none: YUYV for small pictures, MJPG for large ones, then whatever is there.

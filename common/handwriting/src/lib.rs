@@ -1,4 +1,4 @@
-//! Handwriting of the ten hanja numerals, drawn by a pen model.
+//! Handwriting of the ten hanja numerals, drawn from a model of how hands and pens write.
 //!
 //! Two programs need handwriting without a camera: capture's `synth:` source, which draws moving
 //! numerals over paper live, and `hanja-model synth`, which makes training data. Both use this

@@ -194,95 +194,114 @@ fn six(style: Style, rng: &mut impl Rng) -> Vec<Draft> {
 
 /// The form of `class` that a few hands use and nobody teaches; `None` where there is no such form.
 fn unusual(class: usize, rng: &mut impl Rng) -> Option<Vec<Draft>> {
-    let mut near = |v: f32| v + rng.random_range(-0.04..0.04f32);
-    let strokes = match class {
-        // The upper stroke turns back towards the lower one.
-        1 => vec![
-            d(&[
-                &[(near(0.2), near(0.26)), (0.5, 0.24), (0.8, 0.22)],
-                &[
-                    (0.8, 0.22),
-                    (near(0.74), near(0.36)),
-                    (near(0.56), near(0.5)),
-                ],
-            ]),
-            line((0.03, near(0.76)), (0.97, near(0.74))),
-        ],
-        // The middle stroke in two.
-        2 => {
-            let (gap, y) = (near(0.5), near(0.5));
-            let lower = line((0.03, near(0.84)), (0.97, near(0.82)));
-            vec![
-                line((near(0.14), near(0.17)), (near(0.86), near(0.15))),
-                line((near(0.2), y), (gap - 0.05, y)),
-                line((gap + 0.05, y), (near(0.8), y)),
-                lower,
-            ]
-        }
-        // One stroke from roof to roof instead of two legs.
-        3 => {
-            let (t, b) = (near(0.16), near(0.86));
-            let whole = d(&[
-                &[(0.08, t), (near(0.08), 0.5), (0.1, b)],
-                &[(0.1, b), (0.5, b), (0.9, b)],
-                &[(0.9, b), (near(0.92), 0.5), (0.92, t)],
-                &[(0.92, t), (0.5, near(0.14)), (0.08, t)],
-            ]);
-            let diagonal = line((near(0.66), t + 0.06), (near(0.32), b - 0.08));
-            vec![whole, diagonal]
-        }
-        // Like a 6 or a 5 on a bar.
-        4 => {
-            let body = d(&[&[
-                (near(0.6), near(0.06)),
-                (near(0.38), 0.28),
-                (near(0.28), near(0.56)),
-                (near(0.5), near(0.46)),
-                (near(0.7), near(0.58)),
-                (near(0.64), 0.8),
-                (near(0.5), near(0.9)),
-            ]]);
-            let base = line((near(0.06), near(0.94)), (near(0.94), near(0.93)));
-            let top = line((near(0.34), near(0.1)), (near(0.82), near(0.07)));
-            vec![top, body, base]
-        }
-        // Lid and legs far apart.
-        5 => {
-            let bar = near(0.28);
-            vec![
-                line((near(0.5), 0.0), (near(0.5), bar - 0.1)),
-                line((0.05, bar), (0.95, near(0.27))),
-                line((near(0.36), near(0.62)), (near(0.14), 0.98)),
-                line((near(0.62), near(0.62)), (near(0.88), 0.97)),
-            ]
-        }
-        // The bar comes back in a loop and becomes the stem.
-        6 => vec![d(&[&[
-            (0.03, near(0.52)),
-            (0.5, near(0.47)),
-            (near(0.9), near(0.4)),
-            (near(0.78), near(0.18)),
-            (near(0.5), near(0.08)),
-            (near(0.42), 0.4),
-            (near(0.42), near(0.74)),
-            (near(0.6), near(0.9)),
-            (near(0.94), near(0.86)),
-        ]])],
-        // The hook as large as the rest.
-        8 => vec![
-            line((near(0.42), 0.02), (near(0.05), near(0.96))),
-            d(&[&[
-                (near(0.1), near(0.34)),
-                (near(0.6), near(0.3)),
-                (near(0.58), near(0.64)),
-                (near(0.7), near(0.92)),
-                (near(1.0), near(0.9)),
-                (near(1.1), near(0.5)),
-            ]]),
-        ],
+    let near = &mut |v: f32| v + rng.random_range(-0.04..0.04f32);
+    Some(match class {
+        1 => hooked_two(near),
+        2 => broken_three(near),
+        3 => diagonal_four(near),
+        4 => joined_five(near),
+        5 => spread_six(near),
+        6 => looped_seven(near),
+        8 => wide_nine(near),
         _ => return None,
-    };
-    Some(strokes)
+    })
+}
+
+/// 二 whose upper stroke turns back towards the lower one.
+fn hooked_two(near: &mut impl FnMut(f32) -> f32) -> Vec<Draft> {
+    vec![
+        d(&[
+            &[(near(0.2), near(0.26)), (0.5, 0.24), (0.8, 0.22)],
+            &[
+                (0.8, 0.22),
+                (near(0.74), near(0.36)),
+                (near(0.56), near(0.5)),
+            ],
+        ]),
+        line((0.03, near(0.76)), (0.97, near(0.74))),
+    ]
+}
+
+/// 三 with the middle stroke in two parts.
+fn broken_three(near: &mut impl FnMut(f32) -> f32) -> Vec<Draft> {
+    let (gap, y) = (near(0.5), near(0.5));
+    let lower = line((0.03, near(0.84)), (0.97, near(0.82)));
+    vec![
+        line((near(0.14), near(0.17)), (near(0.86), near(0.15))),
+        line((near(0.2), y), (gap - 0.05, y)),
+        line((gap + 0.05, y), (near(0.8), y)),
+        lower,
+    ]
+}
+
+/// 四 with one stroke from roof to roof instead of two legs.
+fn diagonal_four(near: &mut impl FnMut(f32) -> f32) -> Vec<Draft> {
+    let (t, b) = (near(0.16), near(0.86));
+    let whole = d(&[
+        &[(0.08, t), (near(0.08), 0.5), (0.1, b)],
+        &[(0.1, b), (0.5, b), (0.9, b)],
+        &[(0.9, b), (near(0.92), 0.5), (0.92, t)],
+        &[(0.92, t), (0.5, near(0.14)), (0.08, t)],
+    ]);
+    let diagonal = line((near(0.66), t + 0.06), (near(0.32), b - 0.08));
+    vec![whole, diagonal]
+}
+
+/// 五 like a 6 or a 5 on a bar.
+fn joined_five(near: &mut impl FnMut(f32) -> f32) -> Vec<Draft> {
+    let body = d(&[&[
+        (near(0.6), near(0.06)),
+        (near(0.38), 0.28),
+        (near(0.28), near(0.56)),
+        (near(0.5), near(0.46)),
+        (near(0.7), near(0.58)),
+        (near(0.64), 0.8),
+        (near(0.5), near(0.9)),
+    ]]);
+    let base = line((near(0.06), near(0.94)), (near(0.94), near(0.93)));
+    let top = line((near(0.34), near(0.1)), (near(0.82), near(0.07)));
+    vec![top, body, base]
+}
+
+/// 六 with lid and legs far apart.
+fn spread_six(near: &mut impl FnMut(f32) -> f32) -> Vec<Draft> {
+    let bar = near(0.28);
+    vec![
+        line((near(0.5), 0.0), (near(0.5), bar - 0.1)),
+        line((0.05, bar), (0.95, near(0.27))),
+        line((near(0.36), near(0.62)), (near(0.14), 0.98)),
+        line((near(0.62), near(0.62)), (near(0.88), 0.97)),
+    ]
+}
+
+/// 七 whose bar comes back in a loop and becomes the stem.
+fn looped_seven(near: &mut impl FnMut(f32) -> f32) -> Vec<Draft> {
+    vec![d(&[&[
+        (0.03, near(0.52)),
+        (0.5, near(0.47)),
+        (near(0.9), near(0.4)),
+        (near(0.78), near(0.18)),
+        (near(0.5), near(0.08)),
+        (near(0.42), 0.4),
+        (near(0.42), near(0.74)),
+        (near(0.6), near(0.9)),
+        (near(0.94), near(0.86)),
+    ]])]
+}
+
+/// 九 with a hook as large as the rest.
+fn wide_nine(near: &mut impl FnMut(f32) -> f32) -> Vec<Draft> {
+    vec![
+        line((near(0.42), 0.02), (near(0.05), near(0.96))),
+        d(&[&[
+            (near(0.1), near(0.34)),
+            (near(0.6), near(0.3)),
+            (near(0.58), near(0.64)),
+            (near(0.7), near(0.92)),
+            (near(1.0), near(0.9)),
+            (near(1.1), near(0.5)),
+        ]]),
+    ]
 }
 
 fn seven_bar(rng: &mut impl Rng) -> Draft {

@@ -23,9 +23,9 @@ pub enum Part {
     Input(ValueInfo),
     /// An output of the graph.
     Output(ValueInfo),
-    /// The type of a value in between.
+    /// The declared type of an intermediate value.
     Value(ValueInfo),
-    /// Anything else, unread.
+    /// Any other field, not parsed.
     Other(Field<'static>),
 }
 
@@ -93,7 +93,7 @@ impl Graph {
         .to_bytes()
     }
 
-    /// The operations, without constants, in the order in which they run.
+    /// The nodes in the order in which they run, without constants.
     pub fn nodes(&self) -> impl Iterator<Item = &Node> {
         self.parts.iter().filter_map(|part| match part {
             Part::Node(node) => Some(node),
@@ -101,7 +101,7 @@ impl Graph {
         })
     }
 
-    /// Initializers and constants with the names by which nodes use them.
+    /// Initializers and constants, each with the name by which nodes use it.
     pub fn tensors(&self) -> impl Iterator<Item = (&str, &Tensor)> {
         self.parts.iter().filter_map(|part| match part {
             Part::Initializer(tensor) => Some((tensor.name(), tensor)),
@@ -110,7 +110,7 @@ impl Graph {
         })
     }
 
-    /// The same, to be changed.
+    /// Initializers and constants, to be changed.
     pub fn tensors_mut(&mut self) -> impl Iterator<Item = &mut Tensor> {
         self.parts.iter_mut().filter_map(|part| match part {
             Part::Initializer(tensor) => Some(tensor),
@@ -154,7 +154,7 @@ impl Node {
         Ok(Part::Node(node))
     }
 
-    /// A node of one of ONNX's own operators, called as its first output is.
+    /// A node of a standard operator, named after its first output.
     #[must_use]
     pub fn new(
         operator: &str,
@@ -186,25 +186,25 @@ impl Node {
         }
     }
 
-    /// A `Cast` of `input` to `to`, called as its output is.
+    /// A `Cast` of `input` to `to`, named after its output.
     #[must_use]
     pub fn cast(input: &str, output: &str, to: Element) -> Self {
         let to = Setting::Integer("to", to.number() as i64);
         Self::new("Cast", &[input], &[output], &[to])
     }
 
-    /// Its own name; empty if it has none.
+    /// Its name; empty if it has none.
     #[must_use]
     pub fn name(&self) -> &str {
         self.message.text(Self::NAME).unwrap_or_default()
     }
 
-    /// Gives it another name.
+    /// Sets its name.
     pub fn set_name(&mut self, name: &str) {
         self.message.set(Self::NAME, owned(name));
     }
 
-    /// Its operator if that is one of ONNX itself, not of a domain of its own.
+    /// Its operator if that is in the standard operator set; none for an operator of another domain.
     #[must_use]
     pub fn standard_operator(&self) -> Option<&str> {
         let standard = matches!(
@@ -214,7 +214,7 @@ impl Node {
         standard.then_some(self.operator.as_str())
     }
 
-    /// How messages call it: operator and name, or its first output.
+    /// Its name in messages: the operator, and its name or else its first output.
     #[must_use]
     pub fn title(&self) -> String {
         let own = self.message.text(Self::NAME).unwrap_or_default();
@@ -223,7 +223,7 @@ impl Node {
         format!("{} {name}", self.operator)
     }
 
-    /// The names of its inputs; an empty one is an optional input that is not given.
+    /// The names of its inputs; an empty one is an optional input that is left out.
     #[must_use]
     pub fn inputs(&self) -> &[String] {
         &self.inputs
@@ -235,19 +235,25 @@ impl Node {
         &self.outputs
     }
 
-    /// Connects an input to another value.
+    /// Connects input `index` to the value `name`.
+    ///
+    /// # Panics
+    /// If there is no such input.
     pub fn set_input(&mut self, index: usize, name: &str) {
         rename(&mut self.message, Self::INPUT, index, name);
         name.clone_into(&mut self.inputs[index]);
     }
 
-    /// Gives an output another name.
+    /// Renames output `index`.
+    ///
+    /// # Panics
+    /// If there is no such output.
     pub fn set_output(&mut self, index: usize, name: &str) {
         rename(&mut self.message, Self::OUTPUT, index, name);
         name.clone_into(&mut self.outputs[index]);
     }
 
-    /// An integer attribute.
+    /// The integer attribute `name`; none if there is none.
     ///
     /// # Errors
     /// [`OnnxError::Damaged`] if an attribute cannot be read.
@@ -258,7 +264,7 @@ impl Node {
         Ok(found.and_then(|a| a.message.integer(Attribute::INTEGER)))
     }
 
-    /// Whether it carries graphs of its own, as control flow does.
+    /// Whether it contains graphs of its own, as control flow (`If`, `Loop`, `Scan`) does.
     ///
     /// # Errors
     /// [`OnnxError::Damaged`] if an attribute cannot be read.
@@ -278,7 +284,7 @@ fn rename(message: &mut Message<'static>, number: u32, index: usize, name: &str)
     }
 }
 
-/// An attribute of a node that is made here: its name and value.
+/// An attribute of a new node: its name and value.
 #[derive(Clone, Copy, Debug)]
 pub enum Setting<'a> {
     /// INT.
@@ -337,7 +343,7 @@ impl<'a> Attribute<'a> {
 #[derive(Clone, Debug)]
 pub struct Constant {
     node: Node,
-    /// Which of the attributes holds it.
+    /// Index of the attribute that holds the tensor.
     index: usize,
     /// The value.
     pub tensor: Tensor,
@@ -381,7 +387,7 @@ impl Constant {
                 Some(attribute.to_bytes())
             };
             if let Value::Bytes(bytes) = value {
-                // It was parsed before: it is a message.
+                // It was parsed as a message before.
                 if let Some(changed) = with_tensor(bytes) {
                     *value = owned(changed);
                 }
@@ -408,7 +414,7 @@ impl ValueInfo {
         let message = Message::parse(bytes)?.into_owned();
         let name = message.text(Self::NAME)?.to_owned();
         let info = Self { message, name };
-        info.element()?; // so that a damaged type is found here
+        info.element()?; // so that a damaged type is an error here already
         Ok(info)
     }
 
@@ -418,7 +424,7 @@ impl ValueInfo {
         &self.name
     }
 
-    /// Its element type; `None` if it is no tensor or says nothing.
+    /// Its element type; `None` if it is no tensor, or none is declared.
     ///
     /// # Errors
     /// [`OnnxError::Damaged`] if the type cannot be read.
@@ -434,7 +440,7 @@ impl ValueInfo {
         Ok(number.map(Element::from_number))
     }
 
-    /// Changes the element type of a tensor.
+    /// Sets the element type of a tensor.
     ///
     /// # Errors
     /// [`OnnxError::Damaged`] if the type cannot be read.

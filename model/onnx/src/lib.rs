@@ -1,18 +1,30 @@
-//! ONNX files, to be edited: `prune` and `half` change weights and a few nodes and leave all else as it is. A crate of
-//! its own because both the tools around the model (`hanja-model`) and the product itself, which makes an fp16 model in
-//! memory for an engine build, need it.
+//! Edits ONNX files: `prune` and `half` change weights and a few nodes and leave everything else as it is. It is a crate
+//! of its own because both the tools around the model (`hanja-model`) and the product, which makes an fp16 model in memory
+//! for an engine build, need it.
+//!
+//! ```
+//! use hanja_onnx::{Model, half::half, read_file};
+//! use std::path::Path;
+//!
+//! let bytes = read_file(Path::new("../weights/hanja-pico.onnx"))?;
+//! let mut model = Model::parse(&bytes)?;
+//! assert_eq!(model.picture_input()?.dims[1], Some(3)); // batch, channels, height, width
+//! let report = half(&mut model)?;
+//! assert!(report.tensors > 0 && model.to_bytes().len() < bytes.len());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 //!
 //! | module | idea |
 //! |---|---|
-//! | `wire` | any message as a list of fields; what is not touched is written back byte for byte |
-//! | `tensor` | weights: their shape and their numbers, however they are stored |
+//! | `wire` | any message as a list of fields; a field that is not changed is written back byte for byte |
+//! | `tensor` | weights: their shape and their values, however they are stored |
 //! | `graph` | the graph as a list of parts in the order of the file |
-//! | `half` | fp16 weights and computation |
+//! | `half` | fp16 weights and fp16 computation |
 //! | `storage` | fp16 weights, f32 computation |
-//! | `second_size` | the model twice in one graph, for two sizes of its picture |
+//! | `second_size` | the model twice in one graph, for two sizes of the picture |
 //! | `shape` | the shape of the picture input |
 //!
-//! Why by hand and not with a crate: `docs/decisions/0008-onnx-by-hand.md`. The field numbers are those of `onnx.proto`,
+//! Why this is written by hand instead of using another crate: `docs/decisions/0008-onnx-by-hand.md`. The field numbers are those of `onnx.proto`,
 //! which never change.
 
 #![forbid(unsafe_code)]
@@ -41,10 +53,10 @@ const OPSET_IMPORT: u32 = 8;
 /// `ModelProto.metadata_props`: key 1, value 2.
 const METADATA: u32 = 14;
 
-/// Largest file that is read, bytes: protocol buffers end at 2 GiB.
-const MOST_BYTES: u64 = 1 << 31;
+/// Largest file that is read, bytes: protocol buffers cannot be longer than 2 GiB.
+const MAX_BYTES: u64 = 1 << 31;
 
-/// What is wrong with a model. Which file it was is the caller's to say.
+/// What is wrong with a model. The caller adds which file it was.
 #[derive(Debug, thiserror::Error)]
 pub enum OnnxError {
     /// The file cannot be read or written.
@@ -57,7 +69,7 @@ pub enum OnnxError {
         /// Why.
         source: std::io::Error,
     },
-    /// The bytes are no ONNX model.
+    /// The bytes are not an ONNX model.
     #[error("it is not an ONNX model, or a damaged one: {reason}; export it again")]
     Damaged {
         /// What was found.
@@ -71,7 +83,7 @@ pub enum OnnxError {
         /// What was found.
         reason: String,
     },
-    /// A tensor that lies in another file.
+    /// The data of a tensor lie in another file.
     #[error(
         "tensor {name} lies in another file (external data); \
          write the model as one file first, in Python: onnx.save(onnx.load('in.onnx'), 'out.onnx')"
@@ -80,15 +92,15 @@ pub enum OnnxError {
         /// The tensor.
         name: String,
     },
-    /// Its input is not one picture.
+    /// Its inputs, outputs or operators are not those of a detection model that this crate can change.
     #[error("{0}")]
     Input(String),
 }
 
-/// Reads a regular file of bounded length.
+/// Reads a regular file of at most 2 GiB.
 ///
 /// # Errors
-/// [`OnnxError::File`].
+/// [`OnnxError::File`] if it cannot be read, is not a regular file, or is longer.
 pub fn read_file(path: &Path) -> Result<Vec<u8>, OnnxError> {
     let failed = |source| OnnxError::File {
         action: "read",
@@ -100,26 +112,27 @@ pub fn read_file(path: &Path) -> Result<Vec<u8>, OnnxError> {
     if !meta.is_file() {
         return Err(failed(std::io::Error::other("it is not a file")));
     }
-    if meta.len() > MOST_BYTES {
+    if meta.len() > MAX_BYTES {
         return Err(failed(std::io::Error::other("it is larger than 2 GiB")));
     }
     std::fs::read(path).map_err(failed)
 }
 
-/// A model file, taken apart as far as its graph.
+/// A model file, parsed down to the parts of its graph.
 #[derive(Clone, Debug)]
 pub struct Model {
-    /// The graph's field holds nothing while `graph` has it.
+    /// All fields of the file; that of the graph is empty, for `graph` has its content.
     message: Message<'static>,
     /// Nodes, weights, inputs and outputs.
     pub graph: Graph,
 }
 
 impl Model {
-    /// Takes the bytes of a file apart.
+    /// Parses the bytes of a file.
     ///
     /// # Errors
-    /// [`OnnxError::Damaged`], [`OnnxError::Tensor`], [`OnnxError::External`].
+    /// [`OnnxError::Damaged`] if they are not a model with one graph, [`OnnxError::Tensor`] if the shape and the data of a
+    /// tensor disagree, [`OnnxError::External`] if a tensor's data lie in another file.
     pub fn parse(bytes: &[u8]) -> Result<Self, OnnxError> {
         let mut message = Message::parse(bytes)?;
         if message.all(GRAPH).count() > 1 {
@@ -136,10 +149,10 @@ impl Model {
         })
     }
 
-    /// The version of ONNX's own operators that the model asks for; 1 if it does not say.
+    /// Version of the standard operator set that the model uses; 1 if the file names none.
     ///
     /// # Errors
-    /// [`OnnxError::Damaged`] if that cannot be read.
+    /// [`OnnxError::Damaged`] if the entry cannot be read.
     pub fn opset(&self) -> Result<u64, OnnxError> {
         let mut version = 1;
         for value in self.message.all(OPSET_IMPORT) {
@@ -154,10 +167,10 @@ impl Model {
         Ok(version)
     }
 
-    /// What the file's metadata says under `key`.
+    /// The value of `key` in the file's metadata; none if there is no such key.
     ///
     /// # Errors
-    /// [`OnnxError::Damaged`] if that cannot be read.
+    /// [`OnnxError::Damaged`] if the metadata cannot be read.
     pub fn metadata(&self, key: &str) -> Result<Option<String>, OnnxError> {
         for value in self.message.all(METADATA) {
             let wire::Value::Bytes(bytes) = value else {
@@ -171,7 +184,7 @@ impl Model {
         Ok(None)
     }
 
-    /// The file's bytes.
+    /// The bytes of the file, with all changes.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut message = self.message.clone();
@@ -179,10 +192,10 @@ impl Model {
         message.to_bytes()
     }
 
-    /// Writes the file as a whole or not at all; it may be the one that was read.
+    /// Writes the file as a whole or not at all; it may be the one that was read. Returns the bytes written.
     ///
     /// # Errors
-    /// [`OnnxError::File`].
+    /// [`OnnxError::File`] if it cannot be written.
     pub fn write(&self, path: &Path) -> Result<Vec<u8>, OnnxError> {
         let bytes = self.to_bytes();
         let mut part = path.as_os_str().to_owned();
@@ -190,7 +203,7 @@ impl Model {
         let part = PathBuf::from(part);
         let written = std::fs::write(&part, &bytes).and_then(|()| std::fs::rename(&part, path));
         written.map_err(|source| {
-            // What cannot be written can perhaps not be removed either; the first error is the one to tell.
+            // Removing it may fail as well; the first error is the one to report.
             let _ = std::fs::remove_file(&part);
             OnnxError::File {
                 action: "write",

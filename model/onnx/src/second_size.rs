@@ -1,40 +1,40 @@
-//! A model that looks at its picture twice: once as it comes, once a third as large, with the same weights. For engines
-//! of one fixed input size, which cannot be run on another: the second size becomes part of the graph, and whatever runs
-//! it sees one input and one list of rows, as before.
+//! Runs a model on its picture twice in one graph: at full size and a third as large, with the same weights. This is for
+//! engines with one fixed input size, which cannot run on another: the second size becomes part of the graph, and whatever
+//! runs it sees one input and one list of rows, as before.
 //!
-//! What is added: an average over 3x3 pixels; grey at the right and at the bottom, up to the stride; every node once more;
-//! the second rows' boxes three times as large, and the scores of the small ones among them 0, for those are the first
-//! size's. The rows follow the first ones. Only operators that every parser has known since operator set 11; grey is
-//! concatenated, since `Pad` of anything but 0 came to TensorRT late.
+//! Added are: an average over 3x3 pixels; grey at the right and at the bottom, up to a multiple of the stride; a copy of
+//! every node; and for the rows of the second size, boxes three times as large, with a score of 0 for the small ones, which
+//! the first size finds. These rows follow those of the first size. Only operators that every parser has known since
+//! operator set 11 are used; grey is concatenated, because TensorRT supported `Pad` with values other than 0 only late.
 
 use crate::{Graph, Model, Node, OnnxError, Part, Setting, Tensor};
 use std::collections::HashSet;
 
-/// Sides of the first size's pixels that are one of the second's.
+/// Pixels of the first size along the side of one of the second.
 pub const FACTOR: usize = 3;
-/// What the names of the second look begin with.
+/// Prefix of the names of the second pass.
 const PREFIX: &str = "second/";
 
-/// What the second look is to be.
+/// Parameters of the second size.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SecondSize {
-    /// Height and width of the input, pixels.
+    /// Height and width of the model's input, pixels.
     pub input: (usize, usize),
-    /// Multiple that the sides of an input have to be.
+    /// The sides of an input are multiples of this, pixels.
     pub stride: usize,
-    /// Columns of the output.
+    /// Columns of the output: 4 of the box, objectness, one per class.
     pub columns: usize,
-    /// Longer side from which a box of the second size counts, pixels of the input.
+    /// Least longer side of a box of the second size that counts, pixels of the input.
     pub least: f32,
-    /// Value of the bars beside a picture.
+    /// Value of the bars beside a letterboxed picture, 0 to 1.
     pub bars: f32,
 }
 
-/// Adds the second look.
+/// Adds the second size to the graph.
 ///
 /// # Errors
-/// [`OnnxError::Input`] if the model has not one input and one output, an operator set below 11 or above 17, or control
-/// flow; in words.
+/// [`OnnxError::Input`] if the model does not have exactly one input and one output, its operator set is below 11 or above
+/// 17, or it has control flow; [`OnnxError::Damaged`] if a part of the file cannot be read.
 pub fn add(model: &mut Model, of: &SecondSize) -> Result<(), OnnxError> {
     let refused = |reason: &str| Err(OnnxError::Input(reason.into()));
     let opset = model.opset()?;
@@ -64,7 +64,10 @@ pub fn add(model: &mut Model, of: &SecondSize) -> Result<(), OnnxError> {
     if !made.contains(output) {
         return refused("no node makes its output");
     }
-    let again: Vec<Node> = graph.nodes().map(|node| second(node, &made)).collect();
+    let again: Vec<Node> = graph
+        .nodes()
+        .map(|node| copy_for_second(node, &made))
+        .collect();
     let first_rows = format!("{output}/first");
     rename_output(graph, output, &first_rows);
     shrink(graph, &input, of);
@@ -73,8 +76,8 @@ pub fn add(model: &mut Model, of: &SecondSize) -> Result<(), OnnxError> {
     Ok(())
 }
 
-/// A node of the second look: it makes values of its own, from such and from the same weights.
-fn second(node: &Node, made: &HashSet<String>) -> Node {
+/// The copy of a node for the second pass: it computes values of that pass from values of that pass and the same weights.
+fn copy_for_second(node: &Node, made: &HashSet<String>) -> Node {
     let mut node = node.clone();
     for (k, name) in node.inputs().to_vec().iter().enumerate() {
         if made.contains(name) {
@@ -106,7 +109,7 @@ fn rename_output(graph: &mut Graph, from: &str, to: &str) {
     }
 }
 
-/// The smaller picture, under the name that the second look has for its input.
+/// Adds the smaller picture, under the name of the second pass's input.
 fn shrink(graph: &mut Graph, input: &str, of: &SecondSize) {
     let name = |what: &str| format!("{PREFIX}picture/{what}");
     let (height, width) = (of.input.0 / FACTOR, of.input.1 / FACTOR);
@@ -162,7 +165,7 @@ fn shrink(graph: &mut Graph, input: &str, of: &SecondSize) {
     graph.parts.extend(nodes.into_iter().map(Part::Node));
 }
 
-/// Both sizes' rows as one output.
+/// Joins the rows of both sizes to one output.
 fn merge(graph: &mut Graph, first_rows: &str, output: &str, of: &SecondSize) {
     let name = |what: &str| format!("{PREFIX}rows/{what}");
     let rows = format!("{PREFIX}{output}");
@@ -181,7 +184,7 @@ fn merge(graph: &mut Graph, first_rows: &str, output: &str, of: &SecondSize) {
         name
     };
     let (factor, least) = (float("factor", FACTOR as f32), float("least", of.least));
-    // Steep enough that a pixel is all or nothing.
+    // So steep a slope that one pixel of the longer side decides between 0 and 1.
     let (steep, none, one) = (float("steep", 1e3), float("none", 0.0), float("one", 1.0));
     let mut node = |operator: &str, inputs: &[&str], what: &str, settings: &[Setting<'_>]| {
         let made = name(what);

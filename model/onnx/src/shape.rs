@@ -1,4 +1,4 @@
-//! The shape of a model's picture input, as far as the file fixes it: an engine is built for one shape.
+//! The shape of a model's picture input, as far as the file fixes it; an engine is built for one shape.
 
 use super::wire::{Message, Value, damaged};
 use super::{Model, OnnxError, Part, ValueInfo};
@@ -9,12 +9,12 @@ use std::collections::HashSet;
 pub struct PictureInput {
     /// Its name.
     pub name: String,
-    /// Batch, channels, height, width; `None`: left open by the file.
+    /// Batch, channels, height, width in pixels; `None`: left open by the file.
     pub dims: [Option<u32>; 4],
 }
 
 impl PictureInput {
-    /// Height and width if the file fixes both.
+    /// Height and width in pixels, if the file fixes both.
     #[must_use]
     pub fn fixed(&self) -> Option<(u32, u32)> {
         self.dims[2].zip(self.dims[3])
@@ -22,10 +22,10 @@ impl PictureInput {
 }
 
 impl Model {
-    /// The input that pictures go into.
+    /// The input for pictures.
     ///
     /// # Errors
-    /// [`OnnxError::Input`] if there is not exactly one, or it has not four dimensions.
+    /// [`OnnxError::Input`] if there is not exactly one, or it does not have four dimensions.
     pub fn picture_input(&self) -> Result<PictureInput, OnnxError> {
         let info = self.picture_info()?;
         let dims = info.dims()?;
@@ -38,7 +38,7 @@ impl Model {
         })
     }
 
-    /// Old exports list weights as inputs too; those have an initializer.
+    /// The one input without an initializer: old exports list weights as inputs, too.
     fn picture_info(&self) -> Result<&ValueInfo, OnnxError> {
         let weights: HashSet<&str> = self.graph.tensors().map(|(name, _)| name).collect();
         let mut inputs = self.graph.parts.iter().filter_map(|part| match part {
@@ -61,7 +61,7 @@ const DIM: u32 = 1;
 const DIM_VALUE: u32 = 1;
 
 impl ValueInfo {
-    /// The dimensions of a tensor; `None` in place of one that is open, and for a value without shape.
+    /// The dimensions of a tensor, `None` for one that is left open; `None` as a whole for a value without shape.
     ///
     /// # Errors
     /// [`OnnxError::Damaged`] if the type cannot be read.

@@ -1,27 +1,27 @@
-//! fp16 as a way to store weights: the file is half as large, and every runtime computes in f32 as before, for each
-//! weight goes through a `Cast` that runtimes fold when they load the model.
+//! Stores weights in fp16: the file is half as large, and every runtime computes in f32 as before, because each weight
+//! passes through a `Cast` that runtimes fold when they load the model.
 //!
-//! [`widen`] undoes it exactly: TensorRT's parser wants the weights of a convolution to be constants of the file, not
-//! the results of a node (before 8.5 it takes nothing else).
+//! [`widen`] undoes this exactly: before version 8.5, TensorRT's parser accepts only constants of the file as weights of a
+//! convolution, not results of a node.
 
 use crate::{Element, Graph, Model, Node, OnnxError, Part};
 use std::collections::{HashMap, HashSet};
 
-/// Values from which a tensor is stored in fp16: below, a node more costs more than it saves.
-const LEAST: usize = 256;
-/// What the stored tensor's name ends in.
+/// Least number of values of a tensor that is stored in fp16: with fewer, the additional node costs more than it saves.
+const MIN_VALUES: usize = 256;
+/// Suffix of the stored tensor's name.
 const STORED: &str = "_stored";
 
-/// What happened to the model.
+/// What [`narrow`] changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StorageReport {
-    /// Tensors that are stored in fp16 now.
+    /// Number of tensors that are stored in fp16 now.
     pub tensors: usize,
-    /// Tensors that stay f32 since fp16 cannot hold their values, by name.
+    /// Names of the tensors that stay f32 because fp16 cannot hold their values.
     pub too_large: Vec<String>,
 }
 
-/// Stores the f32 weights of at least 256 values in fp16, rounded to the nearest.
+/// Stores the f32 weights of at least 256 values in fp16, rounded to the nearest. Computation stays f32.
 ///
 /// # Errors
 /// None after a successful parse.
@@ -37,7 +37,7 @@ pub fn narrow(model: &mut Model) -> Result<StorageReport, OnnxError> {
         };
         let name = tensor.name().to_owned();
         let values: usize = tensor.dims().iter().product();
-        if tensor.element() != Element::F32 || values < LEAST || declared.contains(&name) {
+        if tensor.element() != Element::F32 || values < MIN_VALUES || declared.contains(&name) {
             continue;
         }
         let mut stored = tensor.clone();
@@ -59,8 +59,8 @@ pub fn narrow(model: &mut Model) -> Result<StorageReport, OnnxError> {
     Ok(report)
 }
 
-/// Makes f32 of fp16 tensors that only a `Cast` to f32 uses, and takes the `Cast` away. Returns how many there were.
-/// A model with control flow stays as it is, for what its inner graphs use is not known here.
+/// Converts fp16 tensors that only a `Cast` to f32 uses to f32, and removes the `Cast`. Returns how many there were. A
+/// model with control flow stays as it is, because this does not know what its inner graphs use.
 ///
 /// # Errors
 /// [`OnnxError::Damaged`] if an attribute cannot be read.

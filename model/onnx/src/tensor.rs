@@ -1,7 +1,7 @@
-//! `TensorProto`: a constant of the model, most of them weights.
+//! `TensorProto`: a constant of the model; most of them are weights.
 //!
-//! Its numbers stand in one of several fields: `raw_data` (what PyTorch writes), or lists by type (`float_data`;
-//! `int32_data` for fp16). Whatever it was, it stays so: only the values that change are changed.
+//! Its values are stored in one of several fields: `raw_data` (which PyTorch writes), or a list by type (`float_data`;
+//! `int32_data` for fp16). An edit keeps the field and changes only the values in question.
 
 use super::OnnxError;
 use super::wire::{Message, Value, damaged, owned, put_varint};
@@ -20,7 +20,7 @@ const DATA_LOCATION: u32 = 14;
 /// `TensorProto.DataType.INT64`.
 const INT64: u64 = 7;
 
-/// `TensorProto.DataType`, as far as it matters here; also the element types of inputs and outputs.
+/// Element type of tensors, inputs and outputs: `TensorProto.DataType`, as far as this crate reads it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Element {
     /// FLOAT, 1.
@@ -50,7 +50,7 @@ impl Element {
         }
     }
 
-    /// Bytes of a value; `None` for types that are never read here.
+    /// Bytes of a value; `None` for types whose values this crate does not read.
     fn bytes(self) -> Option<usize> {
         match self {
             Self::F32 => Some(4),
@@ -60,7 +60,7 @@ impl Element {
     }
 }
 
-/// A constant tensor. Floats (f32, f16) are checked when it is parsed: shape and data agree.
+/// A constant tensor. Of floats (f32, f16) parsing checks that shape and data agree.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tensor {
     message: Message<'static>,
@@ -70,21 +70,21 @@ pub struct Tensor {
 }
 
 impl Tensor {
-    /// A tensor of f32 values, as many as `dims` say.
+    /// A tensor of f32 `values`, in row-major order and as many as the product of `dims`; empty `dims` mean a scalar.
     #[must_use]
     pub fn floats(name: &str, dims: &[usize], values: &[f32]) -> Self {
         let bytes = values.iter().flat_map(|v| v.to_le_bytes()).collect();
-        Self::made(name, dims, Element::F32, bytes)
+        Self::from_raw(name, dims, Element::F32, bytes)
     }
 
-    /// A list of integers (INT64), as operators want for axes and places.
+    /// A one-dimensional tensor of INT64 `values`, as operators take for axes and indices.
     #[must_use]
     pub fn integers(name: &str, values: &[i64]) -> Self {
         let bytes = values.iter().flat_map(|v| v.to_le_bytes()).collect();
-        Self::made(name, &[values.len()], Element::Other(INT64), bytes)
+        Self::from_raw(name, &[values.len()], Element::Other(INT64), bytes)
     }
 
-    fn made(name: &str, dims: &[usize], element: Element, bytes: Vec<u8>) -> Self {
+    fn from_raw(name: &str, dims: &[usize], element: Element, bytes: Vec<u8>) -> Self {
         let mut message = Message::default();
         for dim in dims {
             message.push(DIMS, Value::Varint(*dim as u64));
@@ -100,7 +100,7 @@ impl Tensor {
         }
     }
 
-    /// Takes the bytes of a tensor apart. `holder` names it in errors if it has no name of its own.
+    /// Parses a tensor. `holder` names it in errors if it has no name of its own.
     pub(super) fn parse(bytes: &[u8], holder: &str) -> Result<Self, OnnxError> {
         let message = Message::parse(bytes)?.into_owned();
         let own = message.text(NAME)?;
@@ -147,19 +147,19 @@ impl Tensor {
         self.message.to_bytes()
     }
 
-    /// Its name; that of the node's output for a constant without.
+    /// Its name; for a constant without one, that of the node's output.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Its shape.
+    /// Its dimensions; empty for a scalar.
     #[must_use]
     pub fn dims(&self) -> &[usize] {
         &self.dims
     }
 
-    /// Its type.
+    /// Its element type.
     #[must_use]
     pub fn element(&self) -> Element {
         self.element
@@ -171,7 +171,7 @@ impl Tensor {
         self.element.bytes().is_some()
     }
 
-    /// Its values as f32; nothing for types other than f32 and f16.
+    /// Its values as f32, in row-major order; none for types other than f32 and f16.
     ///
     /// # Errors
     /// None after a successful parse.
@@ -186,10 +186,14 @@ impl Tensor {
         })
     }
 
-    /// Makes the values at these indices 0, leaving every other bit as it is.
+    /// Sets the values at these indices (row-major) to 0 and leaves every other bit as it is. Does nothing to types other
+    /// than f32 and f16.
     ///
     /// # Errors
-    /// None after a successful parse, with indices below the number of values.
+    /// None after a successful parse.
+    ///
+    /// # Panics
+    /// If an index is not below the number of values.
     pub fn zero(&mut self, indices: &[usize]) -> Result<(), OnnxError> {
         let Some(size) = self.element.bytes() else {
             return Ok(());
@@ -212,8 +216,8 @@ impl Tensor {
         Ok(())
     }
 
-    /// Makes an f32 tensor an f16 tensor, rounding to the nearest. Finite values beyond ±65504 become that; returns
-    /// how many.
+    /// Converts f32 to f16, rounding to the nearest; other types stay as they are. Finite values beyond ±65504 become
+    /// ±65504; returns how many.
     ///
     /// # Errors
     /// None after a successful parse.
@@ -238,7 +242,7 @@ impl Tensor {
         Ok(clamped)
     }
 
-    /// Makes an f16 tensor an f32 tensor of the same values.
+    /// Converts f16 to f32 with the same values; other types stay as they are.
     ///
     /// # Errors
     /// None after a successful parse.
@@ -256,13 +260,13 @@ impl Tensor {
         Ok(())
     }
 
-    /// Gives it another name.
+    /// Sets its name.
     pub fn set_name(&mut self, name: &str) {
         self.message.set(NAME, owned(name));
         name.clone_into(&mut self.name);
     }
 
-    /// The values as little-endian bytes, wherever they stand; empty for types that are not read.
+    /// The values as little-endian bytes, whichever field holds them; empty for types that are not read.
     fn stored(&self) -> Result<Cow<'_, [u8]>, OnnxError> {
         if let Some(raw) = self.message.bytes(RAW_DATA) {
             return Ok(Cow::Borrowed(raw));

@@ -1,4 +1,4 @@
-//! ONNX files in and out: what is not touched stays, what is damaged is said.
+//! ONNX files in and out: what is not changed stays, and damage is named.
 
 #![allow(clippy::unwrap_used)]
 
@@ -175,7 +175,7 @@ fn the_shape_of_the_input_is_read() {
     assert!(said(none).contains("no input"));
 }
 
-/// Whatever the bytes say: an error or a model, and what is done with it survives.
+/// Any bytes are an error or a model, and every operation on that model survives.
 fn survive(file: &[u8]) {
     if let Ok(mut model) = Model::parse(file) {
         let _ = model.picture_input();

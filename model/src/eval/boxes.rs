@@ -41,7 +41,7 @@ impl PixelBox {
     }
 }
 
-/// What is there.
+/// A numeral in the ground truth.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Label {
     /// Class, 0..=9.
@@ -50,7 +50,7 @@ pub struct Label {
     pub area: PixelBox,
 }
 
-/// What a model said.
+/// A numeral that a model found.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Detection {
     /// Class, 0..=9.

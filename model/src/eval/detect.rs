@@ -1,5 +1,5 @@
-//! Runs a model over a data set with the product's own detector, so that a score is of the very
-//! code path that sees the camera's frames.
+//! Runs a model over a data set with the product's own detector, so that scores come from the code
+//! path of the camera's frames.
 
 use super::boxes::{Detection, Frame, PixelBox};
 use super::{EvalError, read_dataset};
@@ -14,19 +14,19 @@ pub const CURVE_THRESHOLD: f32 = 0.001;
 /// What a model finds in a data set.
 #[derive(Debug)]
 pub struct Run {
-    /// Its pictures, with what is there and what was found.
+    /// Its pictures, with labels and detections.
     pub frames: Vec<Frame>,
-    /// What the model says of itself.
+    /// The model's description of itself.
     pub model: String,
-    /// Its least score where none is given.
+    /// The product's default threshold for it.
     pub default_conf: f32,
 }
 
 /// Runs the configured model over the data set in `data`.
 ///
 /// `config.conf` is not used: everything from [`CURVE_THRESHOLD`] is kept, because average
-/// precision needs the weak detections too. `progress` is told how many pictures of how many are
-/// done.
+/// precision needs the weak detections too. `progress` gets the number of pictures
+/// done and of all.
 ///
 /// # Errors
 /// See [`EvalError`].

@@ -1,5 +1,5 @@
-//! The worst mistakes of an evaluation, as a list and as one picture of crops: what to look at
-//! before changing anything about the data or the network.
+//! The worst mistakes of an evaluation, as a list and as one picture of crops: to be looked at
+//! before the data or the network are changed.
 
 use super::EvalError;
 use super::boxes::{Frame, PixelBox};
@@ -58,11 +58,11 @@ pub fn failures(frames: &[Frame], threshold: f64, most: usize) -> Vec<Failure> {
         kind.sort_by(|a, b| b.badness().total_cmp(&a.badness()));
     }
     let (mut missed, mut wrong) = (missed.into_iter(), wrong.into_iter());
-    let turns = std::iter::from_fn(|| {
-        let turn: Vec<Failure> = missed.next().into_iter().chain(wrong.next()).collect();
-        (!turn.is_empty()).then_some(turn)
+    let pairs = std::iter::from_fn(|| {
+        let pair: Vec<Failure> = missed.next().into_iter().chain(wrong.next()).collect();
+        (!pair.is_empty()).then_some(pair)
     });
-    turns.flatten().take(most).collect()
+    pairs.flatten().take(most).collect()
 }
 
 fn of_frame(frame: &Frame, threshold: f64) -> Vec<Failure> {

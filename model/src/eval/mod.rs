@@ -31,7 +31,7 @@ pub enum EvalError {
     /// No pictures.
     #[error("{path}: no pictures there; --data must be a folder with images/ and labels/")]
     NoPictures {
-        /// The folder looked into.
+        /// The folder.
         path: PathBuf,
     },
     /// A picture cannot be read.

@@ -6,7 +6,7 @@ use super::operating::{Operating, SCORE_BANDS, SIZE_BANDS};
 use hanja_handwriting::LABELS;
 use std::fmt::Write as _;
 
-/// Everything eval found.
+/// The result of an evaluation.
 #[derive(Clone, Debug)]
 pub struct EvalReport {
     /// Scores by class, 0..=9.
@@ -15,7 +15,7 @@ pub struct EvalReport {
     pub operating: Operating,
     /// The operating threshold.
     pub threshold: f64,
-    /// How far the figures may be off, if that was asked for.
+    /// Bootstrap intervals of the figures, if they were asked for.
     pub intervals: Option<Intervals>,
 }
 
@@ -29,10 +29,20 @@ impl EvalReport {
     /// A table for a terminal; scores in per cent.
     #[must_use]
     pub fn text(&self) -> String {
+        let mut out = String::new();
+        self.write_scores(&mut out);
+        self.write_shares(&mut out);
+        self.write_intervals(&mut out);
+        self.write_mistakes(&mut out);
+        out
+    }
+
+    /// A row for each class with labels and one for all, and the figures at the operating threshold. Writing to a String
+    /// cannot fail, so the result of `writeln!` is ignored here and below.
+    fn write_scores(&self, out: &mut String) {
         let (map50, map) = self.means();
         let o = &self.operating;
-        let mut out = String::from("class  labels    AP50  AP50-95  precision  recall\n");
-        // Writing to a String cannot fail.
+        out.push_str("class  labels    AP50  AP50-95  precision  recall\n");
         let mut row = |label: &str, labels: usize, shares: [f64; 4]| {
             let [ap50, ap, precision, recall] = shares.map(|share| 100.0 * share);
             let _ = writeln!(
@@ -56,7 +66,12 @@ impl EvalReport {
             o.false_positives_per_frame(),
             o.frames,
         );
-        if all.labels > 0 {
+    }
+
+    /// Recall by size, and how many detections are right by score.
+    fn write_shares(&self, out: &mut String) {
+        let o = &self.operating;
+        if o.all().labels > 0 {
             out.push_str("recall by size (longer side, share of the frame):");
             for (end, (labels, found)) in SIZE_BANDS.iter().zip(o.by_size).filter(|(_, c)| c.0 > 0)
             {
@@ -77,20 +92,27 @@ impl EvalReport {
             }
             out.push('\n');
         }
-        if let Some(i) = &self.intervals {
-            let share = |name: &str, (low, high): Interval| {
-                format!("  {name} {:.2} to {:.2}", 100.0 * low, 100.0 * high)
-            };
-            let (low, high) = i.false_positives_per_frame;
-            let _ = writeln!(
-                out,
-                "95 % of draws of these pictures:{}{}{}{}  false positives {low:.4} to {high:.4}",
-                share("mAP50", i.map50),
-                share("mAP50-95", i.map50_95),
-                share("precision", i.precision),
-                share("recall", i.recall),
-            );
-        }
+    }
+
+    fn write_intervals(&self, out: &mut String) {
+        let Some(i) = &self.intervals else { return };
+        let share = |name: &str, (low, high): Interval| {
+            format!("  {name} {:.2} to {:.2}", 100.0 * low, 100.0 * high)
+        };
+        let (low, high) = i.false_positives_per_frame;
+        let _ = writeln!(
+            out,
+            "95 % of draws of these pictures:{}{}{}{}  false positives {low:.4} to {high:.4}",
+            share("mAP50", i.map50),
+            share("mAP50-95", i.map50_95),
+            share("precision", i.precision),
+            share("recall", i.recall),
+        );
+    }
+
+    /// Confusions, and the pictures with the most mistakes.
+    fn write_mistakes(&self, out: &mut String) {
+        let o = &self.operating;
         if !o.confusions.is_empty() {
             out.push_str("read as another:");
             for ((is, given), times) in &o.confusions {
@@ -101,7 +123,6 @@ impl EvalReport {
         for (name, missed, wrong) in &o.worst {
             let _ = writeln!(out, "  {name}: {missed} missed, {wrong} wrong");
         }
-        out
     }
 
     /// The same as a JSON value; scores are 0..=1.

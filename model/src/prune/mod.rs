@@ -25,13 +25,13 @@ pub enum Method {
 /// Why nothing was pruned.
 #[derive(Debug, thiserror::Error)]
 pub enum PruneError {
-    /// A share that is none.
+    /// The share is out of range.
     #[error("--amount {0}: must be a share from 0 to 1; 0.05 is 5 %")]
     Amount(f64),
     /// Nothing to prune.
     #[error("it has no {what}, so there is nothing to prune")]
     NoWeights {
-        /// What was looked for.
+        /// What is missing.
         what: &'static str,
     },
     /// The model.
@@ -39,17 +39,18 @@ pub enum PruneError {
     Onnx(#[from] OnnxError),
 }
 
-/// Prunes in place. `weights_only`: leaves alone what is no operand of a convolution or matrix product, such as anchors
-/// and grids.
+/// Sets weights of f32 and f16 tensors with two or more dimensions to 0, in place. `weights_only`: only operands of
+/// convolutions and matrix products, not anchors or grids.
 ///
 /// # Errors
-/// See [`PruneError`].
+/// [`PruneError::Amount`] if a share is not in 0..=1, [`PruneError::NoWeights`] if there is nothing to prune,
+/// [`PruneError::Onnx`] if the model cannot be read.
 pub fn prune(
     model: &mut Model,
     method: Method,
     weights_only: bool,
 ) -> Result<PruneReport, PruneError> {
-    // Weights that are only stored in fp16 are operands of a Cast, and wanted as those of a convolution.
+    // Weights that are only stored in fp16 are operands of a Cast: they become operands of the convolution again.
     storage::widen(model)?;
     let roles = Roles::of(&model.graph)?;
     let names: Vec<String> = model

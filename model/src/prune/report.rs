@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-/// What happened to a tensor.
+/// What changed in one tensor.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TensorReport {
     /// The name by which nodes use it.
@@ -19,10 +19,10 @@ pub struct TensorReport {
     pub is_weight: bool,
 }
 
-/// What happened to the model.
+/// What changed in the model.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct PruneReport {
-    /// Every float tensor of two or more dimensions that was looked at.
+    /// Every tensor that was considered.
     pub tensors: Vec<TensorReport>,
     /// Tensors that the pattern does not fit, and why.
     pub left: Vec<(String, String)>,

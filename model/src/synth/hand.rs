@@ -223,8 +223,8 @@ fn ink_colour(rng: &mut impl Rng) -> Colour {
     }
 }
 
-/// A glyph of numeral `class`: scanned handwriting most often, then the pen model, fonts, strokes.
-/// An empty source passes its share on to the pen model, which is always there.
+/// A glyph of numeral `class`: scanned handwriting most often, then the handwriting model, fonts, strokes.
+/// An empty source passes its share on to the handwriting model, which is always there.
 pub(crate) fn numeral_glyph(library: &Library, class: usize, rng: &mut impl Rng) -> Option<Glyph> {
     let from = |list: &[Glyph], rng: &mut dyn FnMut(usize) -> usize| -> Option<Glyph> {
         (!list.is_empty()).then(|| list[rng(list.len())].clone())

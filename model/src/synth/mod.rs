@@ -194,7 +194,7 @@ pub enum SynthError {
     },
 }
 
-/// Makes the data set; `progress` is told the number of pictures done, from any thread.
+/// Makes the data set; `progress` gets the number of pictures done, from any thread.
 ///
 /// # Errors
 /// See [`SynthError`]. Pictures already written stay.
@@ -267,7 +267,7 @@ struct Folders {
     images: PathBuf,
     labels: PathBuf,
     /// Boxes of characters that are no numeral. They stand apart from the labels, which other tools
-    /// read too; ours trains the classes on them, so that a look-alike is told by its shape.
+    /// read too; ours trains the classes on them, so that they learn to tell a look-alike by its shape.
     others: PathBuf,
 }
 

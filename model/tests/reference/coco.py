@@ -1,4 +1,4 @@
-"""What pycocotools says of a data set and the detections on it: python3 coco.py DATA DETECTIONS
+"""The scores that pycocotools computes for a data set and detections: python3 coco.py DATA DETECTIONS
 
 DATA is a folder with images/ and labels/ (YOLO), DETECTIONS the output of `hanja detect --json`. Prints JSON with the
 same names as `hanja-model eval --json`. Exits with 77 where pycocotools is not installed.

@@ -1,4 +1,4 @@
-"""What prune and half wrote, by ONNX's own checker and ONNX Runtime: python3 models.py ORIGINAL FOLDER IMAGES
+"""Checks what prune and half wrote with ONNX's own checker and ONNX Runtime: python3 models.py ORIGINAL FOLDER IMAGES
 
 FOLDER holds pruned.onnx, pattern.onnx (2:4), half.onnx and both.onnx (half of pruned); IMAGES are square pictures.
 """
@@ -24,7 +24,7 @@ def run(path, pictures):
 
 
 def difference(a, b, sure=0.3):
-    """Largest difference of corners (pixels) and of scores (0..1), over the rows that say something."""
+    """Largest difference of corners (pixels) and of scores (0..1), over the rows with a score that counts."""
     rows = (a[:, 4] > sure) & (b[:, 4] > sure)
     assert rows.sum() > 100, f"only {rows.sum()} rows say something"
     centre, half = np.abs(a[rows, :2] - b[rows, :2]), np.abs(a[rows, 2:4] - b[rows, 2:4]) / 2

@@ -1,5 +1,5 @@
-//! Manual pages and shell completions, made of the command line itself so that neither can be out of date. Packages call
-//! the hidden command `manual` of an executable; someone who has nothing but the executable can do the same.
+//! Writes manual pages and shell completions from the definition of the command line, so that neither can be out of date.
+//! Packages call the hidden command `manual` of an executable; whoever has only the executable can do the same.
 #![forbid(unsafe_code)]
 
 use clap::{Args, Command};
@@ -9,7 +9,7 @@ use clap_mangen::roff::{Roff, roman};
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Where each shell looks for completions, below `share`.
+/// The directory of each shell's completions, below `share`.
 const SHELLS: [(Shell, &str); 3] = [
     (Shell::Bash, "bash-completion/completions"),
     (Shell::Zsh, "zsh/site-functions"),
@@ -48,8 +48,8 @@ impl ManualArgs {
     }
 }
 
-/// The command without what is hidden, which completions would show. Nothing can be taken out of a command, so it is put
-/// together anew from what pages and completions need.
+/// The command without its hidden parts, which completions would show. Nothing can be removed from a command, so a new one
+/// is built from what pages and completions need.
 fn visible(command: &Command) -> Command {
     let mut shown = Command::new(command.get_name().to_owned()).disable_help_subcommand(true);
     if let Some(version) = command.get_version() {

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 /// The product's number of slots for frames.
 pub const SLOTS: u32 = 8;
 const WAIT: Duration = Duration::from_secs(2);
-/// Looks without news, some milliseconds, before a spinning side goes to sleep: the other rows want the processor.
+/// Polls without a new frame, some milliseconds, before a spinning side goes to sleep: the other rows need the processor.
 pub const SPINS: u32 = 1 << 18;
 
 /// How a side notices a frame, and what it does with it.
@@ -32,7 +32,7 @@ pub enum How {
 /// Our side of a ring of frames and a ring of answers.
 #[derive(Debug)]
 pub struct Echo {
-    /// How both sides notice.
+    /// How both sides notice a frame.
     pub how: How,
     /// Bytes of a frame.
     pub size: u64,
@@ -70,7 +70,7 @@ impl Echo {
             _dir: dir,
         };
         let deadline = Instant::now() + 5 * WAIT;
-        while echo.turn().is_err() {
+        while echo.exchange().is_err() {
             anyhow::ensure!(
                 Instant::now() < deadline,
                 "the other process does not answer"
@@ -84,15 +84,16 @@ impl Echo {
     /// # Errors
     /// The other side is gone.
     pub fn round(&mut self) -> anyhow::Result<Vec<u64>> {
-        let (turns, ways) = match self.how {
+        let (count, ways) = match self.how {
             How::Polled => (20_000, 2),
             How::Woken => (2_000, 2),
             How::Whole => ((300_000_000 / self.size) as usize, 1),
         };
-        stats::sample(turns, ways, || self.turn())
+        stats::sample(count, ways, || self.exchange())
     }
 
-    fn turn(&mut self) -> anyhow::Result<()> {
+    /// Sends a frame and waits for the answer.
+    fn exchange(&mut self) -> anyhow::Result<()> {
         let content = &self.content;
         let sent = self
             .frames
@@ -104,7 +105,7 @@ impl Echo {
     }
 }
 
-/// The other side.
+/// The other side: answers every frame until it is killed.
 ///
 /// # Errors
 /// No memory.
@@ -123,7 +124,7 @@ pub fn answer(dir: &Path, how: How) -> anyhow::Result<()> {
     }
 }
 
-/// Reads every byte.
+/// Reads every byte; the result keeps the reads from being optimised away.
 #[must_use]
 pub fn sum(bytes: &[u8]) -> u64 {
     let words = bytes.as_chunks::<8>().0.iter();
@@ -183,14 +184,14 @@ impl Bare {
     /// Samples of one round, one way, in nanoseconds.
     ///
     /// # Errors
-    /// Never; as the others.
+    /// None; the signature is that of [`Echo::round`].
     pub fn round(&mut self) -> anyhow::Result<Vec<u64>> {
-        let turns = if self.notice == Notice::Spin {
+        let count = if self.notice == Notice::Spin {
             20_000
         } else {
             2_000
         };
-        stats::sample(turns, 2, || {
+        stats::sample(count, 2, || {
             self.pair.ping(self.sent..self.sent + 1, self.notice);
             self.sent += 1;
             Ok(())

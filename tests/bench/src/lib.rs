@@ -20,8 +20,8 @@ use std::fmt;
 /// A detection record's scale, a 640x480 RGB frame, a 1080p RGB frame.
 pub const SIZES: [u64; 3] = [64, 921_600, 6_220_800];
 
-/// Whole frames: through the product's ring, which gives taps seven frames' time and so does not fit a cache; and through
-/// the smallest that one leasing reader needs.
+/// Rings for frames that are written and read whole: the product's, in which a tap has seven frames' time to copy and
+/// which therefore does not fit the cache; and the smallest that one leasing reader needs.
 pub const WHOLE: [(&str, u32); 2] = [
     ("ring, written and read whole", SLOTS),
     ("ring of 3 slots, written and read whole", 3),

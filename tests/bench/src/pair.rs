@@ -94,6 +94,8 @@ impl Drop for Other {
 pub struct Pinned(CpuSet);
 
 impl Pinned {
+    /// The first processor, or the last.
+    ///
     /// # Errors
     /// The kernel refuses.
     pub fn to(last: bool) -> anyhow::Result<Self> {
@@ -117,10 +119,10 @@ impl Drop for Pinned {
     }
 }
 
-/// The child's side: does what `task` says until it is killed.
+/// The child's side: carries out `task`, as [`Other::start`] passed it, until it is killed.
 ///
 /// # Errors
-/// A task that is none.
+/// The task cannot be parsed.
 pub fn serve(task: &str) -> anyhow::Result<()> {
     match serde_json::from_str(task)? {
         Task::Echo { dir, how } => {

@@ -13,7 +13,7 @@ const EVERY: Duration = Duration::from_nanos(1_000_000_000 / 240);
 const FRAMES: u32 = 240;
 const BASE: &str = "publish at 240 fps, alone";
 
-enum Company {
+enum Readers {
     Taps(usize),
     StoppedLeaseholder,
 }
@@ -29,20 +29,20 @@ pub(crate) fn rows(child: &[&str], rounds: usize) -> anyhow::Result<Vec<Row>> {
         payload_capacity: SIZE as u64,
     };
     let mut frames = stage.publisher(Topic::Frames, geometry)?;
-    let companies = [
-        (BASE, Company::Taps(0)),
-        ("publish at 240 fps, 1 tap", Company::Taps(1)),
-        ("publish at 240 fps, 3 taps", Company::Taps(3)),
-        ("publish at 240 fps, 16 taps", Company::Taps(16)),
+    let kinds = [
+        (BASE, Readers::Taps(0)),
+        ("publish at 240 fps, 1 tap", Readers::Taps(1)),
+        ("publish at 240 fps, 3 taps", Readers::Taps(3)),
+        ("publish at 240 fps, 16 taps", Readers::Taps(16)),
         (
             "publish at 240 fps, a stopped leaseholder",
-            Company::StoppedLeaseholder,
+            Readers::StoppedLeaseholder,
         ),
     ];
     let mut table = Table::default();
     for _ in 0..rounds {
-        for (name, company) in &companies {
-            let _others = invite(company, child, &run, &mut frames)?;
+        for (name, kind) in &kinds {
+            let _others = start_readers(kind, child, &run, &mut frames)?;
             let against = (*name != BASE).then_some(BASE);
             table.add(name, SIZE as u64, against, paced(&mut frames)?);
         }
@@ -50,23 +50,23 @@ pub(crate) fn rows(child: &[&str], rounds: usize) -> anyhow::Result<Vec<Row>> {
     Ok(table.rows())
 }
 
-/// Starts the company and waits until it is there.
-fn invite(
-    company: &Company,
+/// Starts the readers and waits until they are attached.
+fn start_readers(
+    kind: &Readers,
     child: &[&str],
     run: &Path,
     frames: &mut Publisher,
 ) -> anyhow::Result<Vec<Other>> {
     let dir = run.to_owned();
-    match company {
-        Company::Taps(count) => {
+    match kind {
+        Readers::Taps(count) => {
             let task = Task::Tap { dir };
             let taps = (0..*count).map(|_| Other::start(child, &task));
             let taps = taps.collect::<anyhow::Result<_>>()?;
             std::thread::sleep(Duration::from_millis(100));
             Ok(taps)
         }
-        Company::StoppedLeaseholder => {
+        Readers::StoppedLeaseholder => {
             let held = run.with_extension("held");
             let other = Other::start(child, &Task::Hold { dir })?;
             while !held.exists() {

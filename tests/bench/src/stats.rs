@@ -80,22 +80,23 @@ impl Table {
     }
 }
 
-/// One round: times of `turns` calls in nanoseconds, each divided by `ways`, after a tenth as many that do not count.
+/// One round: the times of `count` calls of `step` in nanoseconds, each divided by `ways`, after a tenth as many that do
+/// not count.
 ///
 /// # Errors
 /// The first call that fails.
 pub fn sample(
-    turns: usize,
+    count: usize,
     ways: u64,
-    mut turn: impl FnMut() -> anyhow::Result<()>,
+    mut step: impl FnMut() -> anyhow::Result<()>,
 ) -> anyhow::Result<Vec<u64>> {
-    for _ in 0..turns / 10 {
-        turn()?;
+    for _ in 0..count / 10 {
+        step()?;
     }
-    let mut samples = Vec::with_capacity(turns);
-    for _ in 0..turns {
+    let mut samples = Vec::with_capacity(count);
+    for _ in 0..count {
         let started = Instant::now();
-        turn()?;
+        step()?;
         samples.push(started.elapsed().as_nanos() as u64 / ways);
     }
     Ok(samples)
@@ -108,7 +109,7 @@ pub fn median(mut values: Vec<f64>) -> f64 {
     values.get(values.len() / 2).copied().unwrap_or(0.0)
 }
 
-/// Processor and kernel, in words.
+/// Processor and kernel of this machine, for people to read.
 #[must_use]
 pub fn machine() -> String {
     let cpu = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();

@@ -21,7 +21,7 @@ fn geometry() -> Geometry {
     }
 }
 
-/// A frame is written, then copied: in turn by a tap and by memcpy.
+/// A frame is written, then copied: alternately by a tap and by memcpy.
 pub(crate) fn rows(rounds: usize) -> anyhow::Result<Vec<Row>> {
     let dir = tempfile::tempdir()?;
     let run = dir.path().join("run");
@@ -34,18 +34,18 @@ pub(crate) fn rows(rounds: usize) -> anyhow::Result<Vec<Row>> {
     let mut table = Table::default();
     for _ in 0..rounds {
         let (mut tapped, mut copied) = (Vec::new(), Vec::new());
-        for turn in 0..800 {
+        for frame in 0..800 {
             let sent = frames.publish(&[&content], |s| [s.generation, s.seq])?;
             sent.context("every slot is leased")?;
-            if turn % 2 == 0 {
+            if frame % 2 == 0 {
                 let started = Instant::now();
                 anyhow::ensure!(tap.newest(&mut sample, WAIT), "nothing to tap");
                 tapped.push(started.elapsed().as_nanos() as u64);
             } else {
-                let frame = lease.newest(WAIT).context("nothing to lease")?;
+                let leased = lease.newest(WAIT).context("nothing to lease")?;
                 let started = Instant::now();
                 // Into the same memory: where it lies changes the time by a tenth.
-                sample.payload.copy_from_slice(black_box(frame.payload()));
+                sample.payload.copy_from_slice(black_box(leased.payload()));
                 copied.push(started.elapsed().as_nanos() as u64);
             }
             black_box(&sample.payload);

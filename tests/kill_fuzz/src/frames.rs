@@ -18,7 +18,7 @@ pub(crate) struct Meta {
     checksum: u64,
 }
 
-/// splitmix64, the finaliser: neighbours look unrelated, so that a byte from another frame is noticed.
+/// The finaliser of splitmix64: neighbouring inputs give unrelated outputs, so that a byte of another frame is noticed.
 fn mix(n: u64) -> u64 {
     let n = (n ^ (n >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let n = (n ^ (n >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -29,7 +29,7 @@ fn key(stamp: Stamp) -> u64 {
     mix(stamp.generation.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ stamp.seq)
 }
 
-/// Odd lengths too: partial words at the end.
+/// Payload length of a frame, bytes. Odd lengths too, for partial words at the end.
 fn len(stamp: Stamp) -> usize {
     let most = GEOMETRY.payload_capacity;
     // Mostly small, so that many protocol steps happen in a second; sometimes full.
@@ -41,7 +41,7 @@ fn len(stamp: Stamp) -> usize {
     1 + (mix(key(stamp)) % bound) as usize
 }
 
-/// Content of frame `stamp` into `payload`, and the metadata that goes with it.
+/// Writes the content of frame `stamp` into `payload`; returns the metadata that goes with it.
 pub(crate) fn fill(stamp: Stamp, payload: &mut Vec<u8>) -> Meta {
     let (key, len) = (key(stamp), len(stamp));
     payload.clear();

@@ -2,8 +2,8 @@
 //!
 //! Real processes, the real control sockets: one writer, two leasing readers, two taps. They get SIGKILL, SIGSEGV,
 //! SIGSTOP and SIGCONT at random times, or abort by themselves right after the n-th store at a named place of the
-//! protocol (feature `failpoints`). Three phases: everybody dies; only readers die, and the writer is looked at for
-//! what they leave behind; only the writer dies, and the readers are looked at.
+//! protocol (feature `failpoints`). Three phases: everybody dies; only readers die, and the writer is checked
+//! for what they leave behind; only the writer dies, and a leasing reader is checked.
 //!
 //! `cargo run --release -p hanja-kill-fuzz --features failpoints -- --minutes 10`
 

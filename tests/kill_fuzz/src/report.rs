@@ -1,4 +1,4 @@
-//! What happened, and whether it may.
+//! The result of a run, and whether it is acceptable.
 
 use crate::tally::{Sums, Tallies};
 use anyhow::Context;
@@ -21,7 +21,7 @@ pub(crate) fn count_fds(pid: u32) -> std::io::Result<usize> {
     Ok(std::fs::read_dir(format!("/proc/{pid}/fd"))?.count())
 }
 
-/// What a process holds.
+/// The resources a process holds.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Residue {
     fds: usize,
@@ -62,12 +62,12 @@ pub(crate) struct Report {
     taps: u64,
     lapped: u64,
     torn_detected: u64,
-    /// Delivered as good and not good. Must be 0.
+    /// Torn, but delivered as good. Must be 0.
     torn_delivered: u64,
     /// Numbers that did not rise. Must be 0.
     backwards: u64,
-    /// Times the writing thread gave the processor up of itself while publishing: it waited for something. A stop
-    /// signal counts as one.
+    /// Voluntary context switches of the writing thread while publishing: each time it waited for something. A stop signal
+    /// counts as one.
     writer_waits: u64,
     pub(crate) writer_stops: u64,
     /// Wall time: contains preemption and stops.
@@ -115,7 +115,7 @@ impl Report {
         self.complaints = sums.complaints.iter().take(20).cloned().collect();
     }
 
-    /// What must not be.
+    /// Everything that must not happen and did.
     pub(crate) fn faults(&self) -> Vec<String> {
         let mut faults = self.complaints.clone();
         let mut must = |good: bool, what: &str| {
@@ -148,7 +148,7 @@ impl Report {
             self.supervisor_fds.0 == self.supervisor_fds.1,
             "the supervisor leaks descriptors",
         );
-        // A run that did nothing shows nothing.
+        // A run without kills or frames proves nothing.
         let busy = [
             self.frames,
             self.leases,

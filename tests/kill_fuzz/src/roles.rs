@@ -1,4 +1,4 @@
-//! What the victims do, until they are killed.
+//! The victims: what each does until it is killed.
 
 use crate::frames::{GEOMETRY, fault, fill};
 use crate::tally::{Tallies, Tally};
@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 const WAIT: Duration = Duration::from_millis(20);
 const QUOTA: usize = 2;
 
-/// Publishes in bursts at full speed and in pauses, and measures whether it ever waited.
+/// Publishes bursts at full speed with pauses between them, and counts how often it waited.
 pub(crate) fn writer(
     dir: &Path,
     seed: u64,
@@ -23,7 +23,7 @@ pub(crate) fn writer(
     mut tally: Tally,
 ) -> anyhow::Result<()> {
     let mut rng = Pcg64::seed_from_u64(seed);
-    // The one before was killed a moment ago; its socket may still answer.
+    // The writer before was killed a moment ago; its socket may still answer.
     let stage = retry(|| Stage::start(StageName::Capture, dir))?;
     // With four slots the readers can hold all but the newest: frames are dropped.
     let slots = [4, 6, 8][rng.random_range(0..3)];
@@ -104,7 +104,7 @@ pub(crate) fn lease(dir: &Path, seed: u64, mut tally: Tally) -> anyhow::Result<(
         if rng.random_bool(0.3) {
             std::thread::sleep(Duration::from_micros(rng.random_range(0..3000)));
         }
-        // Another one, older than the newest, by its number.
+        // One more, older than the newest, by its number.
         if rng.random_bool(0.2) && newest.seq > 3 && held.len() < QUOTA {
             let older = newest.seq - rng.random_range(1..4);
             held.extend(subscriber.exact(newest.generation, older));

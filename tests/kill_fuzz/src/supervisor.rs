@@ -1,4 +1,4 @@
-//! Starts the victims, kills them, starts them again, and looks at what is left.
+//! Starts the victims, kills them, starts them again, and checks what they leave behind.
 
 use crate::Role;
 use crate::report::{Report, Residue, count_fds};
@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-const CAST: [Role; 5] = [Role::Writer, Role::Lease, Role::Lease, Role::Tap, Role::Tap];
+const ROLES: [Role; 5] = [Role::Writer, Role::Lease, Role::Lease, Role::Tap, Role::Tap];
 const WRITER_SITES: [&str; 6] = ["MARK", "RESTORE", "FILL", "PUBLISH", "ANNOUNCE", "RING"];
 const READER_SITES: [&str; 2] = ["HOLD", "RELEASE"];
 
@@ -28,7 +28,7 @@ struct Supervisor {
     dir: tempfile::TempDir,
     rng: Pcg64,
     victims: Vec<Victim>,
-    /// Whether those that start may die of themselves.
+    /// Roles whose processes may get a failpoint when they start.
     failpoints: fn(Role) -> bool,
     started: u64,
     sabotage: bool,
@@ -44,7 +44,7 @@ pub(crate) fn run(length: Duration, seed: u64, sabotage: bool) -> anyhow::Result
         maximum: Some(0),
     };
     rustix::process::setrlimit(Resource::Core, none)?;
-    let fds = count_fds(std::process::id())?;
+    let fds_before = count_fds(std::process::id())?;
     let mut s = Supervisor {
         dir: tempfile::tempdir()?,
         rng: Pcg64::seed_from_u64(seed),
@@ -55,7 +55,7 @@ pub(crate) fn run(length: Duration, seed: u64, sabotage: bool) -> anyhow::Result
         sums: Sums::default(),
         report: Report::new(seed, length),
     };
-    for role in CAST {
+    for role in ROLES {
         let victim = s.spawn(role)?;
         s.victims.push(victim);
     }
@@ -68,8 +68,8 @@ pub(crate) fn run(length: Duration, seed: u64, sabotage: bool) -> anyhow::Result
     s.report.take(&s.sums);
     let mut report = std::mem::replace(&mut s.report, Report::new(seed, length));
     drop(s);
-    let left = count_fds(std::process::id())?;
-    report.supervisor_fds = (fds, left);
+    let fds_after = count_fds(std::process::id())?;
+    report.supervisor_fds = (fds_before, fds_after);
     Ok(report)
 }
 
@@ -129,14 +129,14 @@ impl Supervisor {
         Some(sites[self.rng.random_range(0..sites.len())])
     }
 
-    /// A phase in which one process of role `who` must live, and be afterwards as it was before.
+    /// A phase that one process of role `who` must survive, with the same descriptors and mappings afterwards as before.
     fn observed(
         &mut self,
         length: Duration,
         who: Role,
         may_die: fn(Role) -> bool,
     ) -> anyhow::Result<()> {
-        // Everybody anew, without failpoints, so that the observed one is attached to all.
+        // All processes start anew, without failpoints, so that the observed one is attached to all of them.
         for i in 0..self.victims.len() {
             let fresh = self.spawn(self.victims[i].role)?;
             let old = std::mem::replace(&mut self.victims[i], fresh);
@@ -224,13 +224,13 @@ impl Supervisor {
             if let Some(status) = self.victims[i].child.try_wait()? {
                 let fresh = self.spawn(self.victims[i].role)?;
                 let dead = std::mem::replace(&mut self.victims[i], fresh);
-                self.bury(&dead, status)?;
+                self.record_death(&dead, status)?;
             }
         }
         Ok(())
     }
 
-    fn bury(&mut self, dead: &Victim, status: ExitStatus) -> anyhow::Result<()> {
+    fn record_death(&mut self, dead: &Victim, status: ExitStatus) -> anyhow::Result<()> {
         self.sums.take(&dead.tally);
         match (status.signal().map(Signal::from_named_raw), dead.failpoint) {
             (Some(Some(Signal::ABORT)), Some(site)) => {

@@ -6,7 +6,7 @@ use std::io::Write;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-/// What is counted.
+/// The counters.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Tallies {
     Frames,
@@ -61,7 +61,7 @@ impl Tally {
         let _ = self.save();
     }
 
-    /// Numbers of one reader only rise.
+    /// Checks that the numbers one reader gets only rise.
     pub(crate) fn in_order(&mut self, newest: &mut Stamp, now: Stamp) {
         if now <= *newest {
             self.add(Tallies::Backwards, 1);
@@ -100,7 +100,7 @@ impl Sums {
         self.counts[what as usize]
     }
 
-    /// Takes a dead process's file in and removes it.
+    /// Adds a dead process's file to the sums and removes it.
     pub(crate) fn take(&mut self, path: &Path) {
         let bytes = std::fs::read(path).unwrap_or_default();
         for (i, chunk) in bytes.chunks_exact(8).enumerate() {

@@ -1,7 +1,7 @@
-//! fp16 weights and computation: what `hanja-model half` writes, and what a TensorRT that has no precision flag builds
-//! its fp16 engines from.
+//! fp16 weights and computation: `hanja-model half` writes such a model, and versions of TensorRT without a precision flag
+//! build their fp16 engines from it.
 //!
-//! Inputs and outputs of the graph stay f32, and so does whatever fp16 would harm or no runtime takes:
+//! Inputs and outputs of the graph stay f32, and so does everything that fp16 would harm or that runtimes do not accept:
 //!
 //! | stays f32 | why |
 //! |---|---|
@@ -11,8 +11,8 @@
 //! | operators not on the list in `operators.rs` | sums, exponentials, normalisations leave fp16's range (65504) or precision; operators of other domains may not exist in fp16 |
 //! | weights that an f32 node uses as well | one copy for both, with a `Cast` before the fp16 node |
 //!
-//! Where the two worlds meet there is a `Cast`. Values keep their names; a copy in the other type is called
-//! `NAME_float16` or `NAME_float32`. Types in `value_info` follow. Operator set and metadata are not touched.
+//! There is a `Cast` wherever a value of one type meets a node of the other. Values keep their names; a copy in the other type is called
+//! `NAME_float16` or `NAME_float32`. Types in `value_info` follow. Operator set and metadata do not change.
 
 mod operators;
 mod plan;
@@ -21,18 +21,18 @@ mod rewrite;
 use crate::{Model, OnnxError, storage};
 use plan::Plan;
 
-/// What happened to the model.
+/// What [`half()`] changed.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct HalfReport {
-    /// Nodes that compute in fp16.
+    /// Number of nodes that compute in fp16.
     pub nodes: usize,
-    /// Nodes that compute, or may compute, with floats and stay f32.
+    /// Number of nodes that compute, or may compute, with floats and stay f32.
     pub left: usize,
     /// Convolutions and matrix products among those, by name: the types of their operands are not known, or not f32.
     pub heavy_left: Vec<String>,
-    /// Tensors that became fp16.
+    /// Number of tensors that became fp16.
     pub tensors: usize,
-    /// Casts that were added.
+    /// Number of casts added.
     pub casts: usize,
     /// Tensors with values beyond fp16's range, and how many of them became ±65504.
     pub clamped: Vec<(String, usize)>,
@@ -41,7 +41,7 @@ pub struct HalfReport {
 /// Why a model was not converted.
 #[derive(Debug, thiserror::Error)]
 pub enum HalfError {
-    /// Control flow.
+    /// The model has control flow.
     #[error(
         "node {node} carries a graph of its own, which cannot be converted; \
          export the model without control flow (If, Loop, Scan)"
@@ -50,25 +50,25 @@ pub enum HalfError {
         /// Operator and name.
         node: String,
     },
-    /// Very old.
+    /// The operator set is too old.
     #[error(
         "its operator set {0} is older than 7, where types are named differently; export it again with --opset 13"
     )]
     Opset(u64),
-    /// Nothing to convert.
+    /// There is nothing to convert.
     #[error(
         "it has no convolution or matrix product in f32, so there is nothing to convert; is it fp16 already?"
     )]
     Nothing,
-    /// The model.
+    /// The model cannot be read.
     #[error(transparent)]
     Onnx(#[from] OnnxError),
 }
 
-/// Converts in place.
+/// Converts the model in place. Weights that were only stored in fp16 ([`storage`]) compute in fp16 afterwards, too.
 ///
 /// # Errors
-/// See [`HalfError`].
+/// [`HalfError`]; the model may be changed in part then.
 pub fn half(model: &mut Model) -> Result<HalfReport, HalfError> {
     let opset = model.opset()?;
     if opset < 7 {
@@ -80,7 +80,7 @@ pub fn half(model: &mut Model) -> Result<HalfReport, HalfError> {
             return Err(HalfError::Subgraph { node });
         }
     }
-    // Weights that are only stored so are weights again.
+    // Weights that are only stored in fp16 become f32 first.
     storage::widen(model)?;
     let plan = Plan::of(&model.graph)?;
     if plan.nodes.is_empty() {

@@ -1,6 +1,6 @@
 //! Which operators compute in fp16, and which of their operands are numbers of that type.
 
-/// Operands or results of the type that is computed in.
+/// Which operands or results have the type that the operator computes in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Floats {
     /// All.
@@ -28,7 +28,7 @@ impl Floats {
 pub(super) fn half(operator: &str) -> Option<(Floats, Floats)> {
     use Floats::{All, Choices, First, Padded};
     Some(match operator {
-        // Products and what goes with them.
+        // Convolutions, matrix products, normalisation.
         "Conv" | "ConvTranspose" | "Gemm" | "MatMul" | "BatchNormalization" => (All, All),
         // Activations and arithmetic, value by value.
         "Abs" | "Add" | "Clip" | "Div" | "Elu" | "HardSigmoid" | "HardSwish" | "LeakyRelu"
@@ -38,7 +38,7 @@ pub(super) fn half(operator: &str) -> Option<(Floats, Floats)> {
         // Pooling; a second result of MaxPool is indices.
         "AveragePool" | "GlobalAveragePool" | "GlobalMaxPool" => (All, All),
         "MaxPool" => (First, First),
-        // Values that only move.
+        // Operators that only move values.
         "Concat" | "Identity" => (All, All),
         "DepthToSpace" | "Expand" | "Flatten" | "Gather" | "Reshape" | "Resize" | "Slice"
         | "SpaceToDepth" | "Squeeze" | "Tile" | "Transpose" | "Unsqueeze" | "Upsample" => {
@@ -78,7 +78,7 @@ pub(super) fn keeps_type(operator: &str) -> bool {
     )
 }
 
-/// Operators that weights are for.
+/// Operators with weights: convolutions and matrix products.
 pub(super) fn heavy(operator: &str) -> bool {
     matches!(operator, "Conv" | "ConvTranspose" | "Gemm" | "MatMul")
 }

@@ -9,7 +9,7 @@ use std::collections::{HashMap, HashSet};
 pub(super) struct Plan {
     /// Nodes that compute in fp16, with their operands and results of that type.
     pub(super) nodes: HashMap<usize, (Floats, Floats)>,
-    /// Values that these nodes make.
+    /// Results of these nodes.
     pub(super) values: HashSet<String>,
     /// Tensors that become fp16: only these nodes use them.
     pub(super) tensors: HashSet<String>,
@@ -19,7 +19,7 @@ pub(super) struct Plan {
     pub(super) names: HashSet<String>,
     /// Nodes with f32 operands or results that stay f32.
     pub(super) left: usize,
-    /// Those among them that weights are for.
+    /// Convolutions and matrix products among them, by name.
     pub(super) heavy_left: Vec<String>,
 }
 
@@ -87,7 +87,7 @@ impl Plan {
     }
 }
 
-/// Whether all operands of that type are known to be f32, and there is at least one.
+/// Whether all these operands are known to be f32, and there is at least one.
 fn all_known(node: &Node, operands: Floats, floats: &HashSet<String>) -> bool {
     let given = node.inputs().iter().enumerate();
     let mut given = given
@@ -96,8 +96,8 @@ fn all_known(node: &Node, operands: Floats, floats: &HashSet<String>) -> bool {
     given.peek().is_some() && given.all(|(_, name)| floats.contains(name))
 }
 
-/// The values that are known to be f32, by what is declared and by following the nodes. A value that is missed stays
-/// as it is, and so do the nodes that use it; nothing is taken for f32 that is not.
+/// The values that are known to be f32: those that are declared so, and those that follow from the nodes. A value that is
+/// missed stays as it is, and so do the nodes that use it; nothing counts as f32 that is not.
 fn f32_values(graph: &Graph, nodes: &[&Node]) -> Result<HashSet<String>, OnnxError> {
     let mut floats = HashSet::new();
     for part in &graph.parts {
@@ -136,11 +136,11 @@ fn f32_values(graph: &Graph, nodes: &[&Node]) -> Result<HashSet<String>, OnnxErr
     Ok(floats)
 }
 
-/// For each node: whether it is a product with weights, or one of those comes after it.
+/// For each node: whether it is a convolution or matrix product, or leads to one.
 fn leading_to_products(nodes: &[&Node]) -> Vec<bool> {
     let mut wanted: HashSet<&str> = HashSet::new();
     let mut leading = vec![false; nodes.len()];
-    // Nodes stand in the order in which they run, so one pass from the end sees every way.
+    // Nodes are listed in the order in which they run, so one pass from the end is enough.
     for (i, node) in nodes.iter().enumerate().rev() {
         let is_heavy = heavy(node.standard_operator().unwrap_or_default());
         leading[i] = is_heavy || node.outputs().iter().any(|o| wanted.contains(o.as_str()));

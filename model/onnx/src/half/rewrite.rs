@@ -1,4 +1,4 @@
-//! Carries the plan out: tensors and types change, and where the two types meet there is a `Cast`.
+//! Carries the plan out: converts tensors and types, and adds a `Cast` where the two types meet.
 
 use super::HalfReport;
 use super::plan::Plan;
@@ -113,7 +113,7 @@ impl Rewriter<'_> {
         made || self.plan.tensors.contains(name)
     }
 
-    /// The name of `name`'s copy in another type, made here if there is none yet.
+    /// The name of `name`'s copy in another type, which is added if there is none yet.
     fn copy(&mut self, name: &str, to: Element) -> String {
         let key = (name.to_owned(), to.number());
         if let Some(copy) = self.copies.get(&key) {
@@ -126,7 +126,7 @@ impl Rewriter<'_> {
         copy
     }
 
-    /// A name that nothing has yet.
+    /// A name that is not in use.
     fn free(&mut self, name: &str, to: Element) -> String {
         let kind = if to == Element::F16 {
             "float16"

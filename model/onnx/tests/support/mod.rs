@@ -1,4 +1,4 @@
-//! Models for the tests, written by rten's own ONNX crate, and looked at through it. `hanja-model` uses it too.
+//! Models for the tests, written and read with rten's own ONNX crate. The tests of `hanja-model` use it, too.
 
 // Each test uses a part of it.
 #![allow(dead_code, clippy::unwrap_used)]

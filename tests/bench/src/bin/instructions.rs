@@ -1,6 +1,6 @@
-//! One step of a frame's way, repeated: what `ci/instructions.sh` runs under callgrind, twice with different numbers of
-//! repetitions, so that what is done once drops out. `hanja-instructions` lists the scenes, `hanja-instructions SCENE N`
-//! runs one.
+//! Repeats one step of a frame's way. `ci/instructions.sh` runs this under callgrind, twice with different numbers of
+//! repetitions, so that what is done only once cancels out. `hanja-instructions` lists the scenes, `hanja-instructions
+//! SCENE N` runs one N times.
 
 #![forbid(unsafe_code)]
 
@@ -9,12 +9,12 @@ use anyhow::Context;
 fn main() -> anyhow::Result<()> {
     let mut scenes = hanja_ring::counts::scenes();
     scenes.extend(hanja_infer::counts::scenes());
-    let mut words = std::env::args().skip(1);
-    let Some(name) = words.next() else {
+    let mut arguments = std::env::args().skip(1);
+    let Some(name) = arguments.next() else {
         scenes.iter().for_each(|(name, _)| println!("{name}"));
         return Ok(());
     };
-    let times: u64 = words.next().context("how often?")?.parse()?;
+    let times: u64 = arguments.next().context("how often?")?.parse()?;
     let (_, scene) = scenes
         .iter()
         .find(|(known, _)| *known == name)

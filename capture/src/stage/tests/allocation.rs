@@ -1,56 +1,55 @@
-//! The frame loop allocates nothing: counted over hundreds of frames, the once-a-second statistics among them.
-//! What is not in it: a numeral that `synth:` writes anew, a clip that is played again and taken apart anew, and what the
-//! cache of `dir:` cannot hold.
-//! What the log's writer allocates is not in it: nobody listens here.
+//! The frame loop allocates nothing: counted over hundreds of frames, including the statistics once a second.
+//! Not counted: a numeral that `synth:` draws anew, a clip that starts again and is parsed again, pictures of `dir:` that
+//! its cache cannot hold, and the log's writer, which has no subscriber here.
 
-use super::*;
+use super::super::*;
 use hanja_record::StageName;
 use std::io::Write as _;
 
-/// Until the read-ahead of a clip has its size.
+/// Frames after which the read-ahead buffer of a clip has its final size.
 const WARM: u64 = 60;
 
 /// Allocations of `frames` frames after the first [`WARM`].
 fn allocations(source: Box<dyn Source>, truth: bool, frames: u64) -> u64 {
     let dir = tempfile::tempdir().unwrap();
     let stage = Stage::start(StageName::Capture, dir.path()).unwrap();
-    let mut inlet = Inlet {
+    let mut named = NamedSource {
         source,
-        text: "a source".into(),
+        uri: "a source".into(),
         truth,
         patience: Patience::Fail,
     };
-    let mut desk = Desk::new(&stage, &inlet).unwrap();
-    let until = |desk: &mut Desk<'_>, source: &mut dyn Source, frames| {
-        while desk.reporter.stats_mut().frames_total < frames {
-            assert!(desk.turn(source).unwrap(), "the source has ended");
+    let mut sink = FrameSink::new(&stage, &named).unwrap();
+    let until = |sink: &mut FrameSink<'_>, source: &mut dyn Source, frames| {
+        while sink.reporter.stats_mut().frames_total < frames {
+            assert!(sink.step(source).unwrap(), "the source has ended");
         }
     };
-    until(&mut desk, &mut *inlet.source, WARM);
-    desk.reporter.finish(); // the first of its kind: whatever is set up once has been
-    let first = desk.reporter.stats_mut().t_ns;
-    // Somebody who leases, so that the writer has cells to look at.
+    until(&mut sink, &mut *named.source, WARM);
+    sink.reporter.finish(); // the first statistics: whatever is allocated once is allocated now
+    let first = sink.reporter.stats_mut().t_ns;
+    // A leasing reader, so that the writer has hazard cells to scan.
     let mut reader = Topic::Frames.lease(dir.path(), StageName::Capture, 2);
     let lease = reader.newest(Duration::from_secs(5)).expect("a frame");
     let counted =
-        allocation_counter::measure(|| until(&mut desk, &mut *inlet.source, WARM + frames));
+        allocation_counter::measure(|| until(&mut sink, &mut *named.source, WARM + frames));
     assert!(
-        desk.reporter.stats_mut().t_ns > first,
+        sink.reporter.stats_mut().t_ns > first,
         "statistics were published meanwhile"
     );
-    assert_eq!(desk.reporter.stats_mut().unbalanced_total, 0);
+    assert_eq!(sink.reporter.stats_mut().unbalanced_total, 0);
     drop(lease);
     counted.count_total
 }
 
-/// Handwriting whose writer is not counted.
+/// Handwriting whose own allocations are not counted.
 struct Uncounted(Synth);
 
 impl Source for Uncounted {
     fn next(&mut self, wait: Duration) -> Result<Event<'_>, SourceError> {
         let mut event = None;
         allocation_counter::opt_out(|| event = Some(self.0.next(wait)));
-        event.expect("it was asked")
+        event.expect("`next` was called")
     }
 }
 

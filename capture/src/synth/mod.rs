@@ -1,5 +1,5 @@
-//! Handwriting drawn live: numerals drift over paper, turn a little, and are exchanged for others. The same seed draws
-//! the same frames, whatever the machine's speed; what stands where is known to the pixel. It can pretend faults.
+//! Handwriting drawn live: numerals drift over paper, rotate a little, and are exchanged for others. The same seed draws
+//! the same frames, whatever the machine's speed; the ground truth is known to the pixel. It can simulate faults.
 
 mod fault;
 mod scene;
@@ -57,7 +57,7 @@ impl Synth {
         Self { fault, ..self }
     }
 
-    /// What is wrong with a frame that is due at `due`.
+    /// The fault of a frame that is due at `due`.
     fn fault(&mut self, due: u64) -> Option<Kind> {
         let first = *self.first_due.get_or_insert(due);
         self.fault?.now((due - first) as f64 / 1e9)
@@ -91,7 +91,7 @@ impl Synth {
 
 impl Source for Synth {
     fn next(&mut self, wait: Duration) -> Result<Event<'_>, SourceError> {
-        let Some(due) = self.pace.beat(wait) else {
+        let Some(due) = self.pace.next_due(wait) else {
             return Ok(Event::Idle);
         };
         let fault = self.fault(due);
@@ -99,15 +99,15 @@ impl Source for Synth {
             return Ok(Event::Idle);
         }
         let begun = self.seq > 0;
-        let stands = |what| begun && [Some(what), Some(Kind::Repeat)].contains(&fault);
-        if !stands(Kind::Picture) {
+        let frozen = |what| begun && [Some(what), Some(Kind::Repeat)].contains(&fault);
+        if !frozen(Kind::Picture) {
             self.scene.draw(self.seq, &mut self.grey, &mut self.truth);
             self.pack();
         }
-        if !stands(Kind::Number) {
+        if !frozen(Kind::Number) {
             self.last.0 += 1;
         }
-        if !stands(Kind::Clock) {
+        if !frozen(Kind::Clock) {
             self.last.1 = due;
         }
         self.seq += 1;
@@ -131,7 +131,7 @@ impl Source for Synth {
         }))
     }
 
-    /// With a fault it plays a camera, which is never silent without saying so unless it hangs.
+    /// With a fault it simulates a camera, and a camera that delivers nothing hangs.
     fn may_pause(&self) -> bool {
         self.fault.is_none()
     }

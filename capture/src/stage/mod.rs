@@ -1,11 +1,11 @@
-//! The capture stage: whatever the source delivers goes into the frames ring, with one copy and its times.
+//! The capture stage: publishes every frame of the source in the frames ring, with one copy and with its times.
 
 use crate::files::{Clip, Dir};
 use crate::freshness::Freshness;
 use crate::source::{Event, Frame, Patience, Source, SourceError};
 use crate::synth::Synth;
 use crate::uri::{SourceUri, UriError};
-use crate::v4l2::{Camera, Wanted, Which};
+use crate::v4l2::{Camera, CameraChoice, CameraRequest};
 use hanja_record::{
     Backend, DetectionRecord, FrameMeta, MAX_DETECTIONS, MetricId, PixelFormat, Times, Topic,
 };
@@ -16,13 +16,14 @@ use hanja_stage::config::CaptureConfig;
 use hanja_stage::telemetry::{Drops, Reason, Reporter};
 use std::time::Duration;
 
-/// One written, one newest, two leased by infer, three by render, one to spare.
+/// Slots of the frames ring: one being written, one newest, two leased by infer, three by render, one to spare.
 const SLOTS: u32 = 8;
 /// First slot size for JPEGs, at most: a full HD picture of good quality takes a quarter of it.
 const MJPG_SLOT: u64 = 4 << 20;
+/// Longest wait for a frame; stop and reload are noticed in between.
 const WAIT: Duration = Duration::from_millis(50);
 
-/// Why capture ends.
+/// Why capture ended.
 #[derive(Debug, thiserror::Error)]
 pub enum CaptureError {
     /// The source's name.
@@ -50,81 +51,82 @@ impl CaptureError {
 /// The source cannot be opened or read, or there is no memory. A camera that goes away later is not an error; whether
 /// one that is missing at the start is, `patience` decides. `auto` is patient: it waits for the first camera.
 pub fn run(stage: &Stage, config: &CaptureConfig, patience: Patience) -> Result<(), CaptureError> {
-    serve(stage, Inlet::open(&config.source, patience)?)
+    serve(stage, NamedSource::open(&config.source, patience)?)
 }
 
-fn serve(stage: &Stage, mut inlet: Inlet) -> Result<(), CaptureError> {
-    let mut desk = Desk::new(stage, &inlet)?;
-    let mut back = Ok(());
-    while !stage.stopping() && back.is_ok() && desk.turn(&mut *inlet.source)? {
+fn serve(stage: &Stage, mut named: NamedSource) -> Result<(), CaptureError> {
+    let mut sink = FrameSink::new(stage, &named)?;
+    let mut result = Ok(());
+    while !stage.stopping() && result.is_ok() && sink.step(&mut *named.source)? {
         stage.reload(|new| {
-            let taken = inlet.change(&new.capture.source);
-            let taken = taken.and_then(|taken| taken.then(|| desk.go_on_with(&inlet)).transpose());
-            match taken {
+            let switched = named.switch_to(&new.capture.source);
+            let switched = switched.and_then(|yes| yes.then(|| sink.switch_to(&named)).transpose());
+            match switched {
                 Ok(Some(())) => return vec!["capture.source"],
                 Ok(None) => {}
-                Err(e) => back = Err(e),
+                Err(e) => result = Err(e),
             }
             Vec::new()
         });
     }
-    desk.reporter.finish();
-    back
+    sink.reporter.finish();
+    result
 }
 
-/// The source with its name.
-struct Inlet {
+/// A source and the URI that it was opened by.
+struct NamedSource {
     source: Box<dyn Source>,
-    text: String,
+    uri: String,
+    /// Whether its ground truth is published.
     truth: bool,
     patience: Patience,
 }
 
-impl Inlet {
-    fn open(text: &str, patience: Patience) -> Result<Self, CaptureError> {
-        let uri = parse(text)?;
+impl NamedSource {
+    fn open(uri: &str, patience: Patience) -> Result<Self, CaptureError> {
+        let parsed = parse(uri)?;
         Ok(Self {
-            truth: matches!(uri, SourceUri::Synth { truth: true, .. }),
-            source: open(uri, patience)?,
-            text: text.to_owned(),
+            truth: matches!(parsed, SourceUri::Synth { truth: true, .. }),
+            source: open(parsed, patience)?,
+            uri: uri.to_owned(),
             patience,
         })
     }
 
-    /// What people are told that it is.
+    /// Its name in statistics and messages: the camera that `auto` found, else the URI.
     fn name(&self) -> &str {
-        self.source.found().unwrap_or(&self.text)
+        self.source.found().unwrap_or(&self.uri)
     }
 
-    /// Goes over to another source. False: it is the same, or of no use, and the old one goes on.
-    fn change(&mut self, text: &str) -> Result<bool, CaptureError> {
-        if text == self.text {
+    /// Opens another source in place of this one. False: it is the same, or cannot be opened, and the old one stays.
+    fn switch_to(&mut self, uri: &str) -> Result<bool, CaptureError> {
+        if uri == self.uri {
             return Ok(false);
         }
-        if let Err(e) = parse(text) {
+        if let Err(e) = parse(uri) {
             tracing::warn!("reload: {e}");
             return Ok(false);
         }
         // Closed first: both may be the same camera, which opens only once.
-        self.source = Box::new(Nothing);
-        match Self::open(text, self.patience) {
+        self.source = Box::new(NoSource);
+        match Self::open(uri, self.patience) {
             Ok(new) => {
                 *self = new;
                 Ok(true)
             }
             Err(e) => {
                 tracing::warn!("reload: {e}");
-                *self = Self::open(&self.text, self.patience)?;
+                *self = Self::open(&self.uri, self.patience)?;
                 Ok(false)
             }
         }
     }
 }
 
-/// Between two sources.
-struct Nothing;
+/// Stands in while one source is closed and the next is not open yet.
+struct NoSource;
 
-impl Source for Nothing {
+impl Source for NoSource {
     fn next(&mut self, _: Duration) -> Result<Event<'_>, SourceError> {
         Ok(Event::Idle)
     }
@@ -143,11 +145,11 @@ fn open(uri: SourceUri, patience: Patience) -> Result<Box<dyn Source>, SourceErr
             format,
         } => {
             let (which, patience) = if path.as_os_str() == "auto" {
-                (Which::First, Patience::Wait)
+                (CameraChoice::First, Patience::Wait)
             } else {
-                (Which::Node(path), patience)
+                (CameraChoice::Node(path), patience)
             };
-            let wanted = Wanted {
+            let wanted = CameraRequest {
                 which,
                 format,
                 size,
@@ -170,15 +172,15 @@ fn open(uri: SourceUri, patience: Patience) -> Result<Box<dyn Source>, SourceErr
     })
 }
 
-/// The publishing side.
-struct Desk<'a> {
+/// Takes a source's frames: publishes them, counts them and reports about them.
+struct FrameSink<'a> {
     stage: &'a Stage,
-    text: String,
+    uri: String,
     frames: Option<Publisher>,
     truth: Option<Publisher>,
     reporter: Reporter,
     drops: Drops,
-    /// What was last said of the source's trouble, or of what it found.
+    /// The status last reported: what is wrong with the source, or the camera that was found.
     noted: Option<String>,
     shape: (PixelFormat, u32, u32),
     last_driver_seq: Option<u64>,
@@ -190,17 +192,17 @@ struct Desk<'a> {
     bytes: Vec<u8>,
 }
 
-impl<'a> Desk<'a> {
-    fn new(stage: &'a Stage, inlet: &Inlet) -> Result<Self, RingError> {
+impl<'a> FrameSink<'a> {
+    fn new(stage: &'a Stage, named: &NamedSource) -> Result<Self, RingError> {
         let mut record = DetectionRecord::default();
         record.header.backend = Backend::Truth as u16;
         record.detections.reserve(MAX_DETECTIONS);
-        let mut desk = Self {
+        let mut sink = Self {
             stage,
-            text: inlet.text.clone(),
+            uri: named.uri.clone(),
             frames: None,
             truth: None,
-            reporter: Reporter::new(stage, inlet.name())?,
+            reporter: Reporter::new(stage, named.name())?,
             drops: Drops::default(),
             noted: None,
             shape: (PixelFormat::Grey, 0, 0),
@@ -212,38 +214,39 @@ impl<'a> Desk<'a> {
             record,
             bytes: Vec::with_capacity(DetectionRecord::MAX_BYTES),
         };
-        desk.offer_truth(inlet)?;
-        Ok(desk)
+        sink.offer_truth(named)?;
+        Ok(sink)
     }
 
-    fn offer_truth(&mut self, inlet: &Inlet) -> Result<(), RingError> {
+    fn offer_truth(&mut self, named: &NamedSource) -> Result<(), RingError> {
         let records = Geometry {
             slots: 64,
             meta_len: 0,
             payload_capacity: DetectionRecord::MAX_BYTES as u64,
         };
-        if inlet.truth && self.truth.is_none() {
+        if named.truth && self.truth.is_none() {
             self.truth = Some(self.stage.publisher(Topic::Truth, records)?);
         }
         Ok(())
     }
 
-    /// Another source from the next frame on.
-    fn go_on_with(&mut self, inlet: &Inlet) -> Result<(), CaptureError> {
-        self.text.clone_from(&inlet.text);
-        self.reporter.stats_mut().set_what(inlet.name());
-        self.last_driver_seq = None; // it counts anew
+    /// Goes on with another source.
+    fn switch_to(&mut self, named: &NamedSource) -> Result<(), CaptureError> {
+        self.uri.clone_from(&named.uri);
+        self.reporter.stats_mut().set_what(named.name());
+        self.last_driver_seq = None; // another source numbers its frames anew
         self.balance = SourceBalance::default();
-        Ok(self.offer_truth(inlet)?)
+        Ok(self.offer_truth(named)?)
     }
 
-    /// Says READY once frames flow, be they flagged, what is wrong with the source while it is, and what it found.
-    fn look_at(&mut self, source: &dyn Source) {
+    /// Reports READY with the first frame, even a flagged one; and, whenever that changes, what is wrong with the source
+    /// or which camera was found.
+    fn report_status(&mut self, source: &dyn Source) {
         let (trouble, found) = (source.trouble(), source.found());
-        let words = trouble.or(found);
-        if words != self.noted.as_deref() {
-            self.stage.note(words.unwrap_or_default());
-            self.noted = words.map(str::to_owned);
+        let status = trouble.or(found);
+        if status != self.noted.as_deref() {
+            self.stage.note(status.unwrap_or_default());
+            self.noted = status.map(str::to_owned);
             if let Some(found) = found {
                 self.reporter.stats_mut().set_what(found);
             }
@@ -253,18 +256,18 @@ impl<'a> Desk<'a> {
             self.stage.ready(&match trouble {
                 Some(trouble) => format!("no picture yet: {trouble}"),
                 None => {
-                    let name = found.unwrap_or(&self.text);
+                    let name = found.unwrap_or(&self.uri);
                     format!("{name} ({format} {width}x{height})")
                 }
             });
         }
     }
 
-    /// One frame, or a short wait in vain. False: the source has ended. Allocates nothing once the ring is there.
-    fn turn(&mut self, source: &mut dyn Source) -> Result<bool, CaptureError> {
+    /// Waits shortly for one frame and publishes it. False: the source has ended. Allocates nothing once the ring exists.
+    fn step(&mut self, source: &mut dyn Source) -> Result<bool, CaptureError> {
         match source.next(WAIT)? {
             Event::Frame(frame) => {
-                self.frame(&frame)?;
+                self.publish(&frame)?;
                 self.stage.alive();
             }
             Event::Idle => {
@@ -277,16 +280,16 @@ impl<'a> Desk<'a> {
                 return Ok(false);
             }
         }
-        self.look_at(source);
+        self.report_status(source);
         self.reporter.tick();
         self.drops.tick();
         Ok(true)
     }
 
-    fn frame(&mut self, frame: &Frame<'_>) -> Result<(), RingError> {
-        self.fit(frame)?;
+    fn publish(&mut self, frame: &Frame<'_>) -> Result<(), RingError> {
+        self.fit_ring(frame)?;
         self.count_lost(frame.driver_seq);
-        let since = self.freshness.look(frame);
+        let since = self.freshness.update(frame);
         let Some(frames) = &mut self.frames else {
             return Ok(());
         };
@@ -323,7 +326,7 @@ impl<'a> Desk<'a> {
         Ok(())
     }
 
-    /// Whether times and counts add up, in every frame.
+    /// Frame accounting: checks that times and counts add up.
     fn check(&mut self, frame: &Frame<'_>, published: u64) {
         if !self.reporter.on() {
             return;
@@ -341,7 +344,7 @@ impl<'a> Desk<'a> {
         self.reporter.check(check_times(&times));
     }
 
-    /// Gaps in the source's own numbers.
+    /// Counts the gap before this frame in the source's own numbers.
     fn count_lost(&mut self, driver_seq: u64) {
         if let Some(last) = self.last_driver_seq {
             let gap = driver_seq.saturating_sub(last + 1);
@@ -354,19 +357,20 @@ impl<'a> Desk<'a> {
         self.last_driver_seq = Some(driver_seq);
     }
 
-    /// A ring for this frame: the present one, or a new generation if format or size changed, or it is too small.
-    fn fit(&mut self, frame: &Frame<'_>) -> Result<(), RingError> {
+    /// Makes sure that the ring suits this frame: a new generation begins if format or size changed, or the slots are too
+    /// small.
+    fn fit_ring(&mut self, frame: &Frame<'_>) -> Result<(), RingError> {
         let shape = (frame.format, frame.width, frame.height);
         let needed = frame.bytes.len() as u64;
-        // A JPEG's size stands in its header, which may lie: slots are sized for real cameras, and grow if need be.
+        // The size in a JPEG's header may be wrong: slots are sized for real cameras, and grow where that is not enough.
         let (format, width, height) = shape;
-        let usual = format.frame_bytes(frame.stride, width, height);
-        let usual = if format == PixelFormat::Mjpg {
-            usual.min(MJPG_SLOT)
+        let expected = format.frame_bytes(frame.stride, width, height);
+        let expected = if format == PixelFormat::Mjpg {
+            expected.min(MJPG_SLOT)
         } else {
-            usual
+            expected
         };
-        let capacity = usual.max(needed);
+        let capacity = expected.max(needed);
         let geometry = Geometry {
             slots: SLOTS,
             meta_len: size_of::<FrameMeta>() as u32,
@@ -446,7 +450,5 @@ fn meta(
     }
 }
 
-#[cfg(test)]
-mod allocation;
 #[cfg(test)]
 mod tests;

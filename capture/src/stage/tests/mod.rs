@@ -1,5 +1,7 @@
 //! The stage from outside, through its sockets.
 
+mod allocation;
+
 use super::*;
 use hanja_record::{StageName, StageStats};
 use hanja_ring::{Sample, TapSubscriber};
@@ -9,7 +11,7 @@ use zerocopy::FromBytes;
 
 const LONG: Duration = Duration::from_secs(5);
 
-fn with_stage(source: &str, look: impl FnOnce(&Path)) -> Result<(), CaptureError> {
+fn with_stage(source: &str, check: impl FnOnce(&Path)) -> Result<(), CaptureError> {
     let dir = tempfile::tempdir().unwrap();
     let stage = Stage::start(StageName::Capture, dir.path()).unwrap();
     let stop = stage.stop_flag();
@@ -18,7 +20,7 @@ fn with_stage(source: &str, look: impl FnOnce(&Path)) -> Result<(), CaptureError
     };
     std::thread::scope(|scope| {
         let running = scope.spawn(|| run(&stage, &config, Patience::Fail));
-        look(dir.path());
+        check(dir.path());
         stop.store(true, Ordering::Relaxed);
         running.join().unwrap()
     })
@@ -106,7 +108,7 @@ fn a_missing_camera_is_one_clear_line() {
 
 #[test]
 fn a_jpeg_that_lies_about_its_size_is_passed_on() {
-    // 65535x65535 in the header of a small file: infer will say what it thinks of it.
+    // 65535x65535 in the header of a small file: infer judges it.
     let jpeg = b"\xff\xd8\xff\xc0\x00\x0b\x08\xff\xff\xff\xff\x01\x01\x11\x00\xff\xd9";
     let pictures = tempfile::tempdir().unwrap();
     std::fs::write(pictures.path().join("a.jpg"), jpeg).unwrap();
@@ -157,7 +159,7 @@ fn any_seed_draws() {
     .unwrap();
 }
 
-/// Frames, then what `after` says; `wedged` is the driver that does not come back from a call.
+/// So many frames, then none; while `wedged`, the call for the next frame does not return, as with a driver that hangs.
 struct Script {
     frames: u64,
     wedged: std::sync::Arc<std::sync::atomic::AtomicBool>,
@@ -197,7 +199,7 @@ impl Source for Script {
     }
 }
 
-/// What a search came upon is what the statistics call the source.
+/// The statistics name the camera that `auto` has found.
 #[test]
 fn the_camera_that_was_found_is_named() {
     let dir = tempfile::tempdir().unwrap();
@@ -208,14 +210,14 @@ fn the_camera_that_was_found_is_named() {
         wedged: std::sync::Arc::default(),
         bytes: vec![0; 256],
     };
-    let inlet = move || Inlet {
+    let named = move || NamedSource {
         source: Box::new(script),
-        text: "auto".into(),
+        uri: "auto".into(),
         truth: false,
         patience: Patience::Fail,
     };
     std::thread::scope(|scope| {
-        let running = scope.spawn(|| serve(&stage, inlet()));
+        let running = scope.spawn(|| serve(&stage, named()));
         let mut tap = Topic::Stats.tap(dir.path(), StageName::Capture);
         let mut sample = Sample::default();
         assert!(tap.next(&mut sample, LONG));
@@ -226,7 +228,7 @@ fn the_camera_that_was_found_is_named() {
     });
 }
 
-/// The watchdog is fed by frames: not by a driver that hangs, and not by a camera that is silent without saying so.
+/// Only frames feed the watchdog: neither a driver that hangs does, nor a camera that is silent without reporting it.
 #[test]
 fn only_frames_are_progress() {
     for hangs in [true, false] {
@@ -238,14 +240,14 @@ fn only_frames_are_progress() {
             wedged: std::sync::Arc::clone(&wedged),
             bytes: vec![0; 256],
         };
-        let inlet = move || Inlet {
+        let named = move || NamedSource {
             source: Box::new(script),
-            text: "script".into(),
+            uri: "script".into(),
             truth: false,
             patience: Patience::Fail,
         };
         std::thread::scope(|scope| {
-            let running = scope.spawn(|| serve(&stage, inlet()));
+            let running = scope.spawn(|| serve(&stage, named()));
             let started = std::time::Instant::now();
             while stage.progress() < 3 && started.elapsed() < LONG {
                 std::thread::sleep(Duration::from_millis(5));
@@ -263,7 +265,7 @@ fn only_frames_are_progress() {
     }
 }
 
-/// A missing camera is waited for by a service: it is ready, says so, and is alive.
+/// A service waits for a missing camera: it is ready, publishes flagged frames, and counts as alive.
 #[test]
 fn a_missing_camera_is_progress_in_flagged_frames() {
     let dir = tempfile::tempdir().unwrap();

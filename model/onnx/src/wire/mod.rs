@@ -1,8 +1,8 @@
-//! Protocol buffers' wire format, as far as editing a file needs it: a message as the list of its fields, in the
-//! order they came.
+//! The wire format of protocol buffers, as far as editing a file needs it: a message as the list of its fields, in the
+//! order of the file.
 //!
-//! Nothing is interpreted that nobody asks for. A field that is not touched is written back with the bytes it came
-//! with, whether or not this program knows its number; so a file of a newer ONNX loses nothing on the way.
+//! Only fields that are asked for are interpreted. A field that is not changed is written back with the same bytes,
+//! whether or not this program knows its number; so a file of a newer ONNX loses nothing.
 
 use super::OnnxError;
 use std::borrow::Cow;
@@ -37,10 +37,10 @@ pub struct Message<'a> {
 }
 
 impl<'a> Message<'a> {
-    /// Takes a message apart; nested messages stay bytes.
+    /// Parses a message; nested messages stay bytes.
     ///
     /// # Errors
-    /// [`OnnxError::Damaged`] where the bytes are no message.
+    /// [`OnnxError::Damaged`] if the bytes are not a message.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, OnnxError> {
         let mut rest = bytes;
         let mut fields = Vec::new();
@@ -97,7 +97,7 @@ impl<'a> Message<'a> {
         out
     }
 
-    /// The same, owning its bytes.
+    /// The same message, owning its bytes.
     #[must_use]
     pub fn into_owned(self) -> Message<'static> {
         let own = |Field { number, value }| {
@@ -120,7 +120,7 @@ impl<'a> Message<'a> {
         self.fields.iter().filter(of_number).map(|f| &f.value)
     }
 
-    /// The bytes of a field; of several the last, as protocol buffers have it for single fields.
+    /// The bytes of a field; of several the last, as protocol buffers specify for single fields; none if there is none.
     #[must_use]
     pub fn bytes(&self, number: u32) -> Option<&[u8]> {
         self.all(number)
@@ -131,7 +131,7 @@ impl<'a> Message<'a> {
             .last()
     }
 
-    /// The text of a field, empty if there is none.
+    /// The text of a field; empty if there is none.
     ///
     /// # Errors
     /// [`OnnxError::Damaged`] if it is not UTF-8.
@@ -154,7 +154,7 @@ impl<'a> Message<'a> {
             .collect()
     }
 
-    /// The integer of a field.
+    /// The integer of a field; of several the last; none if there is none.
     #[must_use]
     pub fn integer(&self, number: u32) -> Option<u64> {
         self.all(number)
@@ -186,7 +186,7 @@ impl<'a> Message<'a> {
         Ok(out)
     }
 
-    /// Replaces a field, in its place if it is there, else at the end.
+    /// Sets a field to one value: in its place if it is there, else at the end.
     pub fn set(&mut self, number: u32, value: Value<'a>) {
         let place = self.fields.iter().position(|f| f.number == number);
         let field = Field { number, value };
@@ -214,7 +214,7 @@ impl<'a> Message<'a> {
     }
 }
 
-/// Bytes that own themselves, as a value.
+/// A value that owns its bytes.
 #[must_use]
 pub fn owned<'a>(bytes: impl Into<Vec<u8>>) -> Value<'a> {
     Value::Bytes(Cow::Owned(bytes.into()))
@@ -257,7 +257,7 @@ fn varint(rest: &mut &[u8]) -> Result<u64, OnnxError> {
     Err(damaged("a number has more than 64 bits"))
 }
 
-/// Appends a number in base 128.
+/// Appends a number as a varint (base 128).
 pub fn put_varint(out: &mut Vec<u8>, mut value: u64) {
     while value > 0x7f {
         out.push(value as u8 | 0x80);
