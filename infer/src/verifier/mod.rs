@@ -16,7 +16,7 @@ use network::{Network, unusable};
 
 /// The network inside the executable: input `[n, 1, 40, 40]`, output `[n, classes + 1]` of probabilities, the last one
 /// that of "none of them".
-const EMBEDDED: &[u8] = include_bytes!("../../model/weights/hanja-verifier.onnx");
+const EMBEDDED: &[u8] = include_bytes!("../../../model/weights/hanja-verifier.onnx");
 /// Side of a crop, pixels.
 pub const SIDE: usize = 40;
 /// Probabilities of a crop: of the ten numerals, and of none of them.
