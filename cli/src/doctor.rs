@@ -6,6 +6,7 @@ use crate::engine;
 use hanja_common::stage::{RuntimeDir, StageName};
 use hanja_infer::engine::{Cache, cache_dir};
 use serde::Serialize;
+use std::fmt::Display;
 
 #[derive(Debug, Serialize)]
 struct Check {
@@ -139,7 +140,7 @@ fn onnxruntime() -> Check {
             let found = format!("{version}, {}", path.display());
             check("onnxruntime", true, found, None)
         }
-        Err(why) => check("onnxruntime", false, why, Some(GAIN)),
+        Err(e) => check("onnxruntime", false, e.to_string(), Some(GAIN)),
     }
 }
 
@@ -171,9 +172,9 @@ fn engine_cache(config: &hanja_common::config::InferConfig) -> Check {
 }
 
 /// One of what TensorRT needs: not a fault, since the CPU does without.
-fn found(name: &'static str, found: Result<String, String>) -> Check {
+fn found(name: &'static str, found: Result<String, impl Display>) -> Check {
     match found {
-        Ok(words) => check(name, true, words, None),
-        Err(why) => check(name, false, why, None),
+        Ok(description) => check(name, true, description, None),
+        Err(e) => check(name, false, e.to_string(), None),
     }
 }

@@ -2,7 +2,7 @@
 //! counted in instructions, which no neighbour on the machine disturbs.
 
 use crate::decode::decode;
-use crate::nms::{self, Candidate};
+use crate::nms::{self, ScoredBox};
 use crate::preprocess::{Luma, Preprocessor, Target};
 use crate::verifier;
 use hanja_common::record::{FrameRef, PixelFormat};
@@ -109,7 +109,7 @@ fn suppression() -> Box<dyn FnMut()> {
         .map(|row| {
             let (x, y) = ((row / 4 % 20 * 20) as f32, (row / 80 * 20) as f32);
             let (dx, dy) = ((next() % 3) as f32, (next() % 3) as f32);
-            Candidate {
+            ScoredBox {
                 x1: x + dx,
                 y1: y + dy,
                 x2: x + dx + 15.0,

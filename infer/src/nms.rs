@@ -3,7 +3,7 @@
 
 /// A box above the threshold, in input pixels.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Candidate {
+pub(crate) struct ScoredBox {
     pub(crate) x1: f32,
     pub(crate) y1: f32,
     pub(crate) x2: f32,
@@ -14,7 +14,7 @@ pub(crate) struct Candidate {
     pub(crate) row: u32,
 }
 
-impl Candidate {
+impl ScoredBox {
     fn area(&self) -> f32 {
         (self.x2 - self.x1).max(0.0) * (self.y2 - self.y1).max(0.0)
     }
@@ -47,7 +47,7 @@ impl Candidate {
 }
 
 /// Sorts best first: by score, then by row.
-pub(crate) fn sort(candidates: &mut [Candidate]) {
+pub(crate) fn sort(candidates: &mut [ScoredBox]) {
     candidates.sort_unstable_by(|a, b| b.score.total_cmp(&a.score).then(a.row.cmp(&b.row)));
 }
 
@@ -75,10 +75,10 @@ impl Suppressor {
     /// most `most`, which is below 65,535. Returns how many were suppressed and how many good ones did not fit.
     pub(crate) fn keep(
         &mut self,
-        candidates: &[Candidate],
+        candidates: &[ScoredBox],
         iou: f32,
         most: usize,
-        kept: &mut Vec<Candidate>,
+        kept: &mut Vec<ScoredBox>,
     ) -> (u32, u32) {
         kept.clear();
         self.before.clear();
@@ -114,7 +114,7 @@ impl Suppressor {
 
 /// Of sorted boxes that overlap by more than `iou`, the best stays, whatever their classes: two readings of one
 /// character are one too many.
-pub(crate) fn one_reading_each(boxes: &mut Vec<Candidate>, iou: f32) {
+pub(crate) fn one_reading_each(boxes: &mut Vec<ScoredBox>, iou: f32) {
     let mut kept = 0;
     for next in 0..boxes.len() {
         let candidate = boxes[next];
@@ -131,7 +131,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn boxes() -> impl Strategy<Value = Vec<Candidate>> {
+    fn boxes() -> impl Strategy<Value = Vec<ScoredBox>> {
         let one = (
             0f32..100.0,
             0f32..100.0,
@@ -141,7 +141,7 @@ mod tests {
             0u16..3,
         );
         prop::collection::vec(one, 0..60).prop_map(|all| {
-            let of = |(row, (x1, y1, w, h, score, class))| Candidate {
+            let of = |(row, (x1, y1, w, h, score, class))| ScoredBox {
                 x1,
                 y1,
                 x2: x1 + w,
@@ -155,7 +155,7 @@ mod tests {
     }
 
     /// The textbook: take the best, throw away what overlaps it, repeat.
-    fn reference(mut left: Vec<Candidate>, iou: f32) -> Vec<Candidate> {
+    fn reference(mut left: Vec<ScoredBox>, iou: f32) -> Vec<ScoredBox> {
         let mut kept = Vec::new();
         while let Some(best) = left
             .iter()
@@ -189,14 +189,14 @@ mod tests {
             same.iter_mut().for_each(|c| c.class = 0);
             Suppressor::default().keep(&same, iou, 300, &mut want);
             one_reading_each(&mut all, iou);
-            let rows = |list: &[Candidate]| list.iter().map(|c| c.row).collect::<Vec<_>>();
+            let rows = |list: &[ScoredBox]| list.iter().map(|c| c.row).collect::<Vec<_>>();
             prop_assert_eq!(rows(&all), rows(&want));
         }
     }
 
     #[test]
     fn the_bound_is_counted() {
-        let far = |i: u32| Candidate {
+        let far = |i: u32| ScoredBox {
             x1: 10.0 * i as f32,
             y1: 0.0,
             x2: 10.0 * i as f32 + 5.0,

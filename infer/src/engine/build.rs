@@ -5,8 +5,8 @@ use super::cache::{Cache, Found, write_whole};
 use super::error::EngineError;
 use super::key::{DeviceKey, Key, LibraryKey, Precision};
 use crate::model::ModelFile;
+use crate::model::sizes::LEAST_SECOND;
 use crate::preprocess::BARS;
-use crate::runner::coarse;
 use hanja_onnx::half::{HalfError, HalfReport, half};
 use hanja_onnx::second_size::{self, SecondSize};
 use hanja_onnx::{Model, OnnxError, storage};
@@ -26,12 +26,15 @@ const OOM_SCORE: &str = "500";
 /// Above the stage that serves frames meanwhile.
 const NICENESS: i32 = 5;
 
-/// Runs as the child of a [`Building`](super::Building): job from standard input, lines to standard output. Returns
-/// whether there is an engine. `log` starts the logging with the job's filter.
+/// Runs as the child of a [`Building`](super::Building): reads the job from standard input, writes lines to standard output.
+/// Returns whether there is an engine. `log` starts the logging with the job's filter.
 ///
 /// # Errors
-/// If standard input or output cannot be used, so that nobody would hear of anything.
-pub fn worker(log: impl FnOnce(&str) -> Result<(), String>) -> io::Result<bool> {
+/// Standard input or output cannot be used, so that the parent would hear of nothing; or `log`'s.
+pub fn worker<E>(log: impl FnOnce(&str) -> Result<(), E>) -> io::Result<bool>
+where
+    E: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
     let lines = Lines::take_stdout()?;
     let mut stdin = io::stdin().lock();
     let mut text = String::new();
@@ -325,7 +328,7 @@ fn add_second_size(job: &Job, model: &mut Model, classes: usize) -> Result<(), O
             input: (height, width),
             stride: 32,
             columns: 5 + classes,
-            least: coarse::LEAST * height.max(width) as f32,
+            least: LEAST_SECOND * height.max(width) as f32,
             bars: BARS,
         },
     )

@@ -9,8 +9,7 @@
 use super::cache::{Cache, cache_dir};
 use super::error::EngineError;
 use super::key::{DeviceKey, Key, LibraryKey, Precision, Shape};
-use crate::model::ModelFile;
-use crate::runner::coarse;
+use crate::model::{ModelFile, sizes};
 use hanja_common::config::InferConfig;
 use hanja_common::process::describe;
 use serde::{Deserialize, Serialize};
@@ -77,8 +76,8 @@ impl Job {
                 None => Shape::for_picture(640, 480, config.size),
             },
             // A file of fixed size has no second one: its nodes may count on the first.
-            second_size: described.fixed.is_none() && coarse::wanted(config, names.as_deref()) > 0,
-            precision: config.precision.parse().map_err(EngineError::Precision)?,
+            second_size: described.fixed.is_none() && sizes::second(config, names.as_deref()) > 0,
+            precision: config.precision.parse()?,
             device: None,
             workspace_mib: None,
             cache: cache_dir(config),

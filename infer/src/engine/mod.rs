@@ -12,6 +12,7 @@
 //! | `prune` | removes what no longer fits |
 //! | `build` | the work of the child process: ONNX in, engine out |
 //! | `building` | that child process as its parent sees it |
+//! | `wait` | builds that somebody waits for |
 //!
 //! How a stage gets its engine:
 //!
@@ -49,14 +50,16 @@ mod error;
 mod key;
 mod prune;
 mod trust;
+mod wait;
 
 pub use build::{device_key, library_key, worker};
 pub use building::{Building, Done, Job, Phase, Progress, State};
 pub use cache::{Cache, Engine, Entry, Found, Health, Sidecar, cache_dir, default_cache_dir};
 pub use error::EngineError;
-pub use key::{DeviceKey, Key, LibraryKey, Precision, Shape, sha256_hex};
+pub use key::{DeviceKey, Key, LibraryKey, NoPrecision, NoShape, Precision, Shape, sha256_hex};
 pub use prune::{Current, Removal};
 pub use trust::{TrustError, trusted_read};
+pub(crate) use wait::{ProgressLog, build_and_wait};
 
 #[cfg(test)]
 mod tests;

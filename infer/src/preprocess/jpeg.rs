@@ -1,6 +1,6 @@
 //! JPEG to YCbCr or grey bytes; the conversion to RGB is part of the common pass.
 
-use super::PreprocessError;
+use super::error::PreprocessError;
 use hanja_common::record::{Colour, MAX_PIXELS, PixelLayout};
 use zune_core::bytestream::ZCursor;
 use zune_core::colorspace::ColorSpace;

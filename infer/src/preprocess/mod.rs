@@ -5,68 +5,22 @@
 //! written to the three planes. No intermediate picture exists. JPEG is decoded first, to YCbCr, because its colour
 //! conversion is then part of the same pass.
 
+mod error;
 mod jpeg;
+mod letterbox;
 mod luma;
 mod plan;
+mod resample;
 mod simd;
-mod taps;
 
-use crate::backend::Facts;
-use hanja_common::record::{FrameRef, LayoutError, PixelFormat, PixelLayout};
+pub use error::PreprocessError;
+use hanja_common::record::{FrameRef, PixelFormat, PixelLayout};
 use hanja_cuda::Conversion;
+pub(crate) use letterbox::{BARS, Letterbox, Target};
 pub(crate) use luma::Luma;
-pub(crate) use plan::Letterbox;
 use plan::Plan;
+pub(crate) use resample::Resampler;
 use std::sync::Arc;
-pub(crate) use taps::Taps;
-
-/// Why a picture cannot be used.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
-pub enum PreprocessError {
-    /// A fourcc that no [`PixelFormat`] has.
-    #[error("frames of format {:?} cannot be read; choose another with format= in the source", String::from_utf8_lossy(&.0.to_le_bytes()))]
-    Format(u32),
-    /// Numbers that fit neither each other nor the bytes.
-    #[error(transparent)]
-    Layout(#[from] LayoutError),
-    /// A damaged JPEG.
-    #[error("the JPEG cannot be decoded: {0}")]
-    Jpeg(String),
-    /// Numbers that the GPU's path is not made for.
-    #[error("the GPU cannot convert this picture: {0}")]
-    Gpu(String),
-}
-
-/// Grey of what is beside the picture, as in training.
-pub(crate) const BARS: f32 = 114.0 / 255.0;
-
-/// Target of the letterbox.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Target {
-    /// Long side in pixels; both sides become multiples of the stride.
-    LongSide { size: u32, stride: u32 },
-    /// Exactly this.
-    Fixed { width: u32, height: u32 },
-}
-
-impl Target {
-    /// What a model's file fixes, else a long side of about `size` pixels.
-    pub(crate) fn of(facts: &Facts, size: u32) -> Self {
-        match facts.fixed {
-            Some((height, width)) => Self::Fixed {
-                width: width as u32,
-                height: height as u32,
-            },
-            None => {
-                let stride = facts.stride as u32;
-                Self::LongSide {
-                    size: size.next_multiple_of(stride),
-                    stride,
-                }
-            }
-        }
-    }
-}
 
 /// Fills the input tensor; keeps its buffers and its plan from frame to frame.
 #[derive(Debug)]
