@@ -1,5 +1,5 @@
-//! Door for `ci/instructions.sh`: the steps of a frame that are ours, alone, on input that never changes. What they do is
-//! counted in instructions, which no neighbour on the machine disturbs.
+//! Interface for `ci/instructions.sh`: the steps of a frame that are our own code, one by one, on input that never changes.
+//! Their cost is counted in instructions, which other load on the machine does not change.
 
 use crate::decode::decode;
 use crate::nms::{self, ScoredBox};

@@ -1,15 +1,15 @@
-//! The model's rows to candidates above the threshold, at most [`MOST_CANDIDATES`].
+//! From the rows of the model's output to candidates above the threshold, at most [`MOST_CANDIDATES`].
 
 use crate::backend::Predictions;
 use crate::nms::{self, ScoredBox};
 
-/// Candidates that go into suppression. A character gives about ten, so this is enough for [`MAX_DETECTIONS`] of them;
-/// a cluttered or hostile picture has more: the best are taken.
+/// The most candidates that go into suppression. A character gives about ten, so this is enough for [`MAX_DETECTIONS`]
+/// characters. A cluttered or hostile picture gives more; then the best are taken.
 ///
 /// [`MAX_DETECTIONS`]: hanja_common::record::MAX_DETECTIONS
 pub(crate) const MOST_CANDIDATES: usize = 4096;
 
-/// Fills `out`, best first; returns how many were above the threshold in all.
+/// Fills `out` with the candidates, best first; returns how many rows were above the threshold in all.
 ///
 /// A row is (centre x, centre y, width, height, objectness, class scores…), as YOLOv5 exports it; the score of a box
 /// is objectness times its best class.

@@ -14,10 +14,10 @@ pub enum InferError {
     Run {
         /// Which.
         backend: &'static str,
-        /// In its words.
+        /// Its message.
         reason: String,
     },
-    /// A backend that this version or machine does not have.
+    /// This version or machine does not have the backend.
     #[error("backend {name} is not available: {reason}; use --backend auto or rten")]
     Backend {
         /// As asked for.
@@ -25,7 +25,7 @@ pub enum InferError {
         /// Why not.
         reason: String,
     },
-    /// A TensorRT engine that cannot be had.
+    /// There is no TensorRT engine.
     #[error(transparent)]
     Engine(#[from] Box<crate::engine::EngineError>),
     /// The picture cannot be used.
@@ -46,7 +46,7 @@ impl InferError {
         }
     }
 
-    /// For a list of backends that has none.
+    /// The error for an empty list of backends.
     pub(crate) fn no_backend() -> Self {
         Self::Backend {
             name: "auto".into(),

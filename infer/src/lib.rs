@@ -7,7 +7,7 @@
 //! | `backend` | what runs a model: rten and onnxruntime on the CPU, behind one trait |
 //! | `runner` | picture in, candidates out: the way over the CPU, and that over the GPU with TensorRT |
 //! | `engine` | TensorRT engines: built in a process of their own, kept, trusted only when checked |
-//! | `decode`, `nms` | the model's numbers to boxes, at a bounded cost |
+//! | `decode`, `nms` | from the model's output to boxes, at a bounded cost |
 //! | `verifier` | a second look at what was found, at a fixed cost |
 //! | `detector` | runner, suppression and second look together, for one picture |
 //! | `select` | the choice of a backend, and why better ones were passed over |

@@ -1,7 +1,7 @@
 //! Non-maximum suppression: of boxes of one class that overlap, the best stays. Its cost is bounded by the number of
-//! candidates, which `decode` bounds; so fps does not depend on what is in the picture.
+//! candidates, which `decode` bounds; so the frame rate does not depend on what is in the picture.
 
-/// A box above the threshold, in input pixels.
+/// A box with its class and score: a candidate of the model, in input pixels, or later a detection, in pixels of the picture.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct ScoredBox {
     pub(crate) x1: f32,
@@ -10,7 +10,7 @@ pub(crate) struct ScoredBox {
     pub(crate) y2: f32,
     pub(crate) score: f32,
     pub(crate) class: u16,
-    /// Row in the model's output: makes the order of equal scores certain.
+    /// Row in the model's output: decides the order of equal scores.
     pub(crate) row: u32,
 }
 
@@ -26,7 +26,7 @@ impl ScoredBox {
         if any > 0.0 { both / any } else { 0.0 }
     }
 
-    /// Whether that is above `iou`. Most boxes lie beside each other, which is seen from one axis.
+    /// Whether the intersection over union is above `iou`. Most boxes do not touch, which one axis shows.
     fn overlaps(&self, other: &Self, iou: f32) -> bool {
         let (width, height) = (self.width_with(other), self.height_with(other));
         if !(width > 0.0 && height > 0.0) {
@@ -36,11 +36,12 @@ impl ScoredBox {
         both > iou * (self.area() + other.area() - both)
     }
 
-    /// Of what is in both, below 0 if nothing is.
+    /// Width of the part that is in both boxes; below 0 if there is none.
     fn width_with(&self, other: &Self) -> f32 {
         self.x2.min(other.x2) - self.x1.max(other.x1)
     }
 
+    /// Height of that part.
     fn height_with(&self, other: &Self) -> f32 {
         self.y2.min(other.y2) - self.y1.max(other.y1)
     }
@@ -51,28 +52,28 @@ pub(crate) fn sort(candidates: &mut [ScoredBox]) {
     candidates.sort_unstable_by(|a, b| b.score.total_cmp(&a.score).then(a.row.cmp(&b.row)));
 }
 
-/// No box.
+/// Marks the end of a chain.
 const END: u16 = u16::MAX;
 
-/// Suppression within classes. A candidate is compared with the kept boxes of its own class alone, which a chain through
-/// the kept ones leads to: with ten classes a tenth of the comparisons. Keeps its memory.
+/// Suppression within classes. The kept boxes of each class form a chain, so that a candidate is compared with those of its
+/// own class alone: a tenth of the comparisons with ten classes. Keeps its memory from call to call.
 #[derive(Debug, Default)]
 pub(crate) struct Suppressor {
-    /// By class: the box kept last.
+    /// For each class, the box kept last.
     heads: Vec<u16>,
-    /// By kept box: the one of its class kept before it.
+    /// For each kept box, the one of its class that was kept before it.
     before: Vec<u16>,
 }
 
 impl Suppressor {
-    /// For so many classes and kept boxes nothing is allocated later.
+    /// Reserves memory for this many classes and kept boxes.
     pub(crate) fn reserve(&mut self, classes: usize, most: usize) {
         self.heads.resize(classes, END);
         self.before.reserve(most);
     }
 
-    /// Keeps of the sorted `candidates` those that no better kept one of their class overlaps by more than `iou`, at
-    /// most `most`, which is below 65,535. Returns how many were suppressed and how many good ones did not fit.
+    /// Copies to `kept` those of the sorted `candidates` that no better kept box of their class overlaps by more than `iou`, at
+    /// most `most` of them, which is below 65,535. Returns how many were suppressed, and how many others were beyond `most`.
     pub(crate) fn keep(
         &mut self,
         candidates: &[ScoredBox],
@@ -112,8 +113,7 @@ impl Suppressor {
     }
 }
 
-/// Of sorted boxes that overlap by more than `iou`, the best stays, whatever their classes: two readings of one
-/// character are one too many.
+/// Of sorted boxes that overlap by more than `iou`, keeps the best, whatever their classes: one character has one reading.
 pub(crate) fn one_reading_each(boxes: &mut Vec<ScoredBox>, iou: f32) {
     let mut kept = 0;
     for next in 0..boxes.len() {

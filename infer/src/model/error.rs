@@ -23,9 +23,9 @@ pub enum ModelError {
         "{model} is not a usable ONNX model: {reason}; export it again with YOLOv5's export.py --include onnx"
     )]
     Load {
-        /// The file, or `the embedded model`.
+        /// The file, or which embedded model.
         model: String,
-        /// In the backend's words.
+        /// The backend's message.
         reason: String,
     },
     /// A model of another kind.

@@ -40,7 +40,7 @@ pub(crate) struct Letterbox {
     pub(crate) source: (u32, u32),
     pub(crate) net_width: usize,
     pub(crate) net_height: usize,
-    /// The picture inside the bars.
+    /// The picture's place inside the bars.
     pub(crate) left: usize,
     pub(crate) top: usize,
     pub(crate) width: usize,
@@ -79,11 +79,12 @@ impl Letterbox {
         }
     }
 
+    /// Pixels of the model's input.
     pub(crate) fn area(&self) -> usize {
         self.net_width * self.net_height
     }
 
-    /// Makes what is beside the picture grey, in a tensor of three planes.
+    /// Fills the bars in a tensor of three planes with grey.
     pub(super) fn fill_bars(&self, tensor: &mut [f32]) {
         let (left, right) = (self.left, self.left + self.width);
         let (top, bottom) = (self.top, self.top + self.height);

@@ -1,9 +1,9 @@
 //! From the source's own bytes to the model's input tensor in one pass: colour conversion, letterbox, normalisation.
 //!
-//! Each output row is made from the few source rows it needs: they are blended vertically as they lie in memory (the
-//! bulk of the work, and a plain loop over bytes), then sampled horizontally per channel, then converted to RGB and
-//! written to the three planes. No intermediate picture exists. JPEG is decoded first, to YCbCr, because its colour
-//! conversion is then part of the same pass.
+//! Each output row is made from the few source rows that it needs. They are blended vertically as they lie in memory (most
+//! of the work, and a plain loop over bytes), then sampled horizontally for each channel, then converted to RGB and written
+//! to the three planes, without an intermediate picture. JPEG is decoded first, and only to YCbCr, so that the conversion to
+//! RGB is part of the same pass.
 
 mod error;
 mod jpeg;
@@ -28,11 +28,11 @@ pub(crate) struct Preprocessor {
     target: Target,
     jpeg: jpeg::Jpeg,
     plan: Option<Plan>,
-    /// That plan for a GPU, once asked for.
+    /// The plan in the form for a GPU, made when it is first asked for.
     conversion: Option<Arc<Conversion>>,
     lines: [plan::Lines; 2],
     tensor: Vec<f32>,
-    /// The brightness of the last picture, if somebody wants it.
+    /// The brightness of the last picture, if it is kept.
     luma: Option<Luma>,
 }
 
@@ -78,7 +78,7 @@ impl Preprocessor {
         Ok(plan.letterbox)
     }
 
-    /// The same into memory of the caller's, bars and all: everything that can go wrong does so before.
+    /// Prepares a frame for a tensor in the caller's memory. Everything that can fail does so here, before any of it is written.
     pub(crate) fn prepare<'a>(
         &'a mut self,
         frame: &FrameRef<'a>,
@@ -86,8 +86,8 @@ impl Preprocessor {
         Ok(Filling(self.settle(frame)?))
     }
 
-    /// What a GPU needs to make the tensor itself: the bytes (a JPEG's are decoded here), what to do with them, and
-    /// where the picture will be. The conversion is the same object until the geometry changes.
+    /// What a GPU needs to make the tensor itself: the bytes (a JPEG is decoded here), how to convert them, and where the
+    /// picture will lie. The conversion is the same object until the geometry changes.
     pub(crate) fn for_gpu<'a>(
         &'a mut self,
         frame: &FrameRef<'a>,
@@ -104,7 +104,7 @@ impl Preprocessor {
         Ok((settled.bytes, conversion, settled.plan.letterbox))
     }
 
-    /// Sees to it that the plan is one for this frame.
+    /// Makes a plan for this frame, unless the present one fits.
     fn settle<'a>(&'a mut self, frame: &FrameRef<'a>) -> Result<Settled<'a>, PreprocessError> {
         let (bytes, layout) = bytes_of(&mut self.jpeg, frame)?;
         if self.plan.as_ref().is_none_or(|plan| plan.layout != layout) {
@@ -131,7 +131,7 @@ impl Preprocessor {
     }
 }
 
-/// A frame's samples, the plan for them, and what belongs to that plan.
+/// A frame's samples, the plan for them, and the buffers that belong to the plan.
 struct Settled<'a> {
     bytes: &'a [u8],
     plan: &'a Plan,
@@ -144,12 +144,12 @@ struct Settled<'a> {
 pub(crate) struct Filling<'a>(Settled<'a>);
 
 impl Filling<'_> {
-    /// Where the picture will be.
+    /// Where the picture will lie.
     pub(crate) fn letterbox(&self) -> Letterbox {
         self.0.plan.letterbox
     }
 
-    /// Writes all of `tensor`, `3 * height * width` values.
+    /// Writes all `3 * height * width` values of `tensor`, bars included.
     pub(crate) fn fill(self, tensor: &mut [f32]) {
         let Settled {
             bytes, plan, lines, ..

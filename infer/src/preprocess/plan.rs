@@ -1,5 +1,5 @@
-//! Everything about a conversion that depends only on the geometry, worked out once: the letterbox and the resampling
-//! weights of each channel.
+//! The parts of a conversion that depend on nothing but the geometry, computed once: the letterbox and the resampling weights
+//! of each channel.
 
 use super::letterbox::{Letterbox, Target};
 use super::resample::Resampler;
@@ -41,7 +41,7 @@ impl Plan {
         }
     }
 
-    /// The same for a GPU.
+    /// The same conversion in the form for a GPU.
     pub(super) fn conversion(&self) -> Result<Conversion, hanja_cuda::Error> {
         fn axis(resampler: &Resampler) -> Axis<'_> {
             Axis {
@@ -83,8 +83,8 @@ impl Plan {
         Conversion::new(placement, colour, channels)
     }
 
-    /// Converts `bytes`, which the layout was checked against, into `tensor`, 3 planes of the letterbox's area. The
-    /// upper and the lower half are independent; called inside a thread pool, two threads share them.
+    /// Converts `bytes`, whose layout was checked, into `tensor`, 3 planes of the letterbox's area. The upper and the lower half
+    /// are independent, so that inside a thread pool two threads share the work.
     pub(super) fn run(&self, bytes: &[u8], lines: &mut [Lines; 2], tensor: &mut [f32]) {
         let l = &self.letterbox;
         let middle = l.height / 2;
