@@ -7,6 +7,7 @@ use hanja_infer::engine::{Cache, cache_dir};
 use hanja_record::StageName;
 use hanja_stage::RuntimeDir;
 use serde::Serialize;
+use std::fmt::Display;
 
 #[derive(Debug, Serialize)]
 struct Check {
@@ -140,7 +141,7 @@ fn onnxruntime() -> Check {
             let found = format!("{version}, {}", path.display());
             check("onnxruntime", true, found, None)
         }
-        Err(why) => check("onnxruntime", false, why, Some(GAIN)),
+        Err(e) => check("onnxruntime", false, e.to_string(), Some(GAIN)),
     }
 }
 
@@ -172,9 +173,9 @@ fn engine_cache(config: &hanja_stage::config::InferConfig) -> Check {
 }
 
 /// One of what TensorRT needs: not a fault, since the CPU does without.
-fn found(name: &'static str, found: Result<String, String>) -> Check {
+fn found(name: &'static str, found: Result<String, impl Display>) -> Check {
     match found {
-        Ok(words) => check(name, true, words, None),
-        Err(why) => check(name, false, why, None),
+        Ok(description) => check(name, true, description, None),
+        Err(e) => check(name, false, e.to_string(), None),
     }
 }

@@ -1,8 +1,8 @@
-//! Door for `ci/instructions.sh`: the steps of a frame that are ours, alone, on input that never changes. What they do is
-//! counted in instructions, which no neighbour on the machine disturbs.
+//! Interface for `ci/instructions.sh`: the steps of a frame that are our own code, one by one, on input that never changes.
+//! Their cost is counted in instructions, which other load on the machine does not change.
 
 use crate::decode::decode;
-use crate::nms::{self, Candidate};
+use crate::nms::{self, ScoredBox};
 use crate::preprocess::{Luma, Preprocessor, Target};
 use crate::verifier;
 use hanja_record::{FrameRef, PixelFormat};
@@ -109,7 +109,7 @@ fn suppression() -> Box<dyn FnMut()> {
         .map(|row| {
             let (x, y) = ((row / 4 % 20 * 20) as f32, (row / 80 * 20) as f32);
             let (dx, dy) = ((next() % 3) as f32, (next() % 3) as f32);
-            Candidate {
+            ScoredBox {
                 x1: x + dx,
                 y1: y + dy,
                 x2: x + dx + 15.0,

@@ -1,19 +1,19 @@
-//! The model's rows to candidates above the threshold, at most [`MOST_CANDIDATES`].
+//! From the rows of the model's output to candidates above the threshold, at most [`MOST_CANDIDATES`].
 
 use crate::backend::Predictions;
-use crate::nms::{self, Candidate};
+use crate::nms::{self, ScoredBox};
 
-/// Candidates that go into suppression. A character gives about ten, so this is enough for [`MAX_DETECTIONS`] of them;
-/// a cluttered or hostile picture has more: the best are taken.
+/// The most candidates that go into suppression. A character gives about ten, so this is enough for [`MAX_DETECTIONS`]
+/// characters. A cluttered or hostile picture gives more; then the best are taken.
 ///
 /// [`MAX_DETECTIONS`]: hanja_record::MAX_DETECTIONS
 pub(crate) const MOST_CANDIDATES: usize = 4096;
 
-/// Fills `out`, best first; returns how many were above the threshold in all.
+/// Fills `out` with the candidates, best first; returns how many rows were above the threshold in all.
 ///
 /// A row is (centre x, centre y, width, height, objectness, class scores…), as YOLOv5 exports it; the score of a box
 /// is objectness times its best class.
-pub(crate) fn decode(predictions: Predictions<'_>, conf: f32, out: &mut Vec<Candidate>) -> u32 {
+pub(crate) fn decode(predictions: Predictions<'_>, conf: f32, out: &mut Vec<ScoredBox>) -> u32 {
     out.clear();
     for (row, values) in (0u32..).zip(predictions.data.chunks_exact(predictions.columns)) {
         let (&[cx, cy, w, h, objectness], classes) =
@@ -33,7 +33,7 @@ pub(crate) fn decode(predictions: Predictions<'_>, conf: f32, out: &mut Vec<Cand
             continue;
         }
         let (x1, y1) = (cx - w / 2.0, cy - h / 2.0);
-        out.push(Candidate {
+        out.push(ScoredBox {
             x1,
             y1,
             x2: x1 + w,
@@ -58,7 +58,7 @@ pub(crate) fn decode(predictions: Predictions<'_>, conf: f32, out: &mut Vec<Cand
 mod tests {
     use super::*;
 
-    fn decode_rows(rows: &[[f32; 7]], conf: f32) -> Vec<Candidate> {
+    fn decode_rows(rows: &[[f32; 7]], conf: f32) -> Vec<ScoredBox> {
         let data = rows.concat();
         let mut out = Vec::new();
         decode(
@@ -109,7 +109,7 @@ mod tests {
     }
 
     /// Row by row as one would write it down, with no thought of speed or bounds.
-    fn reference(rows: &[[f32; 7]], conf: f32) -> Vec<Candidate> {
+    fn reference(rows: &[[f32; 7]], conf: f32) -> Vec<ScoredBox> {
         let mut found = Vec::new();
         for (row, &[cx, cy, w, h, objectness, first, second]) in rows.iter().enumerate() {
             let class = u16::from(second > first);
@@ -117,7 +117,7 @@ mod tests {
             if score >= conf {
                 let (x1, y1, x2, y2) = (cx - w / 2.0, cy - h / 2.0, cx + w / 2.0, cy + h / 2.0);
                 let row = row as u32;
-                found.push(Candidate {
+                found.push(ScoredBox {
                     x1,
                     y1,
                     x2,

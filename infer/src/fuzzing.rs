@@ -1,4 +1,4 @@
-//! Door for the fuzzer (`tests/fuzz/`).
+//! Interface for the fuzzer (`tests/fuzz/`).
 
 use crate::preprocess::{Preprocessor, Target};
 use hanja_record::FrameRef;
@@ -10,7 +10,7 @@ pub fn preprocess(frame: &FrameRef<'_>) {
         stride: 32,
     };
     let mut preprocessor = Preprocessor::new(target);
-    // Twice: buffers and plan of the first are used again.
+    // Twice, because the second run reuses buffers and plan of the first.
     for _ in 0..2 {
         if preprocessor.run(frame).is_ok() {
             let tensor = preprocessor.tensor();

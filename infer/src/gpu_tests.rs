@@ -6,7 +6,7 @@
 use crate::backend::Predictions;
 use crate::decode::{MOST_CANDIDATES, decode};
 use crate::preprocess::{Preprocessor, Target};
-use hanja_cuda::{Candidates, Device, FilterSpec, FramePath, Source, Spec, Work};
+use hanja_cuda::{Device, FilterSpec, FilteredBoxes, FramePath, Source, Spec, Work};
 use hanja_cuda_fake::{Driver, in_child};
 use hanja_record::{FrameRef, PixelFormat};
 use rand::{Rng, RngExt, SeedableRng};
@@ -221,7 +221,7 @@ fn the_letterbox_kernel_agrees_with_the_cpu() {
 }
 
 /// What the GPU leaves of a model's output, `bytes` of f32 or f16.
-fn gpu_filter(device: &Device, bytes: &[u8], output: FilterSpec) -> Candidates {
+fn gpu_filter(device: &Device, bytes: &[u8], output: FilterSpec) -> FilteredBoxes {
     assert_eq!(bytes.len(), output.output_len());
     let spec = Spec {
         output,

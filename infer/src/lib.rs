@@ -2,15 +2,17 @@
 //!
 //! | module | idea |
 //! |---|---|
+//! | `model` | what is known of a model: its file, its layout, its class names |
 //! | `preprocess` | the camera's bytes to the model's input tensor in one pass |
-//! | `model`, `names` | the model's file and its class names |
-//! | `backend` | what runs the model on a CPU; one trait, chosen at run time |
+//! | `backend` | what runs a model: rten and onnxruntime on the CPU, behind one trait |
 //! | `runner` | picture in, candidates out: the way over the CPU, and that over the GPU with TensorRT |
 //! | `engine` | TensorRT engines: built in a process of their own, kept, trusted only when checked |
-//! | `upgrade` | from the CPU to TensorRT, once an engine is built, without losing a frame |
-//! | `decode`, `nms` | the model's numbers to boxes, at a bounded cost |
+//! | `decode`, `nms` | from the model's output to boxes, at a bounded cost |
 //! | `verifier` | a second look at what was found, at a fixed cost |
-//! | `detector` | the four together, for one picture: used by the stage and by `hanja detect` alike |
+//! | `detector` | runner, suppression and second look together, for one picture |
+//! | `select` | the choice of a backend, and why better ones were passed over |
+//! | `loader` | puts model, backend and runner together into a detector |
+//! | `upgrade` | from the CPU to TensorRT, once an engine is built, without losing a frame |
 //! | `stage` | frames ring to detections ring, with every time stamped |
 //! | `stills` | picture files |
 
@@ -27,22 +29,26 @@ mod error;
 pub mod fuzzing;
 #[cfg(test)]
 mod gpu_tests;
+mod loader;
 mod model;
-mod names;
 mod nms;
 mod preprocess;
 mod runner;
+mod select;
 mod stage;
 pub mod stills;
 mod upgrade;
 mod verifier;
 
-/// The onnxruntime library that would be used: its path and version; or in words why there is none, and the remedy.
+use std::path::Path;
+
+/// The onnxruntime library that would be used: its path and version.
 ///
 /// # Errors
-/// The words.
-pub fn onnxruntime() -> Result<(std::path::PathBuf, String), String> {
-    backend::onnxruntime::installed().map(|library| (library.path, library.version))
+/// Why there is none, and the remedy.
+pub fn onnxruntime() -> Result<(&'static Path, &'static str), &'static OnnxRuntimeError> {
+    let library = backend::onnxruntime::installed()?;
+    Ok((&library.path, &library.version))
 }
 
 /// Whether there is a backend of this name in this program; not whether this machine can run it.
@@ -50,30 +56,31 @@ pub fn onnxruntime() -> Result<(std::path::PathBuf, String), String> {
 /// # Errors
 /// [`InferError::Backend`] with the names that there are.
 pub fn check_backend(name: &str) -> Result<(), InferError> {
-    backend::wanted(name).map(drop)
+    select::wanted(name).map(drop)
 }
 
-/// The TensorRT library that would be used, in words; or why there is none.
+/// A description of the TensorRT library that would be used.
 ///
 /// # Errors
-/// The words.
-pub fn tensorrt() -> Result<String, String> {
-    let library = hanja_tensorrt::Library::find().map_err(|e| e.to_string())?;
+/// Why there is none.
+pub fn tensorrt() -> Result<String, hanja_tensorrt::LoadError> {
+    let library = hanja_tensorrt::Library::find()?;
     Ok(format!("{}, {}", library.label(), library.path().display()))
 }
 
-/// The GPU that would be used, in words; or why there is none.
+/// A description of the GPU that would be used.
 ///
 /// # Errors
-/// The words.
-pub fn gpu() -> Result<String, String> {
-    let device = hanja_cuda::Device::probe().map_err(|e| e.to_string())?;
+/// Why there is none.
+pub fn gpu() -> Result<String, hanja_cuda::Unavailable> {
+    let device = hanja_cuda::Device::probe()?;
     Ok(device.facts().to_string())
 }
 
+pub use backend::onnxruntime::{LibraryFault, OnnxRuntimeError};
 pub use detector::{Detector, Found, ModelInfo, Steps};
 pub use error::InferError;
-pub use model::BUILT_IN;
+pub use model::{BUILT_IN, ModelError};
 pub use preprocess::PreprocessError;
 pub use stage::run;
 pub use verifier::SIDE;

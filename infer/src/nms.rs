@@ -1,20 +1,20 @@
 //! Non-maximum suppression: of boxes of one class that overlap, the best stays. Its cost is bounded by the number of
-//! candidates, which `decode` bounds; so fps does not depend on what is in the picture.
+//! candidates, which `decode` bounds; so the frame rate does not depend on what is in the picture.
 
-/// A box above the threshold, in input pixels.
+/// A box with its class and score: a candidate of the model, in input pixels, or later a detection, in pixels of the picture.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Candidate {
+pub(crate) struct ScoredBox {
     pub(crate) x1: f32,
     pub(crate) y1: f32,
     pub(crate) x2: f32,
     pub(crate) y2: f32,
     pub(crate) score: f32,
     pub(crate) class: u16,
-    /// Row in the model's output: makes the order of equal scores certain.
+    /// Row in the model's output: decides the order of equal scores.
     pub(crate) row: u32,
 }
 
-impl Candidate {
+impl ScoredBox {
     fn area(&self) -> f32 {
         (self.x2 - self.x1).max(0.0) * (self.y2 - self.y1).max(0.0)
     }
@@ -26,7 +26,7 @@ impl Candidate {
         if any > 0.0 { both / any } else { 0.0 }
     }
 
-    /// Whether that is above `iou`. Most boxes lie beside each other, which is seen from one axis.
+    /// Whether the intersection over union is above `iou`. Most boxes do not touch, which one axis shows.
     fn overlaps(&self, other: &Self, iou: f32) -> bool {
         let (width, height) = (self.width_with(other), self.height_with(other));
         if !(width > 0.0 && height > 0.0) {
@@ -36,49 +36,50 @@ impl Candidate {
         both > iou * (self.area() + other.area() - both)
     }
 
-    /// Of what is in both, below 0 if nothing is.
+    /// Width of the part that is in both boxes; below 0 if there is none.
     fn width_with(&self, other: &Self) -> f32 {
         self.x2.min(other.x2) - self.x1.max(other.x1)
     }
 
+    /// Height of that part.
     fn height_with(&self, other: &Self) -> f32 {
         self.y2.min(other.y2) - self.y1.max(other.y1)
     }
 }
 
 /// Sorts best first: by score, then by row.
-pub(crate) fn sort(candidates: &mut [Candidate]) {
+pub(crate) fn sort(candidates: &mut [ScoredBox]) {
     candidates.sort_unstable_by(|a, b| b.score.total_cmp(&a.score).then(a.row.cmp(&b.row)));
 }
 
-/// No box.
+/// Marks the end of a chain.
 const END: u16 = u16::MAX;
 
-/// Suppression within classes. A candidate is compared with the kept boxes of its own class alone, which a chain through
-/// the kept ones leads to: with ten classes a tenth of the comparisons. Keeps its memory.
+/// Suppression within classes. The kept boxes of each class form a chain, so that a candidate is compared with those of its
+/// own class alone: a tenth of the comparisons with ten classes. Keeps its memory from call to call.
 #[derive(Debug, Default)]
 pub(crate) struct Suppressor {
-    /// By class: the box kept last.
+    /// For each class, the box kept last.
     heads: Vec<u16>,
-    /// By kept box: the one of its class kept before it.
+    /// For each kept box, the one of its class that was kept before it.
     before: Vec<u16>,
 }
 
 impl Suppressor {
-    /// For so many classes and kept boxes nothing is allocated later.
+    /// Reserves memory for this many classes and kept boxes.
     pub(crate) fn reserve(&mut self, classes: usize, most: usize) {
         self.heads.resize(classes, END);
         self.before.reserve(most);
     }
 
-    /// Keeps of the sorted `candidates` those that no better kept one of their class overlaps by more than `iou`, at
-    /// most `most`, which is below 65,535. Returns how many were suppressed and how many good ones did not fit.
+    /// Copies to `kept` those of the sorted `candidates` that no better kept box of their class overlaps by more than `iou`, at
+    /// most `most` of them, which is below 65,535. Returns how many were suppressed, and how many others were beyond `most`.
     pub(crate) fn keep(
         &mut self,
-        candidates: &[Candidate],
+        candidates: &[ScoredBox],
         iou: f32,
         most: usize,
-        kept: &mut Vec<Candidate>,
+        kept: &mut Vec<ScoredBox>,
     ) -> (u32, u32) {
         kept.clear();
         self.before.clear();
@@ -112,9 +113,8 @@ impl Suppressor {
     }
 }
 
-/// Of sorted boxes that overlap by more than `iou`, the best stays, whatever their classes: two readings of one
-/// character are one too many.
-pub(crate) fn one_reading_each(boxes: &mut Vec<Candidate>, iou: f32) {
+/// Of sorted boxes that overlap by more than `iou`, keeps the best, whatever their classes: one character has one reading.
+pub(crate) fn one_reading_each(boxes: &mut Vec<ScoredBox>, iou: f32) {
     let mut kept = 0;
     for next in 0..boxes.len() {
         let candidate = boxes[next];
@@ -131,7 +131,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn boxes() -> impl Strategy<Value = Vec<Candidate>> {
+    fn boxes() -> impl Strategy<Value = Vec<ScoredBox>> {
         let one = (
             0f32..100.0,
             0f32..100.0,
@@ -141,7 +141,7 @@ mod tests {
             0u16..3,
         );
         prop::collection::vec(one, 0..60).prop_map(|all| {
-            let of = |(row, (x1, y1, w, h, score, class))| Candidate {
+            let of = |(row, (x1, y1, w, h, score, class))| ScoredBox {
                 x1,
                 y1,
                 x2: x1 + w,
@@ -155,7 +155,7 @@ mod tests {
     }
 
     /// The textbook: take the best, throw away what overlaps it, repeat.
-    fn reference(mut left: Vec<Candidate>, iou: f32) -> Vec<Candidate> {
+    fn reference(mut left: Vec<ScoredBox>, iou: f32) -> Vec<ScoredBox> {
         let mut kept = Vec::new();
         while let Some(best) = left
             .iter()
@@ -189,14 +189,14 @@ mod tests {
             same.iter_mut().for_each(|c| c.class = 0);
             Suppressor::default().keep(&same, iou, 300, &mut want);
             one_reading_each(&mut all, iou);
-            let rows = |list: &[Candidate]| list.iter().map(|c| c.row).collect::<Vec<_>>();
+            let rows = |list: &[ScoredBox]| list.iter().map(|c| c.row).collect::<Vec<_>>();
             prop_assert_eq!(rows(&all), rows(&want));
         }
     }
 
     #[test]
     fn the_bound_is_counted() {
-        let far = |i: u32| Candidate {
+        let far = |i: u32| ScoredBox {
             x1: 10.0 * i as f32,
             y1: 0.0,
             x2: 10.0 * i as f32 + 5.0,

@@ -26,7 +26,7 @@ SIDE = 40
 """Pixels of a crop, as hanja_infer::SIDE."""
 
 FLATTEST = 6.0
-"""Deviation below which a crop counts as empty, as in infer/src/verifier.rs."""
+"""Deviation below which a crop counts as empty, as in infer/src/verifier/mod.rs."""
 
 NONE = len(NAMES)
 """Class of what is no numeral."""

@@ -1,8 +1,8 @@
 //! How a picture's bytes become the model's input, in the form in which the kernel reads it.
 //!
-//! The numbers are worked out elsewhere, once per geometry, by the same code that prepares the CPU's path. Here they
-//! are checked, so that the kernel reads nothing outside of the picture and the tables, and laid out as 32-bit words:
-//! the kernel's `struct Geometry`, then the tables.
+//! The numbers are computed elsewhere, once per geometry, by the same code that prepares the CPU's path. Here they are checked,
+//! so that the kernel reads nothing outside of the picture and the tables, and laid out as 32-bit words: first the kernel's
+//! `struct Geometry`, then the tables.
 
 use crate::error::Error;
 
@@ -10,7 +10,7 @@ use crate::error::Error;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub enum Colour {
-    /// They are.
+    /// They are RGB already.
     Rgb = 0,
     /// BT.601, 16 to 235: cameras and video files.
     Limited = 1,
@@ -169,7 +169,7 @@ impl Conversion {
 }
 
 impl ChannelSpec<'_> {
-    /// Gives the bytes that the picture must have for this channel.
+    /// Checks the channel; returns how many bytes the picture must have for it.
     fn check(&self, p: &Placement) -> Result<usize, Error> {
         self.down.check("rows", p.height, self.lines)?;
         self.across.check("columns", p.width, self.samples)?;
@@ -182,7 +182,7 @@ impl ChannelSpec<'_> {
                     .checked_add(samples)?
                     .checked_add(1)
             });
-        // Below 4 GiB: stride and step are 32 bits wide in the kernel.
+        // The end has to be below 4 GiB, because stride and step are 32 bits wide in the kernel.
         end.filter(|end| {
             u32::try_from(*end).is_ok() && u32::try_from(self.stride.max(self.step)).is_ok()
         })
@@ -211,7 +211,7 @@ impl Axis<'_> {
     }
 }
 
-/// The tables, each once: channels mostly share them.
+/// The tables, each of them stored once: channels mostly share them.
 #[derive(Default)]
 struct Tables {
     words: Vec<u32>,
@@ -219,7 +219,7 @@ struct Tables {
 }
 
 impl Tables {
-    /// Gives the kernel's `struct Taps` for a table that has been checked.
+    /// Stores a table that has been checked, if it is not there yet; returns the kernel's `struct Taps` for it.
     fn add(&mut self, axis: Axis<'_>) -> [u32; 3] {
         let words = || {
             axis.first

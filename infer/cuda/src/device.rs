@@ -21,7 +21,7 @@ pub struct Facts {
     pub capability: (u32, u32),
     /// Shares its memory with the CPU, as a Jetson's does.
     pub integrated: bool,
-    /// Memory that exists already can be made known to the GPU ([`crate::Registration`]); not so on Nano and TX2.
+    /// Memory that exists already can be registered with the GPU ([`crate::Registration`]); Nano and TX2 cannot.
     pub can_register: bool,
     /// The same for memory that this process may only read.
     pub can_register_read_only: bool,
@@ -65,7 +65,7 @@ struct Inner {
 // SAFETY: a context may be used by any thread that has made it current; the driver does its own locking, and the
 // pointer never changes nor becomes invalid (never released).
 unsafe impl Send for Inner {}
-// SAFETY: as above.
+// SAFETY: as above; nothing changes through a shared reference.
 unsafe impl Sync for Inner {}
 
 impl fmt::Debug for Device {
@@ -132,7 +132,7 @@ impl Device {
         Ok(device)
     }
 
-    /// What the driver said when it was asked.
+    /// What the driver said of the GPU when it was probed.
     #[must_use]
     pub fn facts(&self) -> &Facts {
         &self.inner.facts
@@ -153,7 +153,7 @@ impl Device {
         self.inner.driver
     }
 
-    /// For `drop`: binds, does, and says what failed in the log, since nothing else can be done about it.
+    /// For `drop`: makes the context current and does `work`. Failures go to the log, since nothing else can be done about them.
     pub(crate) fn clean_up(&self, call: &'static str, work: impl FnOnce(&Driver) -> u32) {
         let done = self
             .bind_to_thread()
@@ -166,7 +166,7 @@ impl Device {
 
 impl Facts {
     fn of(driver: &Driver, device: CUdevice, version: i32) -> Result<Self, Unavailable> {
-        // What an old driver does not know, it cannot do.
+        // An attribute that an old driver does not know is something that it cannot do.
         let attribute = |attribute: Attribute| {
             let mut value: c_int = 0;
             // SAFETY: any number may be asked for; writes one int.

@@ -1,4 +1,4 @@
-//! NVIDIA's driver library as a table of functions, found when first asked for.
+//! NVIDIA's driver library as a table of functions, looked up at the first use.
 //!
 //! cudarc finds the library and knows its types. Its own wrappers panic when a function is missing, and put return
 //! codes into an enum that a newer driver's codes would break; so the functions are looked up here, all before the
@@ -150,7 +150,7 @@ impl Driver {
         })
     }
 
-    /// The driver's own words for a code.
+    /// The driver's own description of a code.
     pub(crate) fn text(&self, code: Code) -> String {
         let mut text: *const c_char = std::ptr::null();
         if let Some(error_text) = self.error_text {

@@ -1,4 +1,4 @@
-//! What can go wrong, in words that say what to do.
+//! What can go wrong, with messages that say what to do.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ pub enum Unavailable {
         "no NVIDIA driver: libcuda.so.1 is not installed (it comes with the driver, on a Jetson with JetPack), or the loader cannot find it"
     )]
     NoLibrary,
-    /// Something that calls itself libcuda.
+    /// A library of that name without the driver's functions.
     #[error(
         "libcuda has no function {0}, which every driver since CUDA 10.2 has: install a newer driver"
     )]
@@ -29,7 +29,7 @@ pub enum Unavailable {
         /// Compute capability.
         capability: (u32, u32),
     },
-    /// The driver said no.
+    /// The driver refused to start.
     #[error(
         "the NVIDIA driver does not work: {0}; see whether nvidia-smi (on a Jetson, dmesg) agrees, and whether this user may open /dev/nvidia*"
     )]
@@ -49,7 +49,7 @@ pub enum Error {
         call: &'static str,
         /// Its code.
         code: u32,
-        /// The driver's words.
+        /// The driver's message.
         what: String,
     },
     /// The driver cannot compile our kernels.
@@ -59,12 +59,12 @@ pub enum Error {
     Kernels {
         /// Its code.
         code: u32,
-        /// The driver's words.
+        /// The driver's message.
         what: String,
-        /// The compiler's words, with a colon before them.
+        /// The compiler's message, with a colon before it.
         log: String,
     },
-    /// The driver is too old for something that the caller should have asked about.
+    /// The driver is too old for a function whose presence the caller should have checked.
     #[error("this driver has no {0}: it needs CUDA 11.4 or newer")]
     Unsupported(&'static str),
     /// Sizes that do not fit.
@@ -88,10 +88,10 @@ pub enum Error {
     /// More frames than there are buffers.
     #[error("both buffer sets are in use: wait for a result before the next frame")]
     Busy,
-    /// What the engine said when it was asked to put its work into the stream.
+    /// The engine failed to put its work into the stream.
     #[error("the engine: {source}{}", if *lost { LOST } else { "" })]
     Engine {
-        /// Its words.
+        /// Its error.
         source: Arc<dyn std::error::Error + Send + Sync>,
         /// The GPU's context is lost.
         lost: bool,
@@ -99,8 +99,8 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether nothing will work in this process any more: the context is lost, or an earlier error sticks to it. The
-    /// process has to start again to use the GPU.
+    /// Whether the GPU cannot be used in this process any more: its context is lost, or returns an earlier error for every
+    /// call. The process has to start again.
     #[must_use]
     pub fn is_fatal(&self) -> bool {
         match self {

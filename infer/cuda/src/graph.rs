@@ -1,5 +1,5 @@
-//! A stretch of work recorded once and then started with a single call, which saves the CPU a launch for every layer
-//! of the model.
+//! A sequence of work that is recorded once and then started with a single call, which saves the CPU a launch for every
+//! layer of the model.
 
 use crate::device::Device;
 use crate::driver::SUCCESS;
@@ -28,7 +28,7 @@ pub struct Graph {
     executable: CUgraphExec,
 }
 
-// SAFETY: the driver lets one thread at a time use it; a `!Sync` type is that.
+// SAFETY: the driver lets any thread use a graph, one at a time; the type is not `Sync`, so no two threads can.
 unsafe impl Send for Graph {}
 
 /// A recorded, not yet executable graph.
@@ -49,7 +49,7 @@ impl Drop for Recording {
 }
 
 impl Graph {
-    /// Whether this driver can: CUDA 11.4 and newer.
+    /// Whether this driver has graphs: CUDA 11.4 and newer do.
     #[must_use]
     pub fn supported(device: &Device) -> bool {
         let d = device.driver();
@@ -136,7 +136,7 @@ fn record<E>(
             "cuStreamBeginCapture",
         )));
     };
-    // Other threads' calls shall not spoil the recording.
+    // Calls of other threads must not invalidate the recording.
     let mode = CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL as u32;
     // SAFETY: the stream's invariant.
     let code = unsafe { begin(stream.handle(), mode) };
@@ -145,7 +145,7 @@ fn record<E>(
         .map_err(CaptureError::Graph)?;
     let done = work();
     let mut raw: CUgraph = null_mut();
-    // SAFETY: begun above, on this thread; writes one pointer, which stays null if the recording was spoilt.
+    // SAFETY: begun above, on this thread; writes one pointer, which stays null if the recording was invalidated.
     let code = unsafe { end(stream.handle(), &raw mut raw) };
     let recording = (!raw.is_null()).then(|| Recording {
         device: device.clone(),

@@ -57,7 +57,7 @@ impl FilterSpec {
         self.rows * self.columns * if self.half { 2 } else { 4 }
     }
 
-    /// Bytes of what the kernel writes, at most.
+    /// The most bytes that the kernel writes.
     #[must_use]
     pub fn found_len(&self) -> usize {
         4 * (HEADER_WORDS + self.rows * CANDIDATE_WORDS)
@@ -79,10 +79,10 @@ pub struct Kernels {
 unsafe impl Send for Kernels {}
 
 impl Kernels {
-    /// Loads them; the driver compiles them for the device, and keeps the result in its own cache.
+    /// Loads the kernels; the driver compiles them for the device, and keeps the result in its own cache.
     ///
     /// # Errors
-    /// The driver cannot.
+    /// The driver cannot compile them.
     pub fn load(device: &Device) -> Result<Self, Error> {
         device.bind_to_thread()?;
         let driver = device.driver();
@@ -138,8 +138,9 @@ impl Kernels {
     /// Queues the conversion of the picture at `source` into `tensor`, f32 or f16.
     ///
     /// # Safety
-    /// `source` is an address for the GPU with [`Conversion::needed`] bytes; `table` holds the conversion's words once
-    /// the stream has come so far. Until the stream has done it, all three stay so, and nobody else uses `tensor`.
+    /// `source` is an address for the GPU of [`Conversion::needed`] bytes, and `table` holds the conversion's words, both by the
+    /// time that the stream comes to this work. Until the stream has done it, they stay so, `tensor` lives, and nobody else
+    /// uses `tensor`.
     ///
     /// # Errors
     /// `table` or `tensor` is too small; the driver's.
@@ -189,11 +190,11 @@ impl Kernels {
         unsafe { self.launch(self.letterbox, grid, TILE, &mut arguments, stream) }
     }
 
-    /// Queues the search of `output`, an address for the GPU, for candidates, into `found`.
+    /// Queues the filter: it writes the rows of `output`, an address for the GPU, that are above the threshold into `found`.
     ///
     /// # Safety
-    /// `output` has [`FilterSpec::output_len`] bytes once the stream has come so far. Until the stream has done it,
-    /// they stay, and nobody else uses `found`.
+    /// `output` has [`FilterSpec::output_len`] bytes by the time that the stream comes to this work. Until the stream has done
+    /// it, they stay, and nobody else uses `found`.
     ///
     /// # Errors
     /// `found` is too small; numbers outside of their ranges; the driver's.

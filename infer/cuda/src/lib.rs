@@ -1,18 +1,18 @@
-//! Everything that the pipeline needs of an NVIDIA GPU but the model itself: finding it, its memory, its streams, and
-//! the two kernels around the model. The driver library is looked for at run time; nothing is needed to build.
+//! Everything that the pipeline needs of an NVIDIA GPU except the model: finding the GPU, its memory, its streams, and the two
+//! kernels around the model. The driver library is looked for at run time; nothing of NVIDIA's is needed to build.
 //!
 //! | module | idea |
 //! |---|---|
 //! | `driver`, `error` | libcuda as a table of functions; what can go wrong |
 //! | `device` | is there a GPU, what can it do |
 //! | `stream`, `memory` | work in order, events, memory on either side |
-//! | `registration` | memory of others (the ring) that the GPU reads where it lies |
+//! | `registration` | memory that other code allocated (the ring) and that the GPU reads where it lies |
 //! | `graph` | a frame's work recorded once, started with one call |
 //! | `conversion`, `candidates`, `kernels` | the picture to the tensor, the model's rows to candidates |
 //! | `path` | all of it together: frames in, candidates out, two at a time |
 //!
-//! [`FramePath`] is the safe face. The pieces below it are for code that orders its own work, and mostly `unsafe`:
-//! the GPU reads and writes later than the call that asks for it, which no borrow can express.
+//! [`FramePath`] is the safe interface. The modules below it are for code that orders its own work, and mostly `unsafe`: the
+//! GPU reads and writes memory after the call that queues the work has returned, which no borrow can express.
 
 #![allow(unsafe_code)]
 
@@ -28,7 +28,7 @@ mod path;
 mod registration;
 mod stream;
 
-pub use candidates::{Candidate, Candidates};
+pub use candidates::{FilteredBox, FilteredBoxes};
 pub use conversion::{Axis, ChannelSpec, Colour, Conversion, Placement};
 pub use device::{Device, Facts};
 pub use error::{Error, Unavailable};

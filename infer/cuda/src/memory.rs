@@ -9,7 +9,7 @@ use std::marker::PhantomData;
 use std::ptr::NonNull;
 use zerocopy::FromBytes;
 
-/// What may lie in memory shared with a GPU: every pattern of bits is a value, and nothing is to be dropped.
+/// Types for memory shared with a GPU: every pattern of bits is a value, and nothing has to be dropped.
 pub trait Plain: FromBytes + Copy + Send + Sync + 'static {}
 impl<T: FromBytes + Copy + Send + Sync + 'static> Plain for T {}
 
@@ -57,8 +57,8 @@ impl DeviceBuffer {
     /// Queues a copy of `len` bytes from `from` to the start of this buffer.
     ///
     /// # Safety
-    /// `from` is `len` readable bytes, page-locked (allocated as [`PinnedBuffer`] or registered); until the stream has
-    /// done it, they stay so and nobody needs these bytes of `self` for anything else.
+    /// `from` is the address of `len` readable, page-locked bytes (of a [`PinnedBuffer`], or registered). Until the stream has
+    /// copied them, they stay so, and nobody else uses these bytes of `self`.
     ///
     /// # Errors
     /// It does not fit; the driver's.
@@ -104,7 +104,7 @@ impl DeviceBuffer {
     /// Queues setting the first `words` 32-bit words to `value`.
     ///
     /// # Safety
-    /// Until the stream has done it, nobody needs these bytes for anything else.
+    /// Until the stream has done it, nobody else uses these bytes.
     ///
     /// # Errors
     /// It does not fit; the driver's.
@@ -130,10 +130,10 @@ impl Drop for DeviceBuffer {
     }
 }
 
-/// Page-locked memory, zeroed at first. Where the device can, it is mapped for the GPU too, which then reads and writes
-/// it where it lies. Cached as usual: fast for the CPU to read.
+/// Page-locked memory of the CPU, zeroed at first. Where the device can, it is mapped for the GPU too, which then reads and
+/// writes it without a copy. The CPU's cache works as for other memory, so the CPU reads it fast.
 ///
-/// Invariant: `start` is an allocation of `len` values of `T` made by the driver, freed only in drop, initialised.
+/// Invariant: `start` is an allocation of `len` initialised values of `T`, made by the driver and freed only in drop.
 #[derive(Debug)]
 pub struct PinnedBuffer<T: Plain> {
     device: Device,
@@ -143,7 +143,8 @@ pub struct PinnedBuffer<T: Plain> {
     values: PhantomData<T>,
 }
 
-// SAFETY: plain memory; what the GPU does to it is promised by those who let it (`copy_to`).
+// SAFETY: plain memory, tied to no thread; whoever queues work of the GPU on it promises that nobody else uses it meanwhile
+// (`copy_to`, `copy_from`).
 unsafe impl<T: Plain> Send for PinnedBuffer<T> {}
 
 impl<T: Plain> PinnedBuffer<T> {

@@ -1,5 +1,5 @@
-//! Memory that somebody else allocated, the ring above all, made known to the GPU once, so that it reads frames where
-//! they lie.
+//! Memory that other code allocated, above all the ring, registered with the GPU once, so that the GPU reads frames where they
+//! lie.
 
 use crate::device::Device;
 use crate::error::Error;
@@ -12,16 +12,16 @@ use std::sync::Arc;
 /// Why memory cannot be registered. Not a failure: the CPU copies then.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum Refusal {
-    /// The device cannot, as Jetson Nano and TX2.
+    /// The device cannot, for example Jetson Nano and TX2.
     #[error("{0} cannot register memory of others")]
     Device(String),
-    /// The driver does not want to.
+    /// The driver refuses.
     #[error("the driver will not register the memory: {0}")]
     Driver(String),
 }
 
-/// Registered memory. Clones share it; the last one, or the last [`Place`] in it, undoes the registration, and lets go
-/// of the memory after that.
+/// Registered memory. Clones share it; when the last one and the last [`Place`] in it are dropped, the registration is undone
+/// and then the memory's holder is dropped.
 #[derive(Clone)]
 pub struct Registration {
     inner: Arc<Inner>,
@@ -32,15 +32,15 @@ struct Inner {
     device: Device,
     start: *const u8,
     len: usize,
-    /// Where it is for the GPU; not asked for on a discrete device, which copies it.
+    /// Its address for the GPU; `None` on a discrete device, which copies the memory.
     address: Option<u64>,
     // Dropped after `drop` has undone the registration.
     _holder: Box<dyn Any + Send + Sync>,
 }
 
-// SAFETY: `start` is only ever given to the driver or compared.
+// SAFETY: `start` is only passed to the driver, which any thread may call, or compared; `_holder` is `Send`.
 unsafe impl Send for Inner {}
-// SAFETY: as above.
+// SAFETY: as above; `_holder` is `Sync`, and nothing changes through a shared reference.
 unsafe impl Sync for Inner {}
 
 impl fmt::Debug for Registration {
@@ -59,7 +59,7 @@ impl Registration {
     /// # Errors
     /// The device or its driver cannot.
     pub fn of_ring(device: &Device, ring: RingMapping) -> Result<Self, Refusal> {
-        // SAFETY: `RingMapping` promises exactly this.
+        // SAFETY: a `RingMapping` keeps its bytes mapped, readable and in place while it lives, and it is the holder.
         unsafe { Self::new(device, ring.start(), ring.len(), ring) }
     }
 
@@ -95,7 +95,7 @@ impl Registration {
             .driver()
             .check("cuMemHostRegister", code)
             .map_err(refused)?;
-        // From here on, drop undoes it.
+        // From here on, `drop` undoes the registration.
         let mut inner = Inner {
             device: device.clone(),
             start,

@@ -1,4 +1,4 @@
-//! Streams, in which the GPU does one thing after the other, and events, which tell how far it has come.
+//! Streams, whose work the GPU does in order, and events, which tell how far it has come.
 
 use crate::device::Device;
 use crate::driver::NOT_READY;
@@ -6,7 +6,7 @@ use crate::error::Error;
 use cudarc::driver::sys::{CUevent, CUevent_flags, CUstream, CUstream_flags};
 use std::ffi::c_void;
 
-/// A queue of work. Not tied to the default stream, so that streams run side by side.
+/// A queue of work. It does not synchronise with the default stream, so that streams run side by side.
 ///
 /// Invariant: `raw` is a stream of `device`'s context, destroyed only in drop.
 #[derive(Debug)]
@@ -42,7 +42,7 @@ impl Stream {
         self.raw.cast()
     }
 
-    /// What belongs to the stream's device.
+    /// The stream's device.
     #[must_use]
     pub fn device(&self) -> &Device {
         &self.device
@@ -62,7 +62,7 @@ impl Stream {
         self.device.driver().check("cuStreamSynchronize", code)
     }
 
-    /// What is queued from now on starts after `event`, as last recorded, has fired. Does not wait itself.
+    /// Work queued from now on starts after `event`, as last recorded, has fired. This call itself does not wait.
     ///
     /// # Errors
     /// The driver's.
@@ -82,7 +82,7 @@ impl Drop for Stream {
     }
 }
 
-/// A mark in a stream. Whoever waits for it sleeps rather than burn a core.
+/// A mark in a stream. A thread that waits for it sleeps and does not spin.
 ///
 /// Invariant: `raw` is an event of `device`'s context, destroyed only in drop.
 #[derive(Debug)]
@@ -91,11 +91,11 @@ pub struct Event {
     raw: CUevent,
 }
 
-// SAFETY: as for `Stream`.
+// SAFETY: the driver lets any thread use an event that has its context current.
 unsafe impl Send for Event {}
 
 impl Event {
-    /// An event that knows only whether it has fired; when would cost a little.
+    /// An event that tells whether it has fired but not when, which would cost a little.
     ///
     /// # Errors
     /// The driver has none.

@@ -38,7 +38,7 @@ fn without_a_driver_it_says_so() {
 }
 
 #[test]
-fn reasons_are_given_in_words() {
+fn reasons_are_given() {
     let cases = [
         ("no-device", "no GPU"),
         ("driver:9020", "for CUDA 9.2; 10.2 or newer"),
@@ -47,21 +47,21 @@ fn reasons_are_given_in_words() {
         ("fail:cuDevicePrimaryCtxRetain:1:2", "out of memory"),
         ("fail:cuCtxSetCurrent:1:201", "invalid device context"),
     ];
-    for (modes, words) in cases {
-        let calls = in_child("reasons_are_given_in_words", Current, modes, || {
+    for (modes, message) in cases {
+        let calls = in_child("reasons_are_given", Current, modes, || {
             let why = Device::probe().unwrap_err();
             let modes = std::env::var("HANJA_FAKE_CUDA").unwrap();
             if modes == "no-device" {
                 assert_eq!(why, Unavailable::NoDevice);
             }
             println!("why: {why}");
-            let words = cases.iter().find(|c| c.0 == modes).unwrap().1;
-            assert!(why.to_string().contains(words), "{why}");
+            let message = cases.iter().find(|c| c.0 == modes).unwrap().1;
+            assert!(why.to_string().contains(message), "{why}");
         });
         if calls.is_none() {
             return;
         }
-        assert!(!words.is_empty());
+        assert!(!message.is_empty());
     }
 }
 

@@ -1,186 +1,53 @@
-//! What a YOLOv5 detection model's file must look like: said once, so that every backend takes and refuses the same
-//! files in the same words.
+//! What a backend on the CPU does: the model's input in, its output out.
 
-use super::{Facts, FixedSize};
-use crate::names;
+use crate::error::InferError;
+use crate::model::Facts;
+use std::fmt;
 
-/// Declared dimensions of an input or output, `None` for a free one; no shape at all if the file does not say.
-pub(crate) type Shape = Option<Vec<Option<usize>>>;
-
-/// What a backend reads from the file.
-#[derive(Debug, Default)]
-pub(crate) struct Declared {
-    pub(crate) inputs: Vec<Shape>,
-    pub(crate) outputs: Vec<Shape>,
-    /// Metadata `stride`.
-    pub(crate) stride: Option<String>,
-    /// Metadata `names`.
-    pub(crate) names: Option<String>,
+/// The model's input: one picture, planar RGB, `3 * height * width` values of 0 to 1.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Input<'a> {
+    pub(crate) data: &'a [f32],
+    pub(crate) height: usize,
+    pub(crate) width: usize,
 }
 
-impl Declared {
-    /// The index of the output to read, and the facts; or why this is not a YOLOv5 detection model. `name`: of the
-    /// file, for the log.
-    pub(crate) fn inspect(&self, name: &str) -> Result<(usize, Facts), String> {
-        let [input] = self.inputs.as_slice() else {
-            return Err(format!(
-                "it has {} inputs, one picture is expected",
-                self.inputs.len()
-            ));
-        };
-        let output = pick_output(&self.outputs)?;
-        let fixed = input_size(input.as_deref())?;
-        let stride = self.stride.as_deref().and_then(|s| s.trim().parse().ok());
-        let names = self.names.as_deref().and_then(names::parse);
-        if self.names.is_some() && names.is_none() {
-            tracing::warn!(
-                "{name}: its metadata does not name its classes in the form {{0: 'one', 1: 'two'}}; they are numbered"
-            );
-        }
-        let facts = Facts {
-            names,
-            stride: stride.filter(|s| (8..=256).contains(s)).unwrap_or(32),
-            fixed,
-        };
-        Ok((output, facts))
-    }
+/// The model's output `[1, rows, columns]`: each row one anchor, (cx, cy, w, h) in input pixels, objectness, classes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Predictions<'a> {
+    pub(crate) data: &'a [f32],
+    pub(crate) rows: usize,
+    pub(crate) columns: usize,
 }
 
-/// The only output; or the decoded one of three dimensions beside the raw maps of five, which exports up to YOLOv5
-/// v6.0 carry along.
-fn pick_output(outputs: &[Shape]) -> Result<usize, String> {
-    if outputs.len() == 1 {
-        return Ok(0);
-    }
-    let has_rank = |shape: &Shape, n| shape.as_ref().is_some_and(|s| s.len() == n);
-    let raw = outputs.iter().filter(|s| has_rank(s, 5)).count();
-    let decoded = outputs.iter().position(|s| has_rank(s, 3));
-    if let (Some(decoded), true) = (decoded, raw > 0 && raw + 1 == outputs.len()) {
-        return Ok(decoded);
-    }
-    let what = if raw == outputs.len() && raw > 0 {
-        "raw maps, which only training uses"
-    } else {
-        "of other shapes"
-    };
-    Err(format!(
-        "it has {} outputs {what}, one of shape [1, n, 5 + classes] is expected; export a detection model without --train and --nms",
-        outputs.len()
-    ))
-}
+/// A model loaded into a backend that runs on the CPU.
+pub(crate) trait CpuBackend: Send + fmt::Debug {
+    /// Which backend it is, for records.
+    fn kind(&self) -> hanja_record::Backend;
 
-/// Checks the declared input: a batch of one, three channels; height and width free or fixed.
-fn input_size(shape: Option<&[Option<usize>]>) -> Result<FixedSize, String> {
-    let Some(shape) = shape else { return Ok(None) };
-    let [batch, channels, height, width] = *shape else {
-        return Err(format!(
-            "its input has {} dimensions, [1, 3, height, width] is expected",
-            shape.len()
-        ));
-    };
-    if batch.is_some_and(|n| n != 1) {
-        return Err("its batch size is not 1; export it with --batch-size 1".into());
-    }
-    if channels.is_some_and(|n| n != 3) {
-        return Err("its input does not have 3 channels (RGB)".into());
-    }
-    let (Some(h), Some(w)) = (height, width) else {
-        return Ok(None);
-    };
-    let good = |n: usize| (32..=4096).contains(&n) && n.is_multiple_of(32);
-    if good(h) && good(w) {
-        return Ok(Some((h, w)));
-    }
-    Err(format!(
-        "its input of {w}x{h} pixels is not a multiple of 32 from 32 to 4096"
-    ))
-}
-
-/// Rows and columns of the output that a run gave; or why it is none of a YOLOv5 model. `floats`: it holds floating
-/// point numbers.
-pub(crate) fn output_size(shape: &[usize], floats: bool) -> Result<(usize, usize), String> {
-    let refused = |why: &str| Err(format!("its output has shape {shape:?}, {why}"));
-    let &[batch, rows, columns] = shape else {
-        return refused("[1, n, 5 + classes] of f32 is expected");
-    };
-    if !floats {
-        return refused("[1, n, 5 + classes] of f32 is expected");
-    }
-    if rows < columns {
-        return refused(
-            "which looks like YOLOv8 or later ([1, 4 + classes, n]); train or export it with YOLOv5",
-        );
-    }
-    if batch != 1 || columns < 6 {
-        return refused("[1, n, 5 + classes] is expected");
-    }
-    Ok((rows, columns))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn shape(dimensions: &[usize]) -> Shape {
-        Some(dimensions.iter().map(|d| (*d > 0).then_some(*d)).collect())
+    /// The backend's name for people: with the version, where that can differ.
+    fn describe(&self) -> String {
+        self.kind().name().into()
     }
 
-    fn declared(input: &[usize], outputs: &[&[usize]]) -> Declared {
-        Declared {
-            inputs: vec![shape(input)],
-            outputs: outputs.iter().map(|s| shape(s)).collect(),
-            ..Declared::default()
-        }
-    }
+    /// What it found in the model's file.
+    fn facts(&self) -> &Facts;
 
-    #[test]
-    fn the_output_is_picked_by_rank() {
-        let (decoded, raw): (&[usize], &[usize]) = (&[1, 0, 15], &[1, 3, 0, 0, 15]);
-        for (outputs, want) in [
-            (vec![decoded], Some(0)),
-            (vec![raw], Some(0)), // said by its first run
-            (vec![decoded, raw, raw, raw], Some(0)),
-            (vec![raw, decoded], Some(1)),
-            (vec![decoded, decoded], None),
-            (vec![raw, raw, raw], None),
-            (vec![], None),
-        ] {
-            let found = declared(&[1, 3, 0, 0], &outputs).inspect("m");
-            assert_eq!(found.ok().map(|f| f.0), want, "{outputs:?}");
-        }
-    }
+    /// Runs `work` on the threads that run the model, so that it can use all of them and competes with no others for the
+    /// cores.
+    fn install(&self, work: &mut (dyn FnMut() + Send));
 
-    #[test]
-    fn facts_are_bounded() {
-        let mut file = declared(&[1, 3, 320, 416], &[&[1, 0, 7]]);
-        file.stride = Some(" 64 ".into());
-        file.names = Some("['a', 'b']".into());
-        let (_, facts) = file.inspect("m").unwrap();
-        assert_eq!((facts.stride, facts.fixed), (64, Some((320, 416))));
-        assert_eq!(facts.names.unwrap(), ["a", "b"]);
-        for stride in ["7", "257", "-1", "x", ""] {
-            file.stride = Some(stride.into());
-            assert_eq!(file.inspect("m").unwrap().1.stride, 32, "{stride}");
-        }
-        file.inputs.clear();
-        assert!(file.inspect("m").unwrap_err().contains("0 inputs"));
-        file.inputs.push(None);
-        assert_eq!(file.inspect("m").unwrap().1.fixed, None);
-    }
+    /// Runs the model. The result is valid until the next call.
+    fn infer(&mut self, input: Input<'_>) -> Result<Predictions<'_>, InferError>;
 
-    #[test]
-    fn what_a_run_gave_is_judged() {
-        assert_eq!(output_size(&[1, 6300, 15], true), Ok((6300, 15)));
-        for (shape, floats, why) in [
-            (&[1, 15, 6300][..], true, "YOLOv8"),
-            (&[2, 6300, 15], true, "[1, n, 5 + classes]"),
-            (&[1, 6300, 5], true, "[1, n, 5 + classes]"),
-            (&[6300, 15], true, "f32"),
-            (&[1, 6300, 15], false, "f32"),
-            (&[1, 0, 0], true, "[1, n, 5 + classes]"),
-        ] {
-            let error = output_size(shape, floats).unwrap_err();
-            assert!(error.contains(why), "{error}");
-        }
+    /// Runs the model, and `other` at the same time on those of this backend's threads that the model's layers leave
+    /// idle. A backend that cannot share its threads runs one after the other.
+    fn infer_beside(
+        &mut self,
+        input: Input<'_>,
+        other: &mut (dyn FnMut() + Send),
+    ) -> Result<Predictions<'_>, InferError> {
+        other();
+        self.infer(input)
     }
 }

@@ -1,9 +1,9 @@
 //! rten: pure Rust, always there. Loads the ONNX file itself; fp16 weights are widened at loading.
 
-use super::contract::{Declared, output_size};
-use super::{Backend, Facts, Input, Predictions};
+use super::contract::{CpuBackend, Input, Predictions};
 use crate::error::InferError;
-use crate::model::ModelFile;
+use crate::model::layout::{Declared, output_size};
+use crate::model::{Facts, ModelError, ModelFile};
 use rten::{
     Dimension, Model, ModelOptions, NodeId, RunOptions, ThreadPool, TryFromValueError, Value,
     ValueOrView,
@@ -14,10 +14,10 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
-/// Threads that run models; none: the library's own, one per physical core.
+/// Threads that run models; `None`: those of the library, one per physical core.
 pub(crate) type Threads = Option<Arc<ThreadPool>>;
 
-/// As many of their own, if a number is said.
+/// A pool of this many threads; without a number, the library's.
 pub(crate) fn threads(number: Option<usize>) -> Threads {
     number.map(|n| Arc::new(ThreadPool::with_num_threads(n)))
 }
@@ -47,12 +47,12 @@ impl fmt::Debug for RtenBackend {
 
 impl RtenBackend {
     /// Loads a model, to be run on these threads.
-    pub(crate) fn load(file: &ModelFile, threads: Threads) -> Result<Self, InferError> {
+    pub(crate) fn load(file: &ModelFile, threads: Threads) -> Result<Self, ModelError> {
         let name = file.name.clone();
         let mut loader = ModelOptions::with_all_ops();
         loader.prepack_weights(true);
         let loaded = match &file.bytes {
-            // A copy, since the file stays for the backend that is tried after this one.
+            // A copy, because the backend that is tried after this one needs the file as well.
             Cow::Owned(bytes) => loader.load(bytes.clone()),
             Cow::Borrowed(bytes) => loader.load_static_slice(bytes),
         };
@@ -60,21 +60,14 @@ impl RtenBackend {
             Ok(model) => model,
             Err(e) => {
                 let reason = e.to_string().replace('\n', " ");
-                return Err(InferError::Load {
+                return Err(ModelError::Load {
                     model: name,
                     reason,
                 });
             }
         };
-        let (output, facts) = match declared(&model).inspect(&name) {
-            Ok(found) => found,
-            Err(reason) => {
-                return Err(InferError::NotYolo {
-                    model: name,
-                    reason,
-                });
-            }
-        };
+        let inspected = declared(&model).inspect(&name);
+        let (output, facts) = inspected.map_err(|e| e.of(&name))?;
         let (input, output) = (model.input_ids()[0], model.output_ids()[output]);
         let mut options = RunOptions::default();
         options.thread_pool = threads;
@@ -90,7 +83,7 @@ impl RtenBackend {
     }
 }
 
-/// What the file declares, in the words of the contract.
+/// What the file declares, for the check of its layout.
 fn declared(model: &Model) -> Declared {
     let shape = |dimensions: Vec<Dimension>| {
         let free = |d| match d {
@@ -109,7 +102,7 @@ fn declared(model: &Model) -> Declared {
     }
 }
 
-impl Backend for RtenBackend {
+impl CpuBackend for RtenBackend {
     fn kind(&self) -> hanja_record::Backend {
         hanja_record::Backend::Rten
     }
@@ -149,11 +142,7 @@ impl Backend for RtenBackend {
             )
             .map_err(|e| failed(e.to_string()))?;
         let floats = matches!(output, Value::FloatTensor(_));
-        let (rows, columns) =
-            output_size(&output.shape(), floats).map_err(|reason| InferError::NotYolo {
-                model: self.name.clone(),
-                reason,
-            })?;
+        let (rows, columns) = output_size(&output.shape(), floats).map_err(|e| e.of(&self.name))?;
         self.last = output
             .try_into()
             .map_err(|e: TryFromValueError| failed(e.to_string()))?;

@@ -5,8 +5,8 @@ use super::cache::{Cache, Found, write_whole};
 use super::error::EngineError;
 use super::key::{DeviceKey, Key, LibraryKey, Precision};
 use crate::model::ModelFile;
+use crate::model::sizes::LEAST_SECOND;
 use crate::preprocess::BARS;
-use crate::runner::coarse;
 use hanja_onnx::half::{HalfError, HalfReport, half};
 use hanja_onnx::second_size::{self, SecondSize};
 use hanja_onnx::{Model, OnnxError, storage};
@@ -19,19 +19,22 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How often the parent hears of a build, and how soon it hears of a new phase.
+/// How often the parent gets a line while the library builds.
 const TICK: Duration = Duration::from_secs(1);
-/// The kernel, out of memory, ends the process with the highest number; the stage that serves frames has 0.
+/// When memory runs out, the kernel kills the process with the highest score; the stage that serves frames has 0.
 const OOM_SCORE: &str = "500";
-/// Above the stage that serves frames meanwhile.
+/// A lower priority than that of the stage that serves frames meanwhile.
 const NICENESS: i32 = 5;
 
-/// Runs as the child of a [`Building`](super::Building): job from standard input, lines to standard output. Returns
-/// whether there is an engine. `log` starts the logging with the job's filter.
+/// Runs as the child of a [`Building`](super::Building): reads the job from standard input, writes lines to standard output.
+/// Returns whether there is an engine. `log` starts the logging with the job's filter.
 ///
 /// # Errors
-/// If standard input or output cannot be used, so that nobody would hear of anything.
-pub fn worker(log: impl FnOnce(&str) -> Result<(), String>) -> io::Result<bool> {
+/// Standard input or output cannot be used, so that the parent would hear of nothing; or `log`'s.
+pub fn worker<E>(log: impl FnOnce(&str) -> Result<(), E>) -> io::Result<bool>
+where
+    E: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
     let lines = Lines::take_stdout()?;
     let mut stdin = io::stdin().lock();
     let mut text = String::new();
@@ -40,20 +43,20 @@ pub fn worker(log: impl FnOnce(&str) -> Result<(), String>) -> io::Result<bool> 
     let job: Job = serde_json::from_str(&text)?;
     log(&job.log).map_err(io::Error::other)?;
     die_with_parent();
-    step_back();
+    lower_priority();
     let result = run(&job, &lines);
     let last = match result {
         Ok(done) => Line::Done(done),
-        // The parent says itself what was not done.
+        // Without "the engine was not built", which the parent adds itself.
         Err(EngineError::Build(why)) => Line::Failed(why.replace('\n', " ")),
         Err(e) => Line::Failed(one_line(&e)),
     };
     let done = matches!(last, Line::Done(_));
-    lines.say(&last)?;
+    lines.write(&last)?;
     Ok(done)
 }
 
-/// Standard output, kept for lines alone: whatever native code prints there goes to standard error from now on.
+/// Standard output, reserved for lines: what native code prints there goes to standard error from now on.
 #[derive(Clone, Debug)]
 struct Lines {
     started: Instant,
@@ -70,7 +73,7 @@ impl Lines {
         })
     }
 
-    fn say(&self, line: &Line) -> io::Result<()> {
+    fn write(&self, line: &Line) -> io::Result<()> {
         let mut text = serde_json::to_vec(line)?;
         text.push(b'\n');
         let mut out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
@@ -79,8 +82,8 @@ impl Lines {
 
     fn progress(&self, phase: Phase, percent: Option<u8>) {
         let elapsed_ms = self.started.elapsed().as_millis() as u64;
-        // A parent that does not listen any more has closed our standard input too, and that is acted upon.
-        let _ = self.say(&Line::Progress(Progress {
+        // A parent that reads no more has closed our standard input as well, which `die_with_parent` acts upon.
+        let _ = self.write(&Line::Progress(Progress {
             phase,
             percent,
             elapsed_ms,
@@ -88,7 +91,7 @@ impl Lines {
     }
 }
 
-/// Standard input stays open as long as the parent lives and wants the engine.
+/// Ends this process when standard input is closed: it stays open as long as the parent lives and wants the engine.
 fn die_with_parent() {
     std::thread::spawn(|| {
         let mut rest = [0; 64];
@@ -99,14 +102,15 @@ fn die_with_parent() {
                 Ok(0) | Err(_) => break,
             }
         }
-        // Not `exit`: that would run the library's exit handlers while it works.
+        // Not `exit`, which would run the library's exit handlers while the library is working.
         let own = rustix::process::getpid();
         let _ = rustix::process::kill_process(own, rustix::process::Signal::KILL);
     });
 }
 
-/// Neither of these is needed for the build; where the system forbids one, it goes on without.
-fn step_back() {
+/// Lets the stage that serves frames go first, for memory and for cores. Where the system forbids that, the build goes on
+/// without.
+fn lower_priority() {
     let _ = std::fs::write("/proc/self/oom_score_adj", OOM_SCORE);
     let _ = rustix::process::setpriority_process(None, NICENESS);
 }
@@ -183,8 +187,8 @@ pub fn library_key(library: &Library) -> LibraryKey {
     }
 }
 
-/// The device's part of a key: the GPU of this machine, if there is one. Leaves its context current on this thread,
-/// and memory in use until the process ends.
+/// The device's part of a key: the GPU of this machine, if there is one. Its context stays current on this thread, and uses
+/// memory until the process ends.
 #[must_use]
 pub fn device_key() -> Option<DeviceKey> {
     match hanja_cuda::Device::probe() {
@@ -199,7 +203,7 @@ pub fn device_key() -> Option<DeviceKey> {
     }
 }
 
-/// A built engine before it has a place.
+/// A built engine that is not stored yet.
 struct Fresh {
     plan: Vec<u8>,
     timing: Option<Vec<u8>>,
@@ -231,13 +235,13 @@ fn build(
     let by_flag = library.fp16_by_flag();
     let half = job.precision == Precision::Fp16;
     let (onnx, notes) = prepared(job, file, half && !by_flag)?;
-    // Without a device nothing was measured, and the library complains about what it kept of that.
+    // Without a device the library measures nothing, and rejects a timing cache of such a build with a warning.
     let timing_cache = cache
         .filter(|_| key.device.is_some())
         .and_then(|cache| cache.load_timing(key));
     let ticker = Ticker::start(lines);
     let report = |progress: &hanja_tensorrt::Progress<'_>| {
-        ticker.at(progress);
+        ticker.update(progress);
         true
     };
     let request = Request {
@@ -267,9 +271,9 @@ fn build(
     })
 }
 
-/// The model as the library shall see it, and what there is to say about it: with its weights as constants, which
-/// parsers before TensorRT 8.5 insist on, however they are stored in the file; with a second size if the job wants one; in
-/// fp16 for libraries whose only precision is the model's own.
+/// The model as the library gets it, and notes about it. The weights are stored as constants, which parsers before TensorRT
+/// 8.5 need; a second size is added if the job asks for one; the model is converted to fp16 for libraries that have no
+/// precision but the model's own.
 pub(super) fn prepared<'a>(
     job: &Job,
     file: &'a ModelFile,
@@ -281,7 +285,7 @@ pub(super) fn prepared<'a>(
     };
     let mut model = match Model::parse(&file.bytes) {
         Ok(model) => model,
-        // Perhaps the library's parser knows more; else it refuses it in its own words.
+        // The library's parser may be able to read it; else it refuses the model with its own message.
         Err(_) if !in_half && !job.second_size => {
             return Ok((Cow::Borrowed(&*file.bytes), Vec::new()));
         }
@@ -302,7 +306,7 @@ pub(super) fn prepared<'a>(
                 changed = true;
                 notes.extend(of_half(&report));
             }
-            Err(HalfError::Nothing) => {} // somebody has converted it already
+            Err(HalfError::Nothing) => {} // it has been converted already
             Err(source) => {
                 let model = file.name.clone();
                 return Err(EngineError::Half { model, source });
@@ -325,7 +329,7 @@ fn add_second_size(job: &Job, model: &mut Model, classes: usize) -> Result<(), O
             input: (height, width),
             stride: 32,
             columns: 5 + classes,
-            least: coarse::LEAST * height.max(width) as f32,
+            least: LEAST_SECOND * height.max(width) as f32,
             bars: BARS,
         },
     )
@@ -342,7 +346,7 @@ fn of_half(report: &HalfReport) -> impl Iterator<Item = String> {
     clamped.chain(left)
 }
 
-/// Says once a second that the library still works, and how far it says it is.
+/// Writes a progress line every second while the library builds.
 struct Ticker {
     percent: Arc<Mutex<Option<u8>>>,
     stop: Option<std::sync::mpsc::Sender<()>>,
@@ -370,8 +374,8 @@ impl Ticker {
         }
     }
 
-    /// The library's outermost phase counts; it reports phases within phases.
-    fn at(&self, progress: &hanja_tensorrt::Progress<'_>) {
+    /// Takes the percentage from the library's outermost phase; phases contain other phases.
+    fn update(&self, progress: &hanja_tensorrt::Progress<'_>) {
         if progress.parent.is_none() && progress.steps > 0 {
             let percent = 100 * i64::from(progress.done) / i64::from(progress.steps);
             let percent = u8::try_from(percent.clamp(0, 100)).ok();

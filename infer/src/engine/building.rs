@@ -1,16 +1,15 @@
 //! The process that builds an engine, as its parent sees it. A build takes minutes and gigabytes inside of NVIDIA's
-//! library; if that crashes or the kernel needs its memory, this process goes on.
+//! library; if the library crashes or the kernel runs out of memory, only the child ends.
 //!
-//! The child is this same executable as `hanja engine build --worker`. It reads its [`Job`] from standard input and
-//! writes one JSON object a line to standard output. Its standard input stays open: when the parent dies, however,
-//! the child reads its end and dies too. (The kernel's own signal for that, PR_SET_PDEATHSIG, comes when the *thread*
-//! that started the child ends, so it would tie a build to whichever thread happened to start it.)
+//! The child is the same executable, started as `hanja engine build --worker`. It reads its [`Job`] from standard input and
+//! writes lines of JSON to standard output. The parent keeps the child's standard input open. When the parent dies, in
+//! whatever way, the child reads the end of that input and ends too. (The kernel's own signal for that, PR_SET_PDEATHSIG,
+//! is sent when the *thread* that started the child ends, so a build would depend on the life of that thread.)
 
 use super::cache::{Cache, cache_dir};
 use super::error::EngineError;
 use super::key::{DeviceKey, Key, LibraryKey, Precision, Shape};
-use crate::model::ModelFile;
-use crate::runner::coarse;
+use crate::model::{ModelFile, sizes};
 use hanja_stage::config::InferConfig;
 use hanja_stage::process::describe;
 use serde::{Deserialize, Serialize};
@@ -24,40 +23,39 @@ use std::time::{Duration, Instant};
 
 /// Longest line that the child may write, bytes.
 const LONGEST_LINE: u64 = 64 << 10;
-/// The last lines of a child that has ended may still be in the pipe; somebody else who holds it open longer is not
-/// waited for.
+/// Longest wait, after the child has ended, for lines that are still in the pipe: another process may hold it open.
 const LAST_LINES: Duration = Duration::from_secs(2);
 
 /// What is to be built.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Job {
-    /// As in the configuration: a file, the name of a model inside the executable, or none for the default one.
+    /// The model as in the configuration: a file, the name of a model inside the executable, or none for the default one.
     pub model: Option<PathBuf>,
-    /// Of the input.
+    /// Shape of the input.
     pub shape: Shape,
-    /// Whether the model is to look twice, the second time at a smaller picture.
+    /// Whether the engine is to run the model on a second, smaller size of the picture as well.
     pub second_size: bool,
-    /// Of weights and computation.
+    /// Precision of weights and computation.
     pub precision: Precision,
-    /// Where it will run; `None`: the GPU of this machine, which the child looks for.
+    /// The device that will run it; `None`: the GPU of this machine, which the child looks for.
     pub device: Option<DeviceKey>,
-    /// Most memory that the library may use while it tries things out, MiB; `None`: the library's own choice.
+    /// The most memory that the library may use for trying out variants, MiB; `None`: the library's own choice.
     pub workspace_mib: Option<u32>,
     /// The cache's directory.
     pub cache: PathBuf,
     /// A file to write the engine to instead of the cache.
     pub out: Option<PathBuf>,
-    /// Why the library refused the one in the cache; it is built anew then.
+    /// Why the library refused the engine in the cache, if it did; the engine is built anew then.
     pub refused: Option<String>,
     /// Filter of the child's log, which joins this process's standard error.
     pub log: String,
 }
 
 impl Job {
-    /// The engine that this configuration wants of its model, into its cache, for the GPU of this machine.
+    /// The job for a configuration: builds its model for the GPU of this machine, into its cache.
     ///
     /// # Errors
-    /// [`EngineError::Model`], [`EngineError::Onnx`]: it is no usable model. [`EngineError::Precision`].
+    /// [`EngineError::Model`], [`EngineError::Onnx`]: the model cannot be used. [`EngineError::Precision`].
     pub fn new(config: &InferConfig) -> Result<Self, EngineError> {
         Self::of(&ModelFile::open(config.model.as_deref())?, config)
     }
@@ -73,12 +71,12 @@ impl Job {
             model: config.model.clone(),
             shape: match described.fixed {
                 Some((height, width)) => Shape { width, height },
-                // Cameras are mostly 4:3; another picture is letterboxed into the same input.
+                // Most cameras are 4:3; other pictures are letterboxed into the same input.
                 None => Shape::for_picture(640, 480, config.size),
             },
-            // A file of fixed size has no second one: its nodes may count on the first.
-            second_size: described.fixed.is_none() && coarse::wanted(config, names.as_deref()) > 0,
-            precision: config.precision.parse().map_err(EngineError::Precision)?,
+            // A file of fixed size cannot run on a second one: its nodes may depend on the first.
+            second_size: described.fixed.is_none() && sizes::second(config, names.as_deref()) > 0,
+            precision: config.precision.parse()?,
             device: None,
             workspace_mib: None,
             cache: cache_dir(config),
@@ -88,7 +86,7 @@ impl Job {
         })
     }
 
-    /// The key under which the result will lie in the cache.
+    /// The key under which the engine will be stored in the cache.
     pub(crate) fn key_of(&self, file: &ModelFile, library: LibraryKey) -> Key {
         let (device, precision) = (self.device.clone(), self.precision);
         Key {
@@ -105,17 +103,17 @@ impl Job {
     }
 }
 
-/// Where a build is.
+/// What a build is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Phase {
-    /// The process comes up: it loads the library and the model.
+    /// The process starts: it loads the library and the model.
     Starting,
     /// Another process builds in the same cache.
     Waiting,
-    /// The model is read and, where the library wants that, made fp16.
+    /// The model is read and, if the library needs that, converted to fp16.
     Preparing,
-    /// The library works. This is what takes minutes.
+    /// The library builds the engine, which takes minutes.
     Building,
     /// The engine is checked and written.
     Saving,
@@ -124,11 +122,11 @@ pub enum Phase {
 /// How far a build is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Progress {
-    /// Where it is.
+    /// What it is doing.
     pub phase: Phase,
-    /// How much of the phase is done, where the library says it.
+    /// How much of the phase is done, if the library reports that.
     pub percent: Option<u8>,
-    /// Since the process started.
+    /// Milliseconds since the process started.
     pub elapsed_ms: u64,
 }
 
@@ -165,35 +163,35 @@ pub struct Done {
     pub path: PathBuf,
     /// Its length.
     pub bytes: u64,
-    /// It was there already.
+    /// Whether it was in the cache already.
     pub cached: bool,
-    /// What is worth a word: a tensor that was clamped, a timing cache that could not be kept.
+    /// Notes for the user: a tensor that was clamped, a timing cache that could not be stored.
     pub notes: Vec<String>,
 }
 
-/// What [`Building::poll`] says.
+/// The result of [`Building::poll`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum State {
-    /// It goes on.
+    /// The build is running.
     Progress(Progress),
-    /// It is there: ask the cache for it.
+    /// The engine is in the cache, or in the file that the job names.
     Done(Done),
-    /// There will be none, and why; in one line.
+    /// The build failed, and why, in one line.
     Failed(String),
 }
 
-/// A running build. Dropped, it is ended.
+/// A running build. Dropping it kills the child.
 #[derive(Debug)]
 pub struct Building {
     process: Child,
-    /// Kept open: its end is the child's.
+    /// Kept open: when it is closed, the child ends.
     _stdin: Option<ChildStdin>,
     lines: Receiver<Line>,
     started: Instant,
     progress: Progress,
-    /// What the child said last of all.
-    said: Option<Line>,
-    /// How it ended, and when that was seen.
+    /// The child's last line, which says how the build ended.
+    last_line: Option<Line>,
+    /// The child's exit status, and when it was seen.
     ended: Option<(ExitStatus, Instant)>,
     outcome: Option<State>,
 }
@@ -216,7 +214,7 @@ impl Building {
             .args(["engine", "build", "--worker"])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            // Its log joins ours. Ctrl-C reaches the parent, which ends it.
+            // The child logs to our standard error. Ctrl-C reaches only the parent, which kills the child.
             .stderr(Stdio::inherit())
             .process_group(0)
             .spawn()
@@ -236,14 +234,14 @@ impl Building {
                 percent: None,
                 elapsed_ms: 0,
             },
-            said: None,
+            last_line: None,
             ended: None,
             outcome: None,
         };
         if let Some(stdin) = &mut stdin {
             let mut line = serde_json::to_vec(job).map_err(|e| EngineError::Spawn(e.into()))?;
             line.push(b'\n');
-            // A child that is gone already is reported by `poll`, which knows how it ended.
+            // If the child has ended already, `poll` reports how.
             if let Err(e) = stdin.write_all(&line)
                 && e.kind() != std::io::ErrorKind::BrokenPipe
             {
@@ -254,7 +252,7 @@ impl Building {
         Ok(building)
     }
 
-    /// How it stands. Does not wait; once it is done or failed it stays so.
+    /// The state of the build. Does not wait. Once the build is done or has failed, this returns the same again.
     pub fn poll(&mut self) -> State {
         if let Some(outcome) = &self.outcome {
             return outcome.clone();
@@ -265,9 +263,11 @@ impl Building {
                 Err(e) => return self.settle(State::Failed(format!("its process is lost: {e}"))),
             }
         }
-        let all_said = self.listen();
+        let no_more_lines = self.read_lines();
         match self.ended {
-            Some((status, at)) if all_said || at.elapsed() >= LAST_LINES => self.end(status),
+            Some((status, at)) if no_more_lines || at.elapsed() >= LAST_LINES => {
+                self.conclude(status)
+            }
             _ => {
                 let elapsed = self.started.elapsed().as_millis();
                 self.progress.elapsed_ms = u64::try_from(elapsed).unwrap_or(u64::MAX);
@@ -276,22 +276,22 @@ impl Building {
         }
     }
 
-    /// Takes in what the child has said; gives whether there will be no more of it.
-    fn listen(&mut self) -> bool {
+    /// Reads the lines that the child has written; returns whether there will be no more.
+    fn read_lines(&mut self) -> bool {
         loop {
             match self.lines.try_recv() {
                 Ok(Line::Progress(progress)) => self.progress = progress,
-                Ok(last) => self.said = Some(last),
+                Ok(last) => self.last_line = Some(last),
                 Err(e) => return e == TryRecvError::Disconnected,
             }
         }
     }
 
-    /// Only what the child said *and* ended well after is believed.
-    fn end(&mut self, status: ExitStatus) -> State {
+    /// The outcome, from the child's last line and its exit status: a success counts only if both say so.
+    fn conclude(&mut self, status: ExitStatus) -> State {
         let how = describe(status);
         let phase = self.progress.phase;
-        let state = match self.said.take() {
+        let state = match self.last_line.take() {
             Some(Line::Done(done)) if status.success() => State::Done(done),
             Some(Line::Failed(why)) if status.code().is_some() => State::Failed(why),
             _ => {
@@ -334,14 +334,14 @@ impl Phase {
 impl Drop for Building {
     fn drop(&mut self) {
         if self.outcome.is_none() {
-            // Nothing of it is visible before it is whole, so it may be ended at any point.
+            // Files get their names only when they are complete, so the child can be killed at any point.
             let _ = self.process.kill();
             let _ = self.process.wait();
         }
     }
 }
 
-/// Takes the child's lines apart until it closes them. What is no line of ours is somebody's debug output.
+/// Parses the child's lines until it closes its output. Anything else in there is debug output of other code.
 fn forward(pipe: impl Read, lines: &Sender<Line>) {
     let mut reader = BufReader::new(pipe);
     let mut line = Vec::new();

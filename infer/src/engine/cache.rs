@@ -1,5 +1,5 @@
-//! The directory where engines lie. Each is two files: the plan and a sidecar that says what it is. A plan is only
-//! handed out when the sidecar's key, length and SHA-256 are those of the plan that was read.
+//! The directory of engines. Each engine is two files: the plan, and a sidecar that describes it. A plan is only handed out
+//! if the key in its sidecar is the wanted one, and length and SHA-256 are those of the bytes that were read.
 
 use super::error::EngineError;
 use super::key::{DeviceKey, Key, sha256_hex};
@@ -28,7 +28,7 @@ const LOCK: &str = "lock";
 /// Largest sidecar that is looked at, bytes; ours have a few hundred.
 const MOST_SIDECAR: usize = 64 << 10;
 
-/// Where engines lie by flag and configuration, else [`default_cache_dir`].
+/// The directory of engines: the configured one, else [`default_cache_dir`].
 #[must_use]
 pub fn cache_dir(config: &InferConfig) -> PathBuf {
     config
@@ -45,7 +45,7 @@ pub fn default_cache_dir() -> PathBuf {
 }
 
 pub(super) fn default_dir(variable: impl Fn(&str) -> Option<OsString>) -> PathBuf {
-    // A relative path in these would be another directory for each caller; the standard says to ignore it.
+    // A relative path would be another directory for each caller; the XDG standard says to ignore it.
     let dir = |name| {
         variable(name)
             .map(PathBuf::from)
@@ -62,7 +62,7 @@ pub(super) fn default_dir(variable: impl Fn(&str) -> Option<OsString>) -> PathBu
         .unwrap_or_else(|| own("/var/cache".into()))
 }
 
-/// What stands beside a plan.
+/// The contents of the file beside a plan.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Sidecar {
     /// What the engine is for.
@@ -75,7 +75,7 @@ pub struct Sidecar {
     pub built_at: u64,
     /// How long the build took.
     pub build_seconds: f64,
-    /// The file that the library was loaded from, and what else is worth knowing of it.
+    /// The library that built it, and the file that the library was loaded from.
     pub built_by: String,
 }
 
@@ -86,32 +86,32 @@ pub struct Engine {
     pub path: PathBuf,
     /// The bytes that were checked; the file is not read again.
     pub plan: Vec<u8>,
-    /// What is known of it.
+    /// Its sidecar.
     pub sidecar: Sidecar,
 }
 
-/// What the cache says to a key.
+/// What the cache has for a key.
 #[derive(Debug)]
 pub enum Found {
-    /// It is there and whole.
+    /// An undamaged engine.
     Engine(Box<Engine>),
     /// There is none.
     Nothing,
-    /// There is one that cannot be used, and why; it is to be built anew.
+    /// An engine that cannot be used, and why; it has to be built anew.
     Unfit(String),
 }
 
-/// How a file of the cache is.
+/// Whether an engine of the cache can be used.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Health {
-    /// It is what its sidecar says.
+    /// It is what its sidecar describes.
     Good,
     /// What is wrong with it.
     Bad(String),
 }
 
-/// A file of [`Cache::list`].
+/// An engine in [`Cache::list`].
 #[derive(Clone, Debug, Serialize)]
 pub struct Entry {
     /// The plan.
@@ -120,11 +120,11 @@ pub struct Entry {
     pub bytes: u64,
     /// Whether it could be used.
     pub health: Health,
-    /// What is known of it, if it has a sidecar that can be read.
+    /// Its sidecar, if there is one that can be read.
     pub sidecar: Option<Sidecar>,
 }
 
-/// The right to write; ends with the value, and with the process.
+/// The exclusive right to write to the cache; it ends when the value is dropped, and with the process.
 #[derive(Debug)]
 pub(super) struct Lock {
     _file: OwnedFd,
@@ -151,7 +151,7 @@ impl Cache {
         &self.dir
     }
 
-    /// Makes the directory if need be, and makes sure that this user can write there and nobody else can.
+    /// Makes the directory if it is missing, and checks that this user and nobody else can write there.
     ///
     /// # Errors
     /// [`EngineError::Cache`], [`EngineError::Trust`]; both name the path and the remedy.
@@ -164,7 +164,7 @@ impl Cache {
         self.writable()
     }
 
-    /// The same for a directory that is there already.
+    /// The check of [`prepare`](Self::prepare), for a directory that exists already.
     ///
     /// # Errors
     /// As of [`prepare`](Self::prepare).
@@ -174,10 +174,10 @@ impl Cache {
             .map_err(|e| self.failed("write to", &self.dir)(e.into()))
     }
 
-    /// Looks for the engine of `key` and checks it to the last byte. The build says in the log why one is unfit.
+    /// Looks for the engine of `key` and checks all of its bytes. Why one is unfit is logged by the build that replaces it.
     ///
     /// # Errors
-    /// [`EngineError::Trust`]: somebody else can write there. That is not mended by building.
+    /// [`EngineError::Trust`]: somebody else can write there. Building the engine anew does not remove that.
     pub fn find(&self, key: &Key) -> Result<Found, EngineError> {
         let path = self.dir.join(key.file_name());
         let unfit = |why| Ok(Found::Unfit(why));
@@ -216,7 +216,7 @@ impl Cache {
         Ok(serde_json::from_slice(&bytes).map_err(|e| format!("its sidecar is damaged ({e})")))
     }
 
-    /// Stores an engine, both files at once or not at all as far as [`find`](Self::find) can see.
+    /// Stores an engine. Until both files are written, [`find`](Self::find) does not accept it.
     ///
     /// # Errors
     /// [`EngineError::Cache`].
@@ -239,7 +239,7 @@ impl Cache {
         let path = self.dir.join(key.file_name());
         let text = serde_json::to_vec_pretty(&sidecar)
             .map_err(|e| self.failed("describe an engine in", &path)(e.into()))?;
-        // Whatever is left of an older pair, the new plan only goes with the new sidecar.
+        // If this is cut off between the two files, the sidecar of an older pair does not match the new plan.
         write_whole(&path, plan).map_err(self.failed("write to", &path))?;
         let beside = sidecar_path(&path);
         write_whole(&beside, &text).map_err(self.failed("write to", &beside))?;
@@ -251,7 +251,7 @@ impl Cache {
         let path = self.dir.join(key.timing_name());
         match trusted_read(&path) {
             Ok(bytes) => {
-                // The library parses it in native code, so damage must not get that far.
+                // Checked here, because the library parses it in native code, which damage could crash.
                 let (digest, data) = bytes.split_at_checked(64)?;
                 if digest == sha256_hex(data).as_bytes() {
                     return Some(data.to_vec());
@@ -271,7 +271,7 @@ impl Cache {
         }
     }
 
-    /// Keeps the timing cache that a build of `key` ended with.
+    /// Stores the timing cache of a finished build of `key`.
     pub(super) fn store_timing(&self, key: &Key, data: &[u8]) -> Result<(), EngineError> {
         let path = self.dir.join(key.timing_name());
         let bytes = [sha256_hex(data).as_bytes(), data].concat();
@@ -299,10 +299,10 @@ impl Cache {
         }
     }
 
-    /// Every engine that lies there, by name; each is checked to the last byte.
+    /// Every engine in the directory, by name; all of their bytes are checked.
     ///
     /// # Errors
-    /// [`EngineError::Cache`] if the directory cannot be read. One that is not there has no engines.
+    /// [`EngineError::Cache`] if the directory cannot be read. A missing directory counts as empty.
     pub fn list(&self) -> Result<Vec<Entry>, EngineError> {
         let entry = |name: String| {
             let path = self.dir.join(name);
@@ -333,7 +333,7 @@ impl Cache {
         Ok(names.filter(|n| is_engine(n)).map(entry).collect())
     }
 
-    /// How many engines lie there, and their bytes. Nothing is opened.
+    /// The number of engines in the directory, and their bytes. No file is opened.
     ///
     /// # Errors
     /// As of [`list`](Self::list).
@@ -346,7 +346,7 @@ impl Cache {
             .fold((0, 0), |(n, sum), l| (n + 1, sum + l)))
     }
 
-    /// Names of the files in the directory, sorted; those that are not UTF-8 are not ours.
+    /// Names of the files in the directory, sorted, without those that are not UTF-8: the cache makes no such names.
     pub(super) fn names(&self) -> Result<Vec<String>, EngineError> {
         let dir = match std::fs::read_dir(&self.dir) {
             Ok(dir) => dir,
@@ -375,7 +375,7 @@ impl Cache {
 }
 
 impl Sidecar {
-    /// What is wrong with a plan that lies beside this.
+    /// What is wrong with the plan beside this sidecar; `None`: nothing.
     pub(super) fn damage(&self, plan: &[u8]) -> Option<String> {
         if self.bytes != plan.len() as u64 {
             let (has, had) = (plan.len(), self.bytes);
@@ -392,7 +392,7 @@ impl Sidecar {
     }
 }
 
-/// Whether a name is one that [`Key::file_name`] makes; an engine that somebody else put there is not ours to judge.
+/// Whether a name has the form that [`Key::file_name`] makes. Other files in the directory are left alone.
 pub(super) fn is_engine(name: &str) -> bool {
     let hash = name
         .strip_suffix(ENGINE)
@@ -406,7 +406,7 @@ pub(super) fn sidecar_path(plan: &Path) -> PathBuf {
     path.into()
 }
 
-/// Writes a file as a whole or not at all, and to the disk before its name is there.
+/// Writes a file as a whole or not at all: the name appears only when all bytes are on the disk.
 pub(super) fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let dir = match path.parent() {
         Some(dir) if !dir.as_os_str().is_empty() => dir,
@@ -415,7 +415,7 @@ pub(super) fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let temporary = dir.join(format!(".{name}.{}{TEMPORARY}", std::process::id()));
     let write = || {
-        // Left over from a process of the same number.
+        // It may be left over from an earlier process with the same number.
         match std::fs::remove_file(&temporary) {
             Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
             _ => {}
@@ -431,7 +431,7 @@ pub(super) fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
         File::open(dir)?.sync_all()
     };
     write().inspect_err(|_| {
-        // What cannot be written can perhaps not be removed either; the first error is the one to tell.
+        // If removing fails as well, the error of writing is the one to report.
         let _ = std::fs::remove_file(&temporary);
     })
 }

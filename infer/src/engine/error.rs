@@ -1,6 +1,8 @@
-//! What can go wrong with engines. Every text names the thing and what to do.
+//! What can go wrong with engines. Every message names the thing and the remedy.
 
+use super::key::NoPrecision;
 use super::trust::TrustError;
+use crate::model::ModelError;
 use std::path::PathBuf;
 
 /// Why there is no engine.
@@ -25,7 +27,7 @@ pub enum EngineError {
     /// The child process could not be started or spoken to.
     #[error("cannot start the process that builds the engine: {0}")]
     Spawn(#[source] std::io::Error),
-    /// The build failed; in the words of the library, or how the process ended.
+    /// The build failed: the library's message, or how the process ended.
     #[error("the engine was not built: {0}")]
     Build(String),
     /// The cache is being written to.
@@ -33,7 +35,7 @@ pub enum EngineError {
     Busy(PathBuf),
     /// The model.
     #[error(transparent)]
-    Model(#[from] crate::InferError),
+    Model(#[from] ModelError),
     /// The model is none that pictures go into.
     #[error("{model}: {source}")]
     Onnx {
@@ -43,8 +45,8 @@ pub enum EngineError {
         source: hanja_onnx::OnnxError,
     },
     /// The configured precision.
-    #[error("{0}")]
-    Precision(String),
+    #[error(transparent)]
+    Precision(#[from] NoPrecision),
     /// The model cannot be made fp16.
     #[error("{model} cannot be made fp16: {source}; build it with --precision fp32")]
     Half {

@@ -1,5 +1,6 @@
 //! What an engine depends on. Two equal keys mean: the same engine will do.
 
+use crate::preprocess::{Letterbox, Target};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::fmt;
@@ -14,22 +15,21 @@ const LONGEST_MODEL: usize = 40;
 /// Everything an engine depends on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Key {
-    /// Of this program's cache.
+    /// [`CACHE_FORMAT`] of the program that built it.
     pub(super) format: u32,
-    /// For people: the model's name without directories and ending. Not compared through the hash of the name alone:
-    /// see `model_sha256`.
+    /// For people: the model's name without directories and ending. Keys are not compared by it, but by `model_sha256`.
     pub model: String,
     /// SHA-256 of the model's file as it was given, hexadecimal.
     pub model_sha256: String,
-    /// Who built it and must run it.
+    /// The library that built it and must run it.
     pub library: LibraryKey,
-    /// Where it runs; `None`: built without a device (TensorRT-RTX compiles for it when it loads the engine).
+    /// The device that runs it; `None`: built without a device (TensorRT-RTX compiles for it when it loads the engine).
     pub device: Option<DeviceKey>,
-    /// Of weights and computation.
+    /// Precision of weights and computation.
     pub precision: Precision,
-    /// Of the input.
+    /// Shape of the input.
     pub shape: Shape,
-    /// Whether the model is in it twice, for a second size of the picture.
+    /// Whether the engine contains the model twice, for a second size of the picture.
     #[serde(default)]
     pub second_size: bool,
 }
@@ -52,7 +52,7 @@ pub struct DeviceKey {
     pub compute_capability: (u32, u32),
 }
 
-/// Of weights and computation; input and output are f32 in both.
+/// Precision of weights and computation; input and output are f32 in both.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Precision {
@@ -74,14 +74,19 @@ impl Precision {
     }
 }
 
-impl FromStr for Precision {
-    type Err = String;
+/// A text that is no [`Precision`].
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("'{0}' is no precision: use fp16 or fp32")]
+pub struct NoPrecision(String);
 
-    fn from_str(text: &str) -> Result<Self, String> {
+impl FromStr for Precision {
+    type Err = NoPrecision;
+
+    fn from_str(text: &str) -> Result<Self, NoPrecision> {
         match text {
             "fp16" => Ok(Self::Fp16),
             "fp32" => Ok(Self::Fp32),
-            _ => Err(format!("'{text}' is no precision: use fp16 or fp32")),
+            _ => Err(NoPrecision(text.to_owned())),
         }
     }
 }
@@ -101,12 +106,8 @@ impl Shape {
     pub fn for_picture(width: u32, height: u32, size: u32) -> Self {
         let stride = 32;
         let size = size.next_multiple_of(stride);
-        let target = crate::preprocess::Target::LongSide { size, stride };
-        let letterbox = crate::preprocess::Letterbox::new(
-            width.max(1) as usize,
-            height.max(1) as usize,
-            target,
-        );
+        let target = Target::LongSide { size, stride };
+        let letterbox = Letterbox::new(width.max(1) as usize, height.max(1) as usize, target);
         Self {
             width: letterbox.net_width as u32,
             height: letterbox.net_height as u32,
@@ -120,10 +121,17 @@ impl fmt::Display for Shape {
     }
 }
 
-impl FromStr for Shape {
-    type Err = String;
+/// A text that is no [`Shape`].
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "'{0}' is no input shape: use WIDTHxHEIGHT, both multiples of 32 from 32 to 4096, like 416x320"
+)]
+pub struct NoShape(String);
 
-    fn from_str(text: &str) -> Result<Self, String> {
+impl FromStr for Shape {
+    type Err = NoShape;
+
+    fn from_str(text: &str) -> Result<Self, NoShape> {
         let side = |text: &str| {
             text.parse::<u32>()
                 .ok()
@@ -132,9 +140,7 @@ impl FromStr for Shape {
         text.split_once('x')
             .and_then(|(w, h)| Some((side(w)?, side(h)?)))
             .map(|(width, height)| Self { width, height })
-            .ok_or_else(|| {
-                format!("'{text}' is no input shape: use WIDTHxHEIGHT, both multiples of 32 from 32 to 4096, like 416x320")
-            })
+            .ok_or_else(|| NoShape(text.to_owned()))
     }
 }
 
@@ -161,8 +167,8 @@ impl Key {
         }
     }
 
-    /// `hanja-n-416x320-fp16-trt10.3.0-sm87-0123456789abcdef.engine`. Readable; the digits at the end tell keys apart
-    /// whose readable parts are the same.
+    /// `hanja-n-416x320-fp16-trt10.3.0-sm87-0123456789abcdef.engine`: readable, with digits at the end that tell keys apart whose
+    /// readable parts are the same.
     #[must_use]
     pub fn file_name(&self) -> String {
         let Self {
@@ -190,7 +196,7 @@ impl Key {
         format!("{made_for}-{short}.timing")
     }
 
-    /// SHA-256 of all that is compared, hexadecimal.
+    /// SHA-256 of everything that keys are compared by, hexadecimal.
     fn digest(&self) -> String {
         let mut hash = Sha256::new();
         let capability = self.device.as_ref().map(|d| d.compute_capability);
@@ -208,23 +214,23 @@ impl Key {
             &shape,
         ]
         .into_iter()
-        // Engines from before there was one keep their names.
+        // Added only where there is one, so that engines from before second sizes keep their names.
         .chain(self.second_size.then_some("second size"))
         {
-            // Length first, so that no two lists of parts read the same.
+            // Each length comes first, so that no two lists of parts hash the same bytes.
             hash.update((part.len() as u64).to_le_bytes());
             hash.update(part.as_bytes());
         }
         hex(&hash.finalize())
     }
 
-    /// Whether an engine with this key serves where `other` is wanted: all but the model's name is the same.
+    /// Whether an engine with this key can be used where `other` is wanted: everything but the model's name is the same.
     #[must_use]
     pub fn serves(&self, other: &Self) -> bool {
         self.digest() == other.digest()
     }
 
-    /// What this engine was made for that is not so in `wanted`, in words; `None`: nothing.
+    /// The first thing in which this key differs from `wanted`, as a message; `None`: nothing.
     #[must_use]
     pub fn difference(&self, wanted: &Self) -> Option<String> {
         let device = |d: &Option<DeviceKey>| {
@@ -279,7 +285,7 @@ fn made_for(library: &LibraryKey, device: Option<&DeviceKey>) -> String {
     }
 }
 
-/// What of a name may stand in a file name: the last part of a path without its ending, in plain characters.
+/// A name made fit for a file name: the last part of a path without its ending, in plain characters.
 fn readable(name: &str) -> String {
     let last = name.rsplit(['/', ' ']).next().unwrap_or_default();
     let stem = last.strip_suffix(".onnx").unwrap_or(last);

@@ -1,4 +1,4 @@
-//! Removes from the cache what will not be used again.
+//! Removes files from the cache that will not be used again.
 
 use super::cache::{Cache, ENGINE, Health, SIDECAR, TEMPORARY, TIMING, is_engine, sidecar_path};
 use super::error::EngineError;
@@ -7,19 +7,19 @@ use super::trust::trusted_dir;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
-/// What engines have to fit. What is not known excludes nothing.
+/// The library and device that engines have to fit. One that is not known excludes no engine.
 #[derive(Clone, Debug, Default)]
 pub struct Current {
     /// The library on this machine.
     pub library: Option<LibraryKey>,
-    /// The device in it.
+    /// The GPU of this machine.
     pub device: Option<DeviceKey>,
 }
 
-/// A file that went, or would go.
+/// A file that was removed, or would be.
 #[derive(Clone, Debug, Serialize)]
 pub struct Removal {
-    /// The file; a sidecar goes with its engine.
+    /// The file; a sidecar is removed with its engine.
     pub path: PathBuf,
     /// Its length.
     pub bytes: u64,
@@ -28,9 +28,9 @@ pub struct Removal {
 }
 
 impl Cache {
-    /// Removes engines that do not fit or cannot be used, what is left over from writes that were cut off, and timing
-    /// caches of other libraries; with `all` every engine and timing cache. With `dry_run` nothing is touched. Files
-    /// whose names this cache does not make stay.
+    /// Removes engines that do not fit or cannot be used, files left over from interrupted writes, and timing caches of other
+    /// libraries; with `all` every engine and timing cache. With `dry_run` nothing is removed. Files whose names this cache
+    /// does not make are left alone.
     ///
     /// # Errors
     /// [`EngineError::Cache`]; [`EngineError::Trust`] if another user can write there; [`EngineError::Busy`] while an
@@ -125,7 +125,7 @@ impl Cache {
 }
 
 impl Current {
-    /// Why an engine of that library and device is of no use here.
+    /// Why an engine of that library and device cannot be used here; `None`: it can.
     fn excludes(&self, library: &LibraryKey, device: Option<&DeviceKey>) -> Option<String> {
         if let Some(here) = self.library.as_ref().filter(|here| *here != library) {
             return Some(format!(
@@ -144,7 +144,7 @@ fn name_of(path: &Path) -> String {
         .unwrap_or_default()
 }
 
-/// `.NAME.PID.tmp`, with a name of ours.
+/// Whether this is `.NAME.PID.tmp`, with a NAME that the cache makes.
 fn is_temporary(name: &str) -> bool {
     let inner = name
         .strip_prefix('.')
@@ -156,7 +156,7 @@ fn is_temporary(name: &str) -> bool {
     })
 }
 
-/// A name that `Key::timing_name` makes.
+/// Whether this is a name that `Key::timing_name` makes.
 fn is_timing(name: &str) -> bool {
     name.strip_suffix(TIMING)
         .is_some_and(|stem| is_engine(&format!("{stem}{ENGINE}")))

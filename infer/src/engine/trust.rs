@@ -1,11 +1,11 @@
-//! Reads files that are code. An engine that somebody else could have written would run with our rights, so a file is
-//! read only if nobody but root and this user could have put it there: it, its directory and every directory above
-//! belong to root or to this user and are writable by nobody else.
+//! Reads files that are code. An engine runs with our rights, so a file is read only if nobody but root and this user could
+//! have put it there: the file, its directory and every directory above it belong to root or to this user, and nobody else
+//! can write to them.
 //!
-//! The path is walked from the root, one `openat` at a time, nothing followed by the kernel, and each part is judged
-//! by `fstat` on the descriptor that the walk goes on with. So what is judged is what is read, whatever is renamed
-//! meanwhile. Links on the way to the file (`/var/run`, a cache on another disk) are walked by the same rules; the
-//! file itself must not be one.
+//! The path is walked from the root, one `openat` at a time. The kernel follows no links, and each part of the path is
+//! checked by `fstat` on the descriptor with which the walk goes on. So the file that is read is the one that was checked,
+//! whatever is renamed meanwhile. Links on the way to the file (`/var/run`, a cache on another disk) are followed by the same
+//! rules; the file itself must not be a link.
 
 use rustix::fs::{FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
@@ -19,20 +19,20 @@ use std::path::{Component, Path, PathBuf};
 
 /// Largest file that is read, bytes; an engine is about as large as its model.
 const MOST_BYTES: u64 = 4 << 30;
-/// As many links as the kernel would follow.
+/// The most links that are followed, as many as by the kernel.
 const MOST_LINKS: u32 = 40;
 
 /// Why a file is not read.
 #[derive(Debug, thiserror::Error)]
 pub enum TrustError {
-    /// Somebody else can write there, or could have.
+    /// Somebody else can write to it, or could have written it.
     #[error("{} {fault}, so it could be another user's code; {remedy}", path.display())]
     Foreign {
         /// The file or the directory above it that is at fault.
         path: PathBuf,
         /// What is wrong with it.
         fault: String,
-        /// A command that mends it.
+        /// A command that repairs it.
         remedy: String,
     },
     /// It cannot be opened or read.
@@ -46,7 +46,7 @@ pub enum TrustError {
 }
 
 impl TrustError {
-    /// Whether there simply is no such file.
+    /// Whether the only problem is that there is no such file.
     #[must_use]
     pub fn is_missing(&self) -> bool {
         matches!(self, Self::Read { source, .. } if source.kind() == std::io::ErrorKind::NotFound)
@@ -56,7 +56,7 @@ impl TrustError {
 /// Reads a file that nobody but root and this user can have written.
 ///
 /// # Errors
-/// [`TrustError`]; it names the part of the path that is at fault, and the command that mends it.
+/// [`TrustError`]; it names the part of the path that is at fault, and the command that repairs it.
 pub fn trusted_read(path: &Path) -> Result<Vec<u8>, TrustError> {
     read_as(path, rustix::process::geteuid().as_raw())
 }
@@ -84,7 +84,7 @@ pub(super) fn read_as(path: &Path, user: u32) -> Result<Vec<u8>, TrustError> {
     let parent = path.parent().unwrap_or(Path::new(""));
     let (dir, at) = walk(parent, user)?;
     judge(&stat(&dir, &at)?, &at, user, Place::Holder)?;
-    // NONBLOCK: the open of a pipe that somebody left there must not wait for a writer.
+    // NONBLOCK, because opening a pipe would wait for a writer.
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
     let path = at.join(name);
     let file = match rustix::fs::openat(&dir, name, flags, Mode::empty()) {
@@ -115,7 +115,7 @@ pub(super) fn read_as(path: &Path, user: u32) -> Result<Vec<u8>, TrustError> {
     Ok(bytes)
 }
 
-/// What a part of the path is to us.
+/// The role of a part of the path.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Place {
     /// The file that is read.
@@ -128,7 +128,8 @@ enum Place {
     Link,
 }
 
-/// The directory's descriptor (for looking up only) and its path without links.
+/// Opens a directory, checking every directory above it. Returns its descriptor, which is only good for looking up names, and
+/// its path without links.
 fn walk(dir: &Path, user: u32) -> Result<(OwnedFd, PathBuf), TrustError> {
     let absolute = std::path::absolute(if dir.as_os_str().is_empty() {
         Path::new(".")
@@ -235,9 +236,9 @@ fn judge(found: &Stat, path: &Path, user: u32, place: Place) -> Result<(), Trust
             format!("if it is yours: sudo chown {user} {}", quoted(path)),
         );
     }
-    // Everybody may "write" a link. The sticky bit keeps others from renaming what is not theirs, as in /tmp; it does
-    // for a directory further up, whose next part has to be ours or root's as well. Access lists show in the group's
-    // bits, so they are seen here too.
+    // The mode of a link is writable for everybody and means nothing. The sticky bit, as on /tmp, keeps others from renaming
+    // files that are not theirs; that suffices for a directory further up, because the next part of the path has to belong
+    // to root or to us as well. Access control lists show in the group's bits, so they are checked here too.
     let sticky = place == Place::Above && found.st_mode & 0o1000 != 0;
     if place != Place::Link && !sticky && found.st_mode & 0o022 != 0 {
         return foreign(
@@ -248,7 +249,7 @@ fn judge(found: &Stat, path: &Path, user: u32, place: Place) -> Result<(), Trust
     Ok(())
 }
 
-/// As a shell takes it.
+/// The path, quoted for a shell if necessary.
 fn quoted(path: &Path) -> String {
     let text = path.display().to_string();
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+,:@".contains(c);

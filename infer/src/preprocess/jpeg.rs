@@ -1,6 +1,6 @@
 //! JPEG to YCbCr or grey bytes; the conversion to RGB is part of the common pass.
 
-use super::PreprocessError;
+use super::error::PreprocessError;
 use hanja_record::{Colour, MAX_PIXELS, PixelLayout};
 use zune_core::bytestream::ZCursor;
 use zune_core::colorspace::ColorSpace;
@@ -25,8 +25,8 @@ impl Jpeg {
         into_pixels(bytes, &mut self.pixels)
     }
 
-    /// Many cameras leave out the Huffman tables, since in Motion JPEG they are always the same. The decoder fills
-    /// them in by itself if the picture says that it comes from an AVI file: so let it say so.
+    /// Many cameras leave out the Huffman tables, since they are always the same in Motion JPEG. The decoder adds them by itself
+    /// if the picture claims to come from an AVI file, so a header that claims that is put in front.
     fn complete(&mut self, bytes: &[u8]) {
         const AVI: &[u8] = b"\xff\xd8\xff\xe0\x00\x10AVI1\0\0\0\0\0\0\0\0\0\0";
         self.completed.clear();
@@ -36,7 +36,7 @@ impl Jpeg {
     }
 }
 
-/// Whether the header, up to the start of the scan, is in order but has no Huffman table.
+/// Whether the header is sound up to the start of the scan, and has no Huffman table.
 fn lacks_huffman_tables(bytes: &[u8]) -> bool {
     const TABLES: u8 = 0xc4;
     const SCAN: u8 = 0xda;
@@ -50,7 +50,7 @@ fn lacks_huffman_tables(bytes: &[u8]) -> bool {
             _ => at += 2 + usize::from(u16::from_be_bytes([*high, *low])),
         }
     }
-    false // damaged: the decoder knows better how
+    false // damaged: the decoder's error says how
 }
 
 fn into_pixels<'a>(

@@ -1,16 +1,16 @@
-//! The picture's brightness, kept beside the model's input, for those who look at a part of the picture again: at its
-//! own resolution, whatever the size of that part.
+//! The picture's brightness, kept beside the model's input so that parts of the picture can be cropped from it at the
+//! picture's own resolution.
 //!
-//! A pyramid of halves: a crop is sampled from the level whose pixels are about as large as the crop's, so that each
-//! of its pixels costs the same, whether the part is 20 or 2,000 pixels wide.
+//! It is a pyramid of levels, each half the size of the one before. A crop is sampled from the level whose pixels are about
+//! as large as its own, so that each of its pixels costs the same, whether the part is 20 or 2,000 pixels wide.
 
 use hanja_record::{Colour, PixelLayout};
 
-/// Longest side of the first level. A character of a twentieth of it has 64 pixels.
+/// Longest side of the first level, pixels. A character of a twentieth of that has 64.
 const LONGEST: usize = 1280;
-/// Levels: the last one has a thirty-second of the first one's sides.
+/// Number of levels. The sides of the last one are a thirty-second of the first one's.
 const LEVELS: usize = 6;
-/// Most pixels of a level per pixel of a crop; above, the next level is taken.
+/// The most pixels of a level for each pixel of a crop; with more, the next level is used.
 const STEP: f32 = 1.5;
 
 /// Brightness in levels of half the size each. Keeps its buffers from picture to picture.
@@ -31,7 +31,7 @@ struct Level {
 }
 
 impl Luma {
-    /// Takes over a picture, whose layout was checked against its bytes.
+    /// Fills the levels from a picture, whose layout was checked against its bytes.
     pub(super) fn fill(&mut self, bytes: &[u8], layout: &PixelLayout) {
         let (width, height) = (layout.width, layout.height);
         self.factor = width.max(height).div_ceil(LONGEST).max(1);
@@ -97,7 +97,7 @@ impl Luma {
     }
 }
 
-/// Line `y` of the picture as brightness, 0 to 255 or, where the source's is, 16 to 235.
+/// Brightness of line `y` of the picture: 0 to 255, or 16 to 235 where the source has that range.
 fn brightness(layout: &PixelLayout, bytes: &[u8], y: usize, out: &mut [u8]) {
     let channel = &layout.channels[0];
     let line = layout.planes[channel.plane].row(bytes, y);

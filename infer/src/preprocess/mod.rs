@@ -1,72 +1,26 @@
 //! From the source's own bytes to the model's input tensor in one pass: colour conversion, letterbox, normalisation.
 //!
-//! Each output row is made from the few source rows it needs: they are blended vertically as they lie in memory (the
-//! bulk of the work, and a plain loop over bytes), then sampled horizontally per channel, then converted to RGB and
-//! written to the three planes. No intermediate picture exists. JPEG is decoded first, to YCbCr, because its colour
-//! conversion is then part of the same pass.
+//! Each output row is made from the few source rows that it needs. They are blended vertically as they lie in memory (most
+//! of the work, and a plain loop over bytes), then sampled horizontally for each channel, then converted to RGB and written
+//! to the three planes, without an intermediate picture. JPEG is decoded first, and only to YCbCr, so that the conversion to
+//! RGB is part of the same pass.
 
+mod error;
 mod jpeg;
+mod letterbox;
 mod luma;
 mod plan;
+mod resample;
 mod simd;
-mod taps;
 
-use crate::backend::Facts;
+pub use error::PreprocessError;
 use hanja_cuda::Conversion;
-use hanja_record::{FrameRef, LayoutError, PixelFormat, PixelLayout};
+use hanja_record::{FrameRef, PixelFormat, PixelLayout};
+pub(crate) use letterbox::{BARS, Letterbox, Target};
 pub(crate) use luma::Luma;
-pub(crate) use plan::Letterbox;
 use plan::Plan;
+pub(crate) use resample::Resampler;
 use std::sync::Arc;
-pub(crate) use taps::Taps;
-
-/// Why a picture cannot be used.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
-pub enum PreprocessError {
-    /// A fourcc that no [`PixelFormat`] has.
-    #[error("frames of format {:?} cannot be read; choose another with format= in the source", String::from_utf8_lossy(&.0.to_le_bytes()))]
-    Format(u32),
-    /// Numbers that fit neither each other nor the bytes.
-    #[error(transparent)]
-    Layout(#[from] LayoutError),
-    /// A damaged JPEG.
-    #[error("the JPEG cannot be decoded: {0}")]
-    Jpeg(String),
-    /// Numbers that the GPU's path is not made for.
-    #[error("the GPU cannot convert this picture: {0}")]
-    Gpu(String),
-}
-
-/// Grey of what is beside the picture, as in training.
-pub(crate) const BARS: f32 = 114.0 / 255.0;
-
-/// Target of the letterbox.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Target {
-    /// Long side in pixels; both sides become multiples of the stride.
-    LongSide { size: u32, stride: u32 },
-    /// Exactly this.
-    Fixed { width: u32, height: u32 },
-}
-
-impl Target {
-    /// What a model's file fixes, else a long side of about `size` pixels.
-    pub(crate) fn of(facts: &Facts, size: u32) -> Self {
-        match facts.fixed {
-            Some((height, width)) => Self::Fixed {
-                width: width as u32,
-                height: height as u32,
-            },
-            None => {
-                let stride = facts.stride as u32;
-                Self::LongSide {
-                    size: size.next_multiple_of(stride),
-                    stride,
-                }
-            }
-        }
-    }
-}
 
 /// Fills the input tensor; keeps its buffers and its plan from frame to frame.
 #[derive(Debug)]
@@ -74,11 +28,11 @@ pub(crate) struct Preprocessor {
     target: Target,
     jpeg: jpeg::Jpeg,
     plan: Option<Plan>,
-    /// That plan for a GPU, once asked for.
+    /// The plan in the form for a GPU, made when it is first asked for.
     conversion: Option<Arc<Conversion>>,
     lines: [plan::Lines; 2],
     tensor: Vec<f32>,
-    /// The brightness of the last picture, if somebody wants it.
+    /// The brightness of the last picture, if it is kept.
     luma: Option<Luma>,
 }
 
@@ -124,7 +78,7 @@ impl Preprocessor {
         Ok(plan.letterbox)
     }
 
-    /// The same into memory of the caller's, bars and all: everything that can go wrong does so before.
+    /// Prepares a frame for a tensor in the caller's memory. Everything that can fail does so here, before any of it is written.
     pub(crate) fn prepare<'a>(
         &'a mut self,
         frame: &FrameRef<'a>,
@@ -132,8 +86,8 @@ impl Preprocessor {
         Ok(Filling(self.settle(frame)?))
     }
 
-    /// What a GPU needs to make the tensor itself: the bytes (a JPEG's are decoded here), what to do with them, and
-    /// where the picture will be. The conversion is the same object until the geometry changes.
+    /// What a GPU needs to make the tensor itself: the bytes (a JPEG is decoded here), how to convert them, and where the
+    /// picture will lie. The conversion is the same object until the geometry changes.
     pub(crate) fn for_gpu<'a>(
         &'a mut self,
         frame: &FrameRef<'a>,
@@ -150,7 +104,7 @@ impl Preprocessor {
         Ok((settled.bytes, conversion, settled.plan.letterbox))
     }
 
-    /// Sees to it that the plan is one for this frame.
+    /// Makes a plan for this frame, unless the present one fits.
     fn settle<'a>(&'a mut self, frame: &FrameRef<'a>) -> Result<Settled<'a>, PreprocessError> {
         let (bytes, layout) = bytes_of(&mut self.jpeg, frame)?;
         if self.plan.as_ref().is_none_or(|plan| plan.layout != layout) {
@@ -177,7 +131,7 @@ impl Preprocessor {
     }
 }
 
-/// A frame's samples, the plan for them, and what belongs to that plan.
+/// A frame's samples, the plan for them, and the buffers that belong to the plan.
 struct Settled<'a> {
     bytes: &'a [u8],
     plan: &'a Plan,
@@ -190,12 +144,12 @@ struct Settled<'a> {
 pub(crate) struct Filling<'a>(Settled<'a>);
 
 impl Filling<'_> {
-    /// Where the picture will be.
+    /// Where the picture will lie.
     pub(crate) fn letterbox(&self) -> Letterbox {
         self.0.plan.letterbox
     }
 
-    /// Writes all of `tensor`, `3 * height * width` values.
+    /// Writes all `3 * height * width` values of `tensor`, bars included.
     pub(crate) fn fill(self, tensor: &mut [f32]) {
         let Settled {
             bytes, plan, lines, ..

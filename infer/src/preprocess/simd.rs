@@ -1,5 +1,5 @@
-//! The two inner loops, written so that the compiler vectorises them, and compiled twice on x86_64: for the baseline
-//! (SSE2) and for AVX2 with FMA, chosen at run time. On aarch64 NEON is the baseline.
+//! The two inner loops, written so that the compiler vectorises them. On x86_64 they are compiled twice, for the baseline
+//! (SSE2) and for AVX2 with FMA, and one is chosen at run time. On aarch64 the baseline has NEON.
 
 #![allow(unsafe_code)]
 
@@ -8,7 +8,7 @@ use hanja_record::Colour;
 /// `out[i] = sum over k of weights[k] * line(k)[i]`. All lines are as long as `out`.
 pub(super) fn blend<'a>(line: impl Fn(usize) -> &'a [u8], weights: &[f32], out: &mut [f32]) {
     for (k, weight) in weights.iter().enumerate() {
-        // Rows that happen to fall on a source row need no second one.
+        // A row that falls exactly on a source row has a second weight of 0.
         if *weight != 0.0 || k == 0 {
             add(line(k), *weight, k == 0, out);
         }
@@ -47,7 +47,7 @@ fn add_avx2(line: &[u8], weight: f32, first: bool, out: &mut [f32]) {
 pub(super) fn convert(colour: Colour, channels: &[Vec<f32>; 3], out: [&mut [f32]; 3]) {
     #[cfg(target_arch = "x86_64")]
     if has_avx2() {
-        // SAFETY: as in `add`.
+        // SAFETY: the features that `convert_avx2` is compiled for were just found in this processor.
         return unsafe { convert_avx2(colour, channels, out) };
     }
     convert_any(colour, channels, out);

@@ -1,6 +1,6 @@
 //! The fused pass against a plain one: convert every pixel to RGB, then resample with the same weights.
 
-use super::taps::Taps;
+use super::resample::Resampler;
 use super::*;
 use proptest::prelude::*;
 
@@ -55,7 +55,7 @@ fn channel(
 }
 
 fn resample((data, w, h): &(Vec<f32>, usize, usize), to_w: usize, to_h: usize) -> Vec<f32> {
-    let (across, down) = (Taps::new(*w, to_w), Taps::new(*h, to_h));
+    let (across, down) = (Resampler::new(*w, to_w), Resampler::new(*h, to_h));
     let mut out = Vec::new();
     for y in 0..to_h {
         for x in 0..to_w {

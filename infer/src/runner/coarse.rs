@@ -1,47 +1,30 @@
-//! The second, smaller input of a picture: what fills the frame is of no size that the network learned at the first one,
-//! and of a usual size at this. Made from the first input; what is found is given in that one's pixels.
+//! The second, smaller input of a picture. A character that fills the frame is larger at the first input than anything the
+//! network has learned; at the second one it has a usual size. The second input is made from the first, and the boxes found
+//! in it are converted to the first one's pixels.
 //!
-//! It is looked at beside the first one, on threads that that one leaves idle: the layers of so small an input are too short to be
-//! shared between threads, and those of the large one leave gaps on every core but one.
+//! The model runs on it while it runs on the first one, on threads that are idle then: the layers of so small an input are
+//! too short to be shared between threads, and those of the large one leave gaps on every core but one.
 
-use crate::backend::{Backend, Input};
+use crate::backend::{CpuBackend, Input};
 use crate::decode::decode;
 use crate::error::InferError;
-use crate::names;
-use crate::nms::Candidate;
-use crate::preprocess::{BARS, Taps};
-use hanja_stage::config::InferConfig;
+use crate::model::sizes::LEAST_SECOND;
+use crate::nms::ScoredBox;
+use crate::preprocess::{BARS, Resampler};
 
-/// Share of the first input's long side from which a box of the second counts. Smaller ones are for the first to find:
-/// it has ten times the pixels for them.
-pub(crate) const LEAST: f32 = 0.2;
-/// Share of its own length by which the picture may be made smaller to spare a row of cells.
+/// Share of its own length by which the picture may be made smaller if that saves a row of cells.
 const SPARED: f32 = 0.1;
-/// Long side for the ten numerals, where nothing else is said.
-const USUAL: u32 = 128;
 
-/// Long side of the second input that a configuration asks for, of a model with these class names; 0: none.
-pub(crate) fn wanted(config: &InferConfig, names: Option<&[String]>) -> u32 {
-    config.coarse_size.unwrap_or_else(|| {
-        // Ours have learned characters of every size. To a small input a second one has nothing to add.
-        let ours = names.is_some_and(names::are_the_numerals);
-        if ours && 2 * USUAL <= config.size {
-            USUAL
-        } else {
-            0
-        }
-    })
-}
-
-/// The model once more, and its input; keeps buffers and weights of it until the geometry changes.
+/// The model for the second input, and what makes that input; buffers and resampling weights are kept until the geometry
+/// changes.
 #[derive(Debug)]
 pub(crate) struct Coarse {
-    /// The model once more.
-    backend: Box<dyn Backend>,
+    /// The model, loaded once more.
+    backend: Box<dyn CpuBackend>,
     shrink: Shrink,
     /// What was found in the last picture, in the pixels of the second input.
-    found: Vec<Candidate>,
-    /// Rows that the model gave.
+    found: Vec<ScoredBox>,
+    /// Rows of the model's output.
     rows: usize,
 }
 
@@ -62,8 +45,8 @@ struct Plan {
     from: (usize, usize),
     /// Width and height of this one.
     to: (usize, usize),
-    across: Taps,
-    down: Taps,
+    across: Resampler,
+    down: Resampler,
     /// Pixels of the first input per pixel of this one.
     scale: (f32, f32),
 }
@@ -85,8 +68,8 @@ impl Plan {
         Self {
             from,
             to,
-            across: Taps::new(from.0, width),
-            down: Taps::new(from.1, height),
+            across: Resampler::new(from.0, width),
+            down: Resampler::new(from.1, height),
             scale: (from.0 as f32 / width as f32, from.1 as f32 / height as f32),
         }
     }
@@ -146,8 +129,8 @@ impl Shrink {
 }
 
 impl Coarse {
-    /// For a long side of about `size` pixels. `backend` has the model.
-    pub(crate) fn new(backend: Box<dyn Backend>, size: u32) -> Self {
+    /// For a long side of about `size` pixels. The model is loaded in `backend`.
+    pub(crate) fn new(backend: Box<dyn CpuBackend>, size: u32) -> Self {
         let shrink = Shrink::new(size, backend.facts().stride);
         Self {
             backend,
@@ -157,31 +140,31 @@ impl Coarse {
         }
     }
 
-    /// Looks at the first input once more, smaller; what has at least the score `conf` is kept for
+    /// Runs the model on the first input made smaller; boxes of at least the score `conf` are kept for
     /// [`merge_into`](Self::merge_into).
-    pub(crate) fn look(&mut self, first: Input<'_>, conf: f32) -> Result<(), InferError> {
+    pub(crate) fn infer(&mut self, first: Input<'_>, conf: f32) -> Result<(), InferError> {
         let predictions = self.backend.infer(self.shrink.run(first))?;
         self.rows = predictions.rows;
         decode(predictions, conf, &mut self.found);
         Ok(())
     }
 
-    /// Rows that the model gave for the last picture.
+    /// Rows of the model's output for the last picture.
     pub(crate) fn rows(&self) -> usize {
         self.rows
     }
 
-    /// Adds to `candidates` those large enough, in the first input's pixels; their rows follow its `rows`. Gives their
-    /// number.
-    pub(crate) fn merge_into(&self, candidates: &mut Vec<Candidate>, rows: u32) -> u32 {
+    /// Adds the boxes that are large enough to `candidates`, in the first input's pixels; their row numbers follow its `rows`.
+    /// Returns how many.
+    pub(crate) fn merge_into(&self, candidates: &mut Vec<ScoredBox>, rows: u32) -> u32 {
         let Some(plan) = &self.shrink.plan else {
             return 0;
         };
-        let least = LEAST * plan.from.0.max(plan.from.1) as f32;
+        let least = LEAST_SECOND * plan.from.0.max(plan.from.1) as f32;
         let (sx, sy) = plan.scale;
         let before = candidates.len();
         candidates.extend(self.found.iter().filter_map(|c| {
-            let scaled = Candidate {
+            let scaled = ScoredBox {
                 x1: c.x1 * sx,
                 y1: c.y1 * sy,
                 x2: c.x2 * sx,
@@ -201,6 +184,7 @@ mod tests {
     use super::*;
     use crate::model::ModelFile;
     use crate::preprocess::{Letterbox, Target};
+    use hanja_stage::config::InferConfig;
 
     fn letterbox(width: usize, height: usize) -> Letterbox {
         let target = Target::LongSide {
@@ -258,7 +242,7 @@ mod tests {
         let found = |first: &[usize], last: usize| (first[0] as f32, (last + 1) as f32);
         let (x1, x2) = found(&columns, columns[columns.len() - 1]);
         let (y1, y2) = found(&lines, lines[lines.len() - 1]);
-        let candidate = Candidate {
+        let candidate = ScoredBox {
             x1,
             y1,
             x2,
@@ -269,7 +253,7 @@ mod tests {
         };
         coarse.found.extend([
             candidate,
-            Candidate {
+            ScoredBox {
                 x2: x1 + 4.0,
                 y2: y1 + 4.0,
                 ..candidate

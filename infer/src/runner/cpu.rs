@@ -1,20 +1,21 @@
-//! On the CPU: the tensor is made and the model run by the same threads, one picture after the other; its second size
-//! is looked at beside the first.
+//! On the CPU: the same threads make the tensor and run the model, one picture after the other; the model runs on the second
+//! size while it runs on the first.
 
-use super::coarse::{self, Coarse};
-use super::{Output, Picture, Runner};
-use crate::backend::{Backend, Facts, Input, Reason};
+use super::coarse::Coarse;
+use super::contract::{Output, Picture, Runner};
+use crate::backend::{CpuBackend, Input, Unusable};
 use crate::decode::{MOST_CANDIDATES, decode};
 use crate::error::InferError;
-use crate::nms::{self, Candidate};
+use crate::model::{Facts, sizes};
+use crate::nms::{self, ScoredBox};
 use crate::preprocess::{Letterbox, Luma, Preprocessor, Target};
 use hanja_ring::now_ns;
 use hanja_stage::config::InferConfig;
 
-/// A backend behind the preprocessor. Buffers are kept: after the first picture of a size, nothing of ours is allocated.
+/// A backend behind the preprocessor. Buffers are kept: after the first picture of a size, our own code allocates nothing.
 #[derive(Debug)]
 pub(crate) struct CpuRunner {
-    backend: Box<dyn Backend>,
+    backend: Box<dyn CpuBackend>,
     preprocessor: Preprocessor,
     /// Where the picture lies in the tensor.
     letterbox: Option<Letterbox>,
@@ -24,15 +25,15 @@ pub(crate) struct CpuRunner {
 }
 
 impl CpuRunner {
-    /// `load` loads the model; it is told whether that is once more, for the second size.
+    /// `load` loads the model; its argument is true when it does so once more, for the second size.
     pub(crate) fn load(
         config: &InferConfig,
-        load: impl Fn(bool) -> Result<Box<dyn Backend>, Reason>,
-    ) -> Result<Self, Reason> {
+        load: impl Fn(bool) -> Result<Box<dyn CpuBackend>, Unusable>,
+    ) -> Result<Self, Unusable> {
         let mut runner = Self::new(load(false)?, config);
         let facts = runner.backend.facts();
-        let size = coarse::wanted(config, facts.names.as_deref());
-        // A file of fixed size has no second one.
+        let size = sizes::second(config, facts.names.as_deref());
+        // A file of fixed size cannot run on a second one.
         if size > 0 && facts.fixed.is_none() {
             runner.coarse = Some(Coarse::new(load(true)?, size));
         }
@@ -40,7 +41,7 @@ impl CpuRunner {
     }
 
     /// Without a second size.
-    pub(crate) fn new(backend: Box<dyn Backend>, config: &InferConfig) -> Self {
+    pub(crate) fn new(backend: Box<dyn CpuBackend>, config: &InferConfig) -> Self {
         let target = Target::of(backend.facts(), config.size);
         Self {
             backend,
@@ -51,9 +52,12 @@ impl CpuRunner {
         }
     }
 
-    /// Both sizes of the picture that was prepared last, its candidates at the first one into `candidates`: rows and
-    /// columns of that one's output, and the number of candidates.
-    fn look(&mut self, candidates: &mut Vec<Candidate>) -> Result<(usize, usize, u32), InferError> {
+    /// Runs the model on both sizes of the picture that was prepared last. Fills `candidates` with those of the first size;
+    /// returns rows and columns of its output, and how many rows were above the threshold.
+    fn infer(
+        &mut self,
+        candidates: &mut Vec<ScoredBox>,
+    ) -> Result<(usize, usize, u32), InferError> {
         let (height, width) = self
             .letterbox
             .map_or((0, 0), |l| (l.net_height, l.net_width));
@@ -63,17 +67,17 @@ impl CpuRunner {
             width,
         };
         let conf = self.conf;
-        let mut coarsely = Ok(());
+        let mut second = Ok(());
         let predictions = match &mut self.coarse {
             Some(coarse) => {
-                let mut look = || coarsely = coarse.look(input, conf);
-                self.backend.infer_beside(input, &mut look)?
+                let mut run = || second = coarse.infer(input, conf);
+                self.backend.infer_beside(input, &mut run)?
             }
             None => self.backend.infer(input)?,
         };
         let (rows, columns) = (predictions.rows, predictions.columns);
         let total = decode(predictions, conf, candidates);
-        coarsely.map(|()| (rows, columns, total))
+        second.map(|()| (rows, columns, total))
     }
 }
 
@@ -118,16 +122,16 @@ impl Runner for CpuRunner {
         })??;
         self.letterbox = Some(letterbox);
         Ok(letterbox)
-        // The picture is let go here: the tensor holds it now.
+        // The picture is released here: the tensor holds what is needed of it.
     }
 
     fn is_done(&mut self) -> Result<bool, InferError> {
-        Ok(true) // whoever asks does the work
+        Ok(true) // `finish` does all of the work itself
     }
 
-    fn finish(&mut self, candidates: &mut Vec<Candidate>) -> Result<Output, InferError> {
+    fn finish(&mut self, candidates: &mut Vec<ScoredBox>) -> Result<Output, InferError> {
         let begun = Some(now_ns());
-        let (mut rows, columns, mut total) = self.look(candidates)?;
+        let (mut rows, columns, mut total) = self.infer(candidates)?;
         let inferred = now_ns();
         if let Some(coarse) = &self.coarse {
             total += coarse.merge_into(candidates, rows as u32);
@@ -148,7 +152,7 @@ impl Runner for CpuRunner {
         let (mut times, mut candidates) = (Vec::with_capacity(runs), Vec::new());
         for _ in 0..runs {
             let started = now_ns();
-            self.look(&mut candidates)?;
+            self.infer(&mut candidates)?;
             times.push(now_ns() - started);
         }
         Ok(times)

@@ -4,8 +4,8 @@
 
 use super::tests::Camera;
 use super::*;
-use crate::backend::{Backend as Engine, Facts, Input, Predictions};
-use crate::model::ModelFile;
+use crate::backend::{CpuBackend, Input, Predictions};
+use crate::model::{Facts, ModelFile};
 use crate::runner::CpuRunner;
 use hanja_record::PixelFormat;
 use std::sync::Arc;
@@ -14,11 +14,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// A backend whose own allocations are left out, and ours on its threads are not.
 #[derive(Debug)]
 struct Counted {
-    inner: Box<dyn Engine>,
+    inner: Box<dyn CpuBackend>,
     on_its_threads: Arc<AtomicU64>,
 }
 
-impl Engine for Counted {
+impl CpuBackend for Counted {
     fn kind(&self) -> Backend {
         self.inner.kind()
     }
@@ -63,7 +63,7 @@ fn detector(config: &InferConfig, on_its_threads: &Arc<AtomicU64>) -> Detector {
     let counted = |_| {
         let inner = crate::backend::rten_for_tests(&file, config);
         let on_its_threads = Arc::clone(on_its_threads);
-        Ok::<Box<dyn Engine>, _>(Box::new(Counted {
+        Ok::<Box<dyn CpuBackend>, _>(Box::new(Counted {
             inner,
             on_its_threads,
         }))
@@ -102,7 +102,7 @@ fn allocations(format: PixelFormat, frames: u64, busy: u64) -> (u64, u64) {
         }
         (0..=busy).for_each(|_| camera.publish_as(format));
         let counted = allocation_counter::measure(|| {
-            worker.turn(&mut frames_in).unwrap();
+            worker.step(&mut frames_in).unwrap();
             if n % 100 == 50 {
                 worker.reporter.finish(); // as if a second had passed
             }

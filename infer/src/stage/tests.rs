@@ -262,7 +262,7 @@ impl crate::runner::Runner for Wedged {
     fn describe(&self) -> String {
         self.inner.describe()
     }
-    fn facts(&self) -> &crate::backend::Facts {
+    fn facts(&self) -> &crate::model::Facts {
         self.inner.facts()
     }
     fn keep_luma(&mut self) {
@@ -282,7 +282,7 @@ impl crate::runner::Runner for Wedged {
     }
     fn finish(
         &mut self,
-        candidates: &mut Vec<crate::nms::Candidate>,
+        candidates: &mut Vec<crate::nms::ScoredBox>,
     ) -> Result<crate::runner::Output, InferError> {
         while self.wedged.load(Ordering::Relaxed) {
             self.hangs.store(true, Ordering::Relaxed);

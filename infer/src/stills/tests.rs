@@ -129,7 +129,7 @@ fn the_json_is_the_contract() {
         names: vec!["一".into()],
         input: (416, 320),
         backend: hanja_record::Backend::Rten,
-        backend_words: String::new(),
+        backend_description: String::new(),
         passed_over: Vec::new(),
     };
     let found = Detection {

@@ -1,8 +1,9 @@
 //! The verifier's network in the library that runs the detector: rten, or onnxruntime. Beside TensorRT it is rten on the
 //! CPU, which waits for the GPU at that time.
 
-use crate::backend::{self, onnxruntime};
+use crate::backend::{onnxruntime, rten as rten_backend};
 use crate::error::InferError;
+use crate::model::ModelError;
 use ort::session::Session;
 use ort::value::TensorRef;
 use rten::{Model, ModelOptions, NodeId, RunOptions, ValueOrView};
@@ -46,15 +47,13 @@ impl Network {
         }
         let mut loader = ModelOptions::with_all_ops();
         loader.prepack_weights(true);
-        let model = loader
-            .load_static_slice(onnx)
-            .map_err(|e| unusable(e.to_string()))?;
+        let model = loader.load_static_slice(onnx).map_err(unusable)?;
         let ([input], [output]) = (model.input_ids(), model.output_ids()) else {
             return Err(not_one_each());
         };
         let (input, output) = (*input, *output);
         let mut options = RunOptions::default();
-        options.thread_pool = backend::rten::threads(threads);
+        options.thread_pool = rten_backend::threads(threads);
         Ok(Self::Rten {
             model: Box::new(model),
             input,
@@ -127,12 +126,13 @@ fn failed(reason: impl fmt::Display) -> InferError {
 }
 
 fn not_one_each() -> InferError {
-    unusable("it has not one input and one output".into())
+    unusable("it has not one input and one output")
 }
 
-pub(super) fn unusable(reason: String) -> InferError {
-    InferError::Load {
+pub(super) fn unusable(reason: impl fmt::Display) -> InferError {
+    ModelError::Load {
         model: "the embedded verifier".into(),
-        reason: reason.replace('\n', " "),
+        reason: reason.to_string().replace('\n', " "),
     }
+    .into()
 }

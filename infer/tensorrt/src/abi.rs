@@ -1,8 +1,8 @@
-//! The C++ side's layouts, by the Itanium C++ ABI that GCC and Clang follow on Linux for x86_64 and aarch64.
+//! The layouts of C++, by the Itanium C++ ABI that GCC and Clang follow on Linux for x86_64 and aarch64.
 //!
 //! A polymorphic object begins with the address of its table of virtual methods; a method is a C function whose first
-//! argument is the object. A public TensorRT object is that address and one more, of its implementation, whose methods
-//! the inline members of NVIDIA's headers call: so are they called here.
+//! argument is the object. A public TensorRT object is two addresses: that of its table, and that of its implementation.
+//! The inline members of NVIDIA's headers call the implementation's methods, and so does this crate.
 
 use std::ffi::{CStr, c_char, c_void};
 use std::ptr::NonNull;
@@ -51,7 +51,7 @@ pub(crate) struct Owned {
 }
 
 impl Owned {
-    /// Takes over what a `create` method returned; `None` for null, and for an object without implementation.
+    /// Takes ownership of what a `create` method returned; `None` for null, and for an object without implementation.
     ///
     /// # Safety
     /// `object` is null, or a public TensorRT object that nobody else deletes.
@@ -71,7 +71,7 @@ impl Owned {
         self.object.as_ptr()
     }
 
-    /// What the methods are called on.
+    /// The implementation, on which methods are called.
     pub(crate) fn implementation(&self) -> *mut c_void {
         self.implementation.as_ptr()
     }
@@ -112,7 +112,7 @@ pub(crate) struct Dims64 {
     sizes: [i64; MOST],
 }
 
-/// The number of dimensions, if it is one; TensorRT answers -1 for a tensor that it does not know.
+/// The number of dimensions, if it is in range; TensorRT returns -1 for a tensor that it does not know.
 fn count(count: i32) -> Option<usize> {
     usize::try_from(count).ok().filter(|&count| count <= MOST)
 }

@@ -13,8 +13,8 @@ use crate::version::Flavour;
 const FP16: i32 = 0;
 /// `MemoryPoolType::kWORKSPACE`.
 const WORKSPACE: i32 = 0;
-/// `NetworkDefinitionCreationFlag::kEXPLICIT_BATCH` of TensorRT 8, as a bit. Later every network has it, and the bit
-/// came to mean something else.
+/// `NetworkDefinitionCreationFlag::kEXPLICIT_BATCH` of TensorRT 8, as a bit. In later versions every network has it, and the
+/// bit means something else.
 const EXPLICIT_BATCH: u32 = 1;
 
 /// What to build.
@@ -100,7 +100,7 @@ impl std::fmt::Debug for Built {
 /// the parser refuses or whose input is not an image, a cancelled build, and whatever TensorRT itself refuses.
 pub fn build(library: &Library, request: &Request<'_>) -> Result<Built, Error> {
     check(library, request)?;
-    // Before the session: TensorRT holds its address until the configuration is gone.
+    // Declared before the session, so dropped after it: TensorRT holds its address as long as the configuration exists.
     let monitor = request
         .progress
         .map(|callback: Callback<'_>| Monitor::new(callback));
@@ -181,7 +181,7 @@ impl<'a> Session<'a> {
         })
     }
 
-    /// Gives the network's one input the size that is wanted, where the model leaves it open.
+    /// Sets the size of the network's one input where the model leaves it open.
     fn fix_input(&self, height: u32, width: u32) -> Result<(), Error> {
         let slots = self.library.slots();
         let network = self.network.implementation();
@@ -328,7 +328,7 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// The timing cache that is given, else an empty one. A cache is a convenience: without it the build is only slower.
+    /// The given timing cache if it fits, else an empty one. Without any the build is only slower.
     fn create_cache(&self, bytes: Option<&[u8]>) -> Option<Owned> {
         let from = |bytes: &[u8]| {
             let slots = self.library.slots();
@@ -345,7 +345,7 @@ impl<'a> Session<'a> {
                 let cache = Owned::new(call!(config, create, fn(
                     *const c_void = address.cast(), usize = bytes.len()) -> *mut c_void))?;
                 let set = place(slots.set_timing_cache);
-                // Not one of another device or version, whose times mean nothing here.
+                // 0: refuses a cache of another device or version, whose times do not apply here.
                 let accepted = call!(config, set, fn(*mut c_void = cache.object(), u8 = 0) -> u8);
                 (accepted != 0).then_some(cache)
             }

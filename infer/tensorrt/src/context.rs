@@ -16,7 +16,7 @@ use crate::tensor::{Direction, TensorInfo};
 pub struct Context {
     context: Owned,
     names: Vec<CString>,
-    /// Device addresses by tensor, 0 until bound. As bindings they are passed as they are.
+    /// Device addresses by tensor, 0 until bound. TensorRT before 8.5 gets this list as the bindings.
     addresses: Vec<u64>,
     engine: Engine,
 }
@@ -64,7 +64,7 @@ impl Context {
             })
     }
 
-    /// Says where a tensor's data is: a device address, as CUDA's driver writes it (`CUdeviceptr`). Stays until changed.
+    /// Sets where a tensor's data is, as a device address (`CUdeviceptr` of CUDA's driver). It holds until it is changed.
     ///
     /// # Errors
     /// For a name that the engine does not have, and what TensorRT itself refuses.

@@ -1,4 +1,7 @@
-//! What can go wrong, in words that name the library and, where TensorRT said something, its own words.
+//! What can go wrong, with messages that name the library and include TensorRT's own, where it gave one.
+
+/// The environment variable that names TensorRT's library, or the directory that has it; nothing else is tried then.
+pub const LIBRARY_VARIABLE: &str = "HANJA_TENSORRT_LIB";
 
 /// One library that was tried and could not be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,7 +20,7 @@ pub struct LoadError {
 }
 
 impl Attempt {
-    /// Whether there simply is no such file, by the loader's words.
+    /// Whether there simply is no such file, by the loader's message.
     fn is_missing(&self) -> bool {
         self.why
             == format!(
@@ -29,7 +32,7 @@ impl Attempt {
 
 impl std::fmt::Display for LoadError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // What is there and unusable is what somebody will want to mend; what is not there is only named.
+        // A library that is there and unusable can be repaired, so it gets its reason; missing ones are only named.
         let unusable: Vec<_> = self.tried.iter().filter(|a| !a.is_missing()).collect();
         if unusable.is_empty() {
             let names: Vec<_> = self.tried.iter().map(|a| a.name.as_str()).collect();
@@ -43,7 +46,7 @@ impl std::fmt::Display for LoadError {
         write!(
             f,
             ": install TensorRT, or name its file or directory in {}",
-            crate::LIBRARY_VARIABLE
+            LIBRARY_VARIABLE
         )
     }
 }
@@ -100,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_there_is_named_in_few_words() {
+    fn what_is_not_there_is_only_named() {
         let missing = |name: &str| Attempt {
             name: name.into(),
             why: format!("{name}: cannot open shared object file: No such file or directory"),
@@ -108,19 +111,20 @@ mod tests {
         let mut error = LoadError {
             tried: vec![missing("libnvinfer.so.11"), missing("libnvinfer.so.10")],
         };
-        let words = error.to_string();
+        let message = error.to_string();
         assert!(
-            words.contains("found (libnvinfer.so.11, libnvinfer.so.10): install"),
-            "{words}"
+            message.contains("found (libnvinfer.so.11, libnvinfer.so.10): install"),
+            "{message}"
         );
         error.tried.push(Attempt {
             name: "libnvinfer.so.8".into(),
             why: "it is version 8.9".into(),
         });
-        let words = error.to_string();
+        let message = error.to_string();
         assert!(
-            words.contains("usable TensorRT library: libnvinfer.so.8: it is version 8.9: install"),
-            "{words}"
+            message
+                .contains("usable TensorRT library: libnvinfer.so.8: it is version 8.9: install"),
+            "{message}"
         );
     }
 }

@@ -6,15 +6,15 @@
 //!
 //! | module | idea |
 //! |---|---|
-//! | `version`, `slots` | which TensorRT this is, and where its methods stand |
+//! | `version`, `slots` | which TensorRT this is, and at which places its tables have the methods |
 //! | `abi` | the C++ layouts: objects, calls, dimensions |
-//! | `library` | finding and loading; nothing is touched before the version is known |
-//! | `logger` | TensorRT's messages to tracing, and its last errors into ours |
+//! | `library` | finding and loading; no object is touched before the version is known |
+//! | `logger` | passes TensorRT's messages to tracing, and its last errors to ours |
 //! | `runtime`, `context` | plans, engines, their tensors, running them |
 //! | `builder`, `parser`, `progress` | from ONNX to a plan |
 //!
-//! Nothing here knows CUDA: device addresses and streams are raw numbers that the caller got elsewhere. The calling
-//! thread's current CUDA context must be the one they belong to.
+//! This crate does not use CUDA: device addresses and streams are raw numbers that the caller got elsewhere. The CUDA context
+//! that they belong to must be current on the calling thread.
 //!
 //! ```no_run
 //! use hanja_tensorrt::{Library, Request, Runtime, build};
@@ -46,8 +46,8 @@ mod version;
 
 pub use builder::{Built, Request, build};
 pub use context::Context;
-pub use error::{Attempt, Error, LoadError};
-pub use library::{LIBRARY_VARIABLE, Library};
+pub use error::{Attempt, Error, LIBRARY_VARIABLE, LoadError};
+pub use library::Library;
 pub use progress::Progress;
 pub use runtime::{Engine, Runtime};
 pub use tensor::{DataType, Direction, Layout, TensorInfo};

@@ -1,4 +1,5 @@
-//! Finding and opening TensorRT. The version is asked before anything else is touched, and an unknown one is left alone.
+//! Finding and opening TensorRT. Its version is asked before anything else is touched, and a library of an unknown version is
+//! not used.
 
 use std::ffi::{CStr, OsStr, OsString, c_void};
 use std::os::unix::ffi::OsStrExt;
@@ -7,15 +8,12 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use libloading::os::unix::{Library as Handle, RTLD_LOCAL, RTLD_NOW};
 
-use crate::error::{Attempt, Error, LoadError};
+use crate::error::{Attempt, Error, LIBRARY_VARIABLE, LoadError};
 use crate::logger::Logger;
 use crate::slots::Slots;
 use crate::version::{Flavour, Version, table};
 
-/// The environment variable that names TensorRT's library, or the directory that has it; nothing else is tried then.
-pub const LIBRARY_VARIABLE: &str = "HANJA_TENSORRT_LIB";
-
-/// What is asked of the loader, best first: the newest TensorRT, and the desktop variant last.
+/// The names that the loader is asked for, in this order: the newest TensorRT first, and the desktop variant last.
 const NAMES: [&str; 4] = [
     "libnvinfer.so.11",
     "libnvinfer.so.10",
@@ -23,9 +21,9 @@ const NAMES: [&str; 4] = [
     "libtensorrt_rtx.so.1",
 ];
 
-/// `createInferRuntime_INTERNAL` and its like: our logger, the library's own version.
+/// Type of `createInferRuntime_INTERNAL` and similar functions: our logger, the library's own version.
 type Create = unsafe extern "C" fn(*mut c_void, i32) -> *mut c_void;
-/// `createNvOnnxParser_INTERNAL`: the network, our logger, the parser library's own version.
+/// Type of `createNvOnnxParser_INTERNAL`: the network, our logger, the parser library's own version.
 type CreateParser = unsafe extern "C" fn(*mut c_void, *mut c_void, i32) -> *mut c_void;
 type GetVersion = unsafe extern "C" fn() -> i32;
 
@@ -35,7 +33,7 @@ pub struct Library(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    /// Address of `getInferLibVersion`: which library it is.
+    /// Address of `getInferLibVersion`: tells loaded libraries apart.
     get_version: usize,
     path: PathBuf,
     raw_version: i32,
@@ -91,6 +89,10 @@ impl Library {
         unsafe { Self::first_of([path.into_os_string()]) }
     }
 
+    /// The first of these libraries that can be used.
+    ///
+    /// # Safety
+    /// As [`Library::load`], for every name.
     unsafe fn first_of<const N: usize>(names: [OsString; N]) -> Result<Self, LoadError> {
         let mut tried = Vec::new();
         for name in names {
@@ -126,7 +128,7 @@ impl Library {
         format!("{} {}", self.0.flavour, self.0.version)
     }
 
-    /// Whether fp16 is a flag of the build (8 and 10) and not a property of the model (11 and TensorRT-RTX).
+    /// Whether fp16 is a flag of the build (TensorRT 8 and 10); else it is a property of the model (11 and TensorRT-RTX).
     pub fn fp16_by_flag(&self) -> bool {
         self.slots().has_fast_fp16.place().is_some()
     }
@@ -205,11 +207,11 @@ impl Library {
     }
 }
 
-/// Every library that was taken, once: TensorRT keeps the first logger that it is given in globals and speaks to no later
-/// one, so who finds the same library again has to have the same logger.
-static TAKEN: Mutex<Vec<Library>> = Mutex::new(Vec::new());
+/// Every library in use, once. TensorRT keeps the first logger that it is given in globals and ignores later ones, so
+/// whoever finds the same library again has to get the same logger.
+static IN_USE: Mutex<Vec<Library>> = Mutex::new(Vec::new());
 
-/// Opens a library that stays, whatever becomes of the handle: TensorRT and CUDA leave threads and exit handlers behind
+/// Opens a library that stays loaded even when the handle is dropped: TensorRT and CUDA leave threads and exit handlers behind
 /// that run its code.
 ///
 /// # Safety
@@ -220,7 +222,7 @@ unsafe fn open_forever(name: &OsStr) -> Result<Handle, String> {
     unsafe { Handle::open(Some(name), flags) }.map_err(describe)
 }
 
-/// libloading's text holds the loader's own, which names the file and the library that it lacks.
+/// The loader's own message, which names the file and the library that it lacks; libloading has it as the source.
 fn describe(error: libloading::Error) -> String {
     let source = std::error::Error::source(&error).map(ToString::to_string);
     source.unwrap_or_else(|| error.to_string())
@@ -229,7 +231,7 @@ fn describe(error: libloading::Error) -> String {
 /// A function of a library, by name.
 ///
 /// # Safety
-/// `F` is the function's type; the library stays (`open_forever`).
+/// `F` is the function's type, and the library was opened by `open_forever`.
 unsafe fn symbol<F: Copy>(handle: &Handle, name: &CStr) -> Result<F, String> {
     // SAFETY: the type is the caller's promise.
     unsafe { handle.get::<F>(name.to_bytes_with_nul()) }
@@ -237,21 +239,25 @@ unsafe fn symbol<F: Copy>(handle: &Handle, name: &CStr) -> Result<F, String> {
         .map_err(describe)
 }
 
+/// Opens a library and decides by its version whether it can be used.
+///
+/// # Safety
+/// As [`Library::load`].
 unsafe fn open(name: &OsStr) -> Result<Library, String> {
     // SAFETY: the caller trusts the file.
     let handle = unsafe { open_forever(name)? };
-    // SAFETY: every TensorRT since version 5 has it with this type; nothing else of the library is touched before.
+    // SAFETY: every TensorRT since version 5 has this function with this type.
     let get_version = unsafe { symbol::<GetVersion>(&handle, c"getInferLibVersion") }
         .map_err(|why| format!("not a TensorRT library: {why}"))?;
-    let mut taken = TAKEN.lock().unwrap_or_else(PoisonError::into_inner);
-    // By what is in memory: one file has many names.
-    if let Some(known) = taken
+    let mut in_use = IN_USE.lock().unwrap_or_else(PoisonError::into_inner);
+    // Compared by the address in memory: one file can have many names.
+    if let Some(known) = in_use
         .iter()
         .find(|l| l.0.get_version == get_version as usize)
     {
         return Ok(known.clone());
     }
-    // SAFETY: as above; it only returns a number.
+    // SAFETY: the type is right (above), and the function only returns a number.
     let raw_version = unsafe { get_version() };
     let version = Version::decode(raw_version)
         .ok_or_else(|| format!("it gives {raw_version} for its version, which is none"))?;
@@ -259,7 +265,7 @@ unsafe fn open(name: &OsStr) -> Result<Library, String> {
     let slots = table(flavour, version)?;
     // SAFETY: the type is the same in every version that `table` knows.
     let create_runtime = unsafe { symbol::<Create>(&handle, c"createInferRuntime_INTERNAL")? };
-    // SAFETY: as above. Runtime-only libraries (libnvinfer_lean and its like) lack it.
+    // SAFETY: as above. Libraries that only run engines (libnvinfer_lean and similar) lack it, which is `None` here.
     let create_builder = unsafe { symbol::<Create>(&handle, c"createInferBuilder_INTERNAL") }.ok();
     let library = Library(Arc::new(Inner {
         get_version: get_version as usize,
@@ -274,7 +280,7 @@ unsafe fn open(name: &OsStr) -> Result<Library, String> {
         parser: OnceLock::new(),
     }));
     tracing::info!(path = %library.path().display(), "{} loaded", library.label());
-    taken.push(library.clone());
+    in_use.push(library.clone());
     Ok(library)
 }
 

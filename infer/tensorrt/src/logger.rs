@@ -11,11 +11,11 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::abi;
 
-/// How many errors are kept, and how much of each: TensorRT writes whole build reports when it is at a loss.
+/// How many errors are kept, and how many bytes of each: some of TensorRT's errors are whole build reports.
 const KEPT: usize = 4;
 const LONGEST: usize = 600;
 
-/// A versioned interface's answer to who it is.
+/// What a versioned interface returns as its name and version.
 #[repr(C)]
 pub(crate) struct InterfaceInfo {
     pub(crate) kind: *const c_char,
@@ -86,14 +86,15 @@ impl Logger {
         }))
     }
 
-    /// As TensorRT wants it.
+    /// The object's address, for TensorRT.
     pub(crate) fn as_object(&'static self) -> *mut c_void {
         std::ptr::from_ref(self).cast_mut().cast()
     }
 
-    /// Forgets what earlier calls left: what comes from now on explains the next failure.
+    /// Forgets the errors of earlier calls: those from now on explain the next failure.
     pub(crate) fn clear(&self) {
-        // Relaxed: at worst a message of the same moment on another thread stays for one call.
+        // Relaxed, because `any` only saves taking the lock and the lock orders the messages: at worst a message that
+        // another thread adds at this moment stays for one call more.
         if self.any.swap(false, Ordering::Relaxed) {
             self.errors
                 .lock()
@@ -128,7 +129,7 @@ impl Logger {
         self.any.store(true, Ordering::Relaxed);
     }
 
-    fn take(&self, severity: i32, message: String) {
+    fn dispatch(&self, severity: i32, message: String) {
         match severity {
             ..=1 => {
                 tracing::error!(target: "tensorrt", "{message}");
@@ -143,12 +144,12 @@ impl Logger {
 }
 
 unsafe extern "C" fn log(this: *mut c_void, severity: i32, message: *const c_char) {
-    // A panic in a subscriber must not unwind through C++; there is nobody to tell either.
+    // A panic in a tracing subscriber must not unwind through C++, and there is nowhere to report it.
     let _ = catch_unwind(AssertUnwindSafe(|| {
         // SAFETY: TensorRT passes back the object that it was given, which is never freed (`leak`).
         let logger = unsafe { &*this.cast::<Logger>() };
         // SAFETY: ILogger::log is given a C string for the time of the call.
-        logger.take(severity, unsafe { abi::text(message) });
+        logger.dispatch(severity, unsafe { abi::text(message) });
     }));
 }
 

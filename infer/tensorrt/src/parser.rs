@@ -8,7 +8,7 @@ use crate::abi::{self, Owned, call, place};
 use crate::error::Error;
 use crate::library::Library;
 
-/// As many errors are reported; a model of an unknown operator can have one per node.
+/// The most errors that are reported; a model with an unknown operator can have one per node.
 const MOST_ERRORS: i32 = 16;
 
 /// A parser bound to one network. It owns the weights that the network refers to.

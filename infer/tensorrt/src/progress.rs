@@ -1,4 +1,4 @@
-//! How far an engine build is: TensorRT's IProgressMonitor, which there is since TensorRT 10, implemented here.
+//! How far an engine build is: TensorRT's IProgressMonitor, which exists since TensorRT 10, implemented here.
 
 use std::collections::HashMap;
 use std::ffi::{c_char, c_void};
@@ -22,7 +22,7 @@ pub struct Progress<'a> {
     pub steps: i32,
 }
 
-/// What to call; false ends the build. Called from TensorRT's threads, one step at a time or several at once.
+/// The function to call; false ends the build. It is called from TensorRT's threads, also from several at once.
 pub(crate) type Callback<'a> = &'a (dyn Fn(&Progress<'_>) -> bool + Sync);
 
 /// {language, interface, destructor, deleting destructor, phaseStart, stepComplete, phaseFinish}

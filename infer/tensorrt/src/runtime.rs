@@ -9,10 +9,10 @@ use crate::error::Error;
 use crate::library::Library;
 use crate::tensor::{DataType, Direction, Layout, TensorInfo};
 
-/// More tensors than any network that this product can use; an engine that says more is not believed.
+/// More tensors than any network that this product can use has; an engine with more is refused.
 const MOST_TENSORS: i32 = 256;
 
-/// TensorRT's IRuntime: makes engines of plans.
+/// TensorRT's IRuntime: makes engines from plans.
 #[derive(Debug, Clone)]
 pub struct Runtime(Arc<RuntimeInner>);
 
@@ -25,7 +25,7 @@ struct RuntimeInner {
 
 // SAFETY: TensorRT's objects belong to no thread; `runtime` is only used under its lock.
 unsafe impl Send for RuntimeInner {}
-// SAFETY: as above.
+// SAFETY: as above; the lock serialises all use through shared references.
 unsafe impl Sync for RuntimeInner {}
 
 impl Runtime {
@@ -47,11 +47,11 @@ impl Runtime {
     /// Makes an engine of a plan that the same version built for the same kind of device.
     ///
     /// # Errors
-    /// TensorRT's own, for a plan of another version or device, or no plan at all; or tensors that are not believable.
+    /// TensorRT's own, for a plan of another version or device, or no plan at all; or tensors that no usable engine has.
     ///
     /// # Safety
-    /// A plan is code: it must come from a place that is trusted like an executable's. TensorRT refuses what it notices,
-    /// and promises nothing for a forged plan.
+    /// A plan is code: it must come from a place that is trusted like that of an executable. TensorRT refuses plans that it
+    /// finds damaged, but guarantees nothing for a forged one.
     pub unsafe fn deserialize(&self, plan: &[u8]) -> Result<Engine, Error> {
         let library = &self.0.library;
         let slot = place(library.slots().deserialize);
@@ -101,7 +101,7 @@ struct EngineInner {
 
 // SAFETY: TensorRT's objects belong to no thread; `engine` is only used under its lock, the rest is plain data.
 unsafe impl Send for EngineInner {}
-// SAFETY: as above.
+// SAFETY: as above; the lock serialises all use through shared references.
 unsafe impl Sync for EngineInner {}
 
 impl Engine {
@@ -254,7 +254,7 @@ fn info(
     })
 }
 
-/// A tensor's name for a call; those of an engine hold no zero byte, those of a caller may.
+/// A tensor's name for a call. Names from an engine have no zero byte, but names from a caller may.
 pub(crate) fn c_name(name: &str) -> Result<CString, Error> {
     CString::new(name)
         .map_err(|_| Error::Tensor(format!("a tensor's name has a zero byte: {name:?}")))

@@ -1,8 +1,8 @@
-//! Where each method that is called stands in its class's table of virtual methods: one table per major version.
+//! The place of each method that is called in its class's table of virtual methods: one set of places per major version.
 //!
-//! Within a major version tables only grew so far, at the end; across majors they were reordered. The numbers are facts
-//! about NVIDIA's public headers as a C++ compiler lays them out; `hanja-slot-check` compares them with an installed
-//! header, and the tests with classes that a C++ compiler laid out.
+//! So far, tables grew only at the end within a major version, and were reordered in a new one. The numbers are facts about
+//! NVIDIA's public headers as a C++ compiler lays them out; `hanja-slot-check` compares them with an installed header, and
+//! the tests with classes that a C++ compiler laid out.
 
 /// One slot: its place, and from which minor version of its major it exists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,7 +46,7 @@ macro_rules! table {
         }
 
         impl Slots {
-            /// The table as it is in this minor version: what came later is absent.
+            /// The table in this minor version: methods that came later are absent.
             pub fn of_minor(self, minor: u32) -> Self {
                 let then = |slot: Slot| if u32::from(slot.since) > minor { Slot::ABSENT } else { slot };
                 Self { $($field: then(self.$field),)* }

@@ -1,5 +1,5 @@
-//! Which TensorRT a library is, and whether its tables are known. Decided before any of its objects is touched:
-//! a wrong table is a jump to a wrong address.
+//! Which TensorRT a library is, and whether its tables of methods are known. This is decided before any of its objects is
+//! touched: with a wrong table, a call jumps to a wrong address.
 
 use crate::slots::{self, Slots};
 

@@ -75,10 +75,10 @@ impl Loaded {
         files.map(|file| living(&file)).sum()
     }
 
-    fn engine(&self, height: i64, width: i64, words: &str) -> Engine {
+    fn engine(&self, height: i64, width: i64, failures: &str) -> Engine {
         let runtime = Runtime::new(&self.library).expect("runtime");
         // SAFETY: a stand-in's plan is no code.
-        unsafe { runtime.deserialize(&plan(self.kind, height, width, words)) }.expect("engine")
+        unsafe { runtime.deserialize(&plan(self.kind, height, width, failures)) }.expect("engine")
     }
 }
 
@@ -124,12 +124,12 @@ fn an_engine_tells_its_tensors_and_computes() {
             (&[1, 3, 2, 4][..], &[1, 1, 4][..])
         );
         assert_eq!((input.data_type, input.bytes()), (DataType::F32, Some(96)));
-        for (words, padded) in [
+        for (failures, padded) in [
             ("", [false; 2]),
             ("input-chw16", [true, false]),
             ("output-chw16", [false, true]),
         ] {
-            let engine = loaded.engine(2, 4, words);
+            let engine = loaded.engine(2, 4, failures);
             let layouts: Vec<_> = engine.tensors().iter().map(|t| t.layout).collect();
             let wanted = padded.map(|padded| {
                 if padded {
@@ -138,7 +138,7 @@ fn an_engine_tells_its_tensors_and_computes() {
                     Layout::Linear
                 }
             });
-            assert_eq!(layouts, wanted, "{words}");
+            assert_eq!(layouts, wanted, "{failures}");
         }
         let mut context = engine.create_context().expect("context");
         // Whatever is dropped first, the parents stay as long as they are needed.
@@ -191,7 +191,7 @@ fn an_open_shape_is_the_contexts() {
 
 #[test]
 #[ignore = "needs a C++ compiler and NVIDIA's headers from the crate registry, run by ci/tensorrt.sh"]
-fn what_fails_says_why_in_tensorrts_words() {
+fn what_fails_says_why_with_tensorrts_message() {
     each(|loaded| {
         let runtime = Runtime::new(&loaded.library).expect("runtime");
         let good = plan(loaded.kind, 2, 4, "");
@@ -292,10 +292,10 @@ fn a_build_makes_a_plan_that_runs() {
         let built = build(library, &request).expect("built");
         let eight = matches!(loaded.kind, Kind::Eight(_));
         assert_eq!(steps.load(Ordering::Relaxed), if eight { 0 } else { 12 });
-        let words = String::from_utf8(built.plan.clone()).expect("text");
-        assert_eq!(words.contains("fp16"), request.fp16);
-        assert_eq!(words.contains("card=86"), loaded.kind == Kind::Rtx);
-        assert!(words.contains("workspace=1048576"), "{words}");
+        let plan = String::from_utf8(built.plan.clone()).expect("text");
+        assert_eq!(plan.contains("fp16"), request.fp16);
+        assert_eq!(plan.contains("card=86"), loaded.kind == Kind::Rtx);
+        assert!(plan.contains("workspace=1048576"), "{plan}");
         assert_eq!(
             built.timing_cache.as_deref(),
             Some(&b"HANJA FAKE CACHE +1"[..])

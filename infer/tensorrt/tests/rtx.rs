@@ -1,5 +1,5 @@
 //! The call layer against NVIDIA's real library: TensorRT-RTX 1.7 builds engines without a GPU and refuses the rest
-//! with its own words. Its interface is TensorRT 11's.
+//! with its own message. Its interface is TensorRT 11's.
 //!
 //! Needs the library, whose licence is the user's to accept: run by `HANJA_TEST_TENSORRT_RTX=1 ci/tensorrt.sh`.
 
@@ -62,7 +62,7 @@ fn it_builds_the_shipped_model_without_a_gpu() {
 
 #[test]
 #[ignore = "needs NVIDIA's TensorRT-RTX library, run by HANJA_TEST_TENSORRT_RTX=1 ci/tensorrt.sh"]
-fn it_refuses_in_its_own_words() {
+fn it_refuses_with_its_own_message() {
     let library = library();
     let runtime = Runtime::new(&library).expect("a runtime needs no GPU");
     // SAFETY: the library checks a magic number first.

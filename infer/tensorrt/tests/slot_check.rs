@@ -54,11 +54,11 @@ fn the_tables_agree_with_the_headers() {
         (Kind::Eleven, "TensorRT 11.4: all"),
         (Kind::Rtx, "TensorRT-RTX 1.7: all"),
     ];
-    for (kind, words) in known {
+    for (kind, message) in known {
         let headers = headers(kind).expect("headers");
         let (output, text) = check(&[&headers, headers.parent().expect("parent")]);
         print!("{text}");
-        assert!(output.status.success() && text.contains(words), "{text}");
+        assert!(output.status.success() && text.contains(message), "{text}");
     }
 }
 

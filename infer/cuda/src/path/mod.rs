@@ -6,13 +6,13 @@
 //! stream "execute":                                 engine, filter, copy back .    engine, filter, copy back .
 //! ```
 //!
-//! Each frame has a buffer set of its own, so the next one is prepared while the engine is busy with this one. What a
-//! frame's bytes belong to (the ring's lease) is let go as soon as the GPU has read them. From its second frame on,
-//! what a set does in the stream "execute" is a graph, where the driver has graphs.
+//! Each frame has a buffer set of its own, so the next frame is prepared while the engine works on this one. The owner of a
+//! frame's bytes (the ring's lease) is dropped as soon as the GPU has read them. Where the driver has graphs, the work of a set
+//! in the stream "execute" is a graph from the set's second frame on.
 
 mod set;
 
-use crate::candidates::Candidates;
+use crate::candidates::FilteredBoxes;
 use crate::conversion::Conversion;
 use crate::device::Device;
 use crate::error::Error;
@@ -56,9 +56,9 @@ pub enum Source<'a> {
     Host(&'a [u8]),
 }
 
-/// What an engine needs to put its work into the stream. It must not wait. If it uses streams of its own, as TensorRT
-/// may since 8.6, they have to start after what is in this one, and this one has to go on after them; TensorRT's
-/// `enqueueV3` promises both, and a graph records such streams with this one.
+/// What an engine needs to put its work into the stream, for which it must not wait. An engine with streams of its own, as
+/// TensorRT may have since 8.6, has to order them: they start after the work that is already in this stream, and later work
+/// in this stream starts after them. TensorRT's `enqueueV3` promises both, and a graph records such streams with this one.
 #[derive(Clone, Copy, Debug)]
 pub struct Work {
     /// A `cudaStream_t`.
@@ -80,11 +80,11 @@ pub enum Graphs {
 
 /// The frame path of one engine. Belongs to one thread at a time; binds the context to it by itself.
 ///
-/// After an error the path is empty: frames under way are lost, what they held is let go. Unless
-/// [`Error::is_fatal`], it can be used again.
+/// After an error the path is empty: frames under way are lost, and what they held is dropped. Unless the error
+/// [is fatal](Error::is_fatal), the path can be used again.
 #[derive(Debug)]
 pub struct FramePath {
-    // In this order: queued work ends before the memory goes.
+    // Fields are dropped in this order: queued work ends before the memory is freed.
     prepare: Stream,
     execute: Stream,
     kernels: Kernels,
@@ -101,7 +101,7 @@ impl FramePath {
     /// Frames that may be under way at a time.
     pub const DEPTH: usize = SETS;
 
-    /// Allocates everything but the picture's own buffers, which come with the first frame.
+    /// Allocates everything but the buffers for the picture's bytes, which are allocated for the first frame.
     ///
     /// # Errors
     /// Numbers that no model has; out of memory; the driver refuses the kernels.
@@ -146,17 +146,17 @@ impl FramePath {
         &self.graphs
     }
 
-    /// Takes another threshold, from the next frame that is started.
+    /// Sets the threshold, from the next frame that is started.
     pub fn set_conf(&mut self, conf: f32) {
         self.spec.output.conf = conf;
     }
 
-    /// Starts a frame. `keep` is dropped when the GPU has read the frame's bytes, or after a failure: the lease on
-    /// them. `enqueue` puts the engine's work into the stream; it is not called for frames that run as a graph. Do not
-    /// change what a graph has recorded (the engine, its weights) during the life of a path.
+    /// Starts a frame. `keep` owns the frame's bytes, such as the lease on them; it is dropped when the GPU has read them, or
+    /// after a failure. `enqueue` puts the engine's work into the stream; it is not called for frames that run as a graph. What
+    /// a graph has recorded (the engine, its weights) must not change during the life of a path.
     ///
     /// # Errors
-    /// Both sets are busy; the frame has not the bytes, or not the input size, that `conversion` is for; the engine's
+    /// Both sets are busy; the frame has too few bytes for `conversion`; `conversion` is for another input size; the engine's
     /// or the driver's. After the last two the path is empty.
     pub fn submit_frame<E>(
         &mut self,
@@ -203,9 +203,9 @@ impl FramePath {
         self.or_empty(started)
     }
 
-    /// Starts a frame whose input tensor the CPU makes: `fill` gets it (f32, planar) as it was left by this set's last
-    /// filled frame, zeroes at first, so do not rely on what the bars hold. For devices that cannot read the frame
-    /// where it lies: written once, straight into memory that the engine reads.
+    /// Starts a frame whose input tensor the CPU makes. `fill` gets the tensor (f32, planar) as an earlier frame left it, at
+    /// first with zeroes, so it has to write the bars too. For devices that cannot read the frame where it lies: the tensor is
+    /// written once, straight into memory that the engine reads.
     ///
     /// # Errors
     /// As for [`submit_frame`](Self::submit_frame); the model's input is f16.
@@ -230,8 +230,8 @@ impl FramePath {
         self.or_empty(started)
     }
 
-    /// Whether the oldest frame is done, so that [`wait`](Self::wait) has nothing to wait for; so it is if there is
-    /// none. Lets go of what has been read, as [`release_read`](Self::release_read).
+    /// Whether [`wait`](Self::wait) would return without waiting: the oldest frame is done, or there is none. Also releases what
+    /// has been read, as [`release_read`](Self::release_read) does.
     ///
     /// # Errors
     /// A frame failed on the GPU. The path is empty then.
@@ -248,7 +248,7 @@ impl FramePath {
     ///
     /// # Errors
     /// The frame failed on the GPU. The path is empty then.
-    pub fn wait(&mut self) -> Result<Option<Candidates>, Error> {
+    pub fn wait(&mut self) -> Result<Option<FilteredBoxes>, Error> {
         let Some(&index) = self.busy.front() else {
             return Ok(None);
         };
@@ -261,8 +261,8 @@ impl FramePath {
         Ok(Some(found))
     }
 
-    /// Lets go of what frames hold whose bytes have been read. [`wait`](Self::wait) and the submitting calls do it
-    /// too; for those who do neither for a while. Does not wait.
+    /// Drops the owners of bytes that have been read. [`wait`](Self::wait) and the submitting calls do that as well; this is for
+    /// callers that do neither for a while. Does not wait.
     ///
     /// # Errors
     /// A frame failed on the GPU. The path is empty then.
@@ -303,10 +303,11 @@ impl FramePath {
         }
         let set = &self.sets[index];
         match &set.recorded {
-            // Of this input and threshold: `record` saw to it.
+            // The graph is for this input and threshold: `record` has just made sure of that.
             Some(Recorded { graph, .. }) if self.graphs == Graphs::On => {
-                // SAFETY: the memory is the set's own, which nobody else uses until `done` has fired (`busy`), and
-                // which lives until the streams are empty (`drop`). The engine answers for its own.
+                // SAFETY: the memory is the set's own, which nobody else uses until `done` has fired (`busy`), and which
+                // lives until the streams are empty (`drop`). The engine's own memory lives as long as the engine, which whoever
+                // recorded it keeps longer than this path.
                 unsafe { graph.launch(&self.execute) }?;
             }
             _ => run(
@@ -326,8 +327,8 @@ impl FramePath {
         Ok(())
     }
 
-    /// Records the set's graph if it has none for this input and threshold. A driver or engine that cannot ends the use of graphs,
-    /// not the frame.
+    /// Records the set's graph if it has none for this input and threshold. If the driver or the engine cannot be recorded, this
+    /// path uses no graphs from now on, and the frame goes on without one.
     fn record<E>(
         &mut self,
         index: usize,
@@ -360,13 +361,13 @@ impl FramePath {
         }
     }
 
-    /// After a failure: lets the GPU finish, or find out that it is lost, and then lets go of everything.
+    /// After a failure: waits until the GPU has finished or turns out to be lost, and empties the path.
     fn or_empty<T>(&mut self, mut result: Result<T, Error>) -> Result<T, Error> {
         if let Err(error) = &mut result
             && let Err(after) = self.empty()
         {
             match error {
-                // Its words are kept, whatever lies behind them.
+                // The engine's message is kept, even if a lost context is behind it.
                 Error::Engine { lost, .. } => *lost |= after.is_fatal(),
                 error if after.is_fatal() && !error.is_fatal() => *error = after,
                 _ => {}
@@ -375,11 +376,11 @@ impl FramePath {
         result
     }
 
-    /// Gives what the streams had to say.
+    /// Empties the path; returns the first error of the streams.
     fn empty(&mut self) -> Result<(), Error> {
         let ended = [self.prepare.synchronize(), self.execute.synchronize()];
         for set in &mut self.sets {
-            set.forget();
+            set.reset();
         }
         self.busy.clear();
         self.next = 0;
@@ -389,7 +390,7 @@ impl FramePath {
 
 impl Drop for FramePath {
     fn drop(&mut self) {
-        // Nothing that a frame holds may go while the GPU reads it.
+        // What a frame holds may only be dropped once the GPU does not read it any more.
         let ended = self.device.bind_to_thread().and(self.empty());
         if let Err(error) = ended {
             tracing::debug!(%error, "dropping the frame path");

@@ -1,7 +1,7 @@
-//! The memory of one frame under way, and the first and last part of its way.
+//! The memory of one frame under way, and the first and the last steps of its processing.
 
 use super::{Source, Spec};
-use crate::candidates::{CANDIDATE_WORDS, Candidates, HEADER_WORDS};
+use crate::candidates::{CANDIDATE_WORDS, FilteredBoxes, HEADER_WORDS};
 use crate::conversion::Conversion;
 use crate::device::Device;
 use crate::error::Error;
@@ -13,8 +13,8 @@ use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
-/// Candidates that are copied back whether they are there or not: 16 KiB. A page full of characters has fewer; the
-/// rest of a cluttered picture's is fetched when the count is known.
+/// Boxes that are copied back before their count is known: 16 KiB. A page full of characters has fewer; of a cluttered
+/// picture, the rest is copied once the count is known.
 const FIRST_CANDIDATES: usize = 511;
 
 /// Work recorded for one address of the input and one threshold.
@@ -28,25 +28,26 @@ pub(super) struct Recorded {
 /// One frame's buffers. Between a frame's start and its `done` event, only the GPU uses them.
 pub(super) struct Set {
     device: Device,
-    /// What the frame's bytes belong to; held until `prepared` has fired.
+    /// The owner of the frame's bytes; held until `prepared` has fired.
     pub(super) keep: Option<Box<dyn Any + Send>>,
-    /// The GPU has read the frame's bytes, and the input tensor is there.
+    /// Fires when the GPU has read the frame's bytes and made the input tensor.
     pub(super) prepared: Event,
-    /// The candidates are there.
+    /// Fires when the candidates have been copied back.
     pub(super) done: Event,
-    /// Has run once: whatever an engine does only the first time has been done.
+    /// Has run once: what an engine does only in its first run is over.
     pub(super) warm: bool,
     pub(super) recorded: Option<Recorded>,
-    /// The frame as copied by the CPU; as copied by the GPU.
+    /// The frame, copied by the CPU.
     staged: Option<PinnedBuffer<u8>>,
+    /// The frame, copied by the GPU.
     frame: Option<DeviceBuffer>,
-    /// The conversion that `table` holds or is about to.
+    /// The conversion that is in `table`, or queued to be copied there.
     conversion: Option<Arc<Conversion>>,
     table_source: Option<PinnedBuffer<u32>>,
     table: Option<DeviceBuffer>,
     tensor: DeviceBuffer,
     tensor_values: usize,
-    /// The tensor as made by the CPU.
+    /// The tensor, made by the CPU.
     filled: Option<PinnedBuffer<f32>>,
     pub(super) output: DeviceBuffer,
     pub(super) found: DeviceBuffer,
@@ -92,8 +93,7 @@ impl Set {
         })
     }
 
-    /// Queues everything up to the input tensor, whose address it gives. The frame has the bytes that the conversion
-    /// needs.
+    /// Queues everything up to the input tensor; returns its address. The frame must have the bytes that the conversion needs.
     pub(super) fn prepare_frame(
         &mut self,
         source: Source<'_>,
@@ -102,12 +102,12 @@ impl Set {
         prepare: &Stream,
         half: bool,
     ) -> Result<u64, Error> {
-        self.bring_table(conversion, prepare)?;
+        self.upload_table(conversion, prepare)?;
         let needed = conversion.needed();
         let (host, mapped) = match source {
             Source::Registered(place) => {
                 let (host, mapped) = (place.as_ptr(), place.address());
-                // The registration is not undone before the GPU has read.
+                // Keeps the registration until the GPU has read the bytes.
                 let lease = self.keep.take();
                 self.keep = Some(Box::new((lease, place)));
                 (host, mapped)
@@ -117,9 +117,9 @@ impl Set {
                     PinnedBuffer::new(&self.device, len)
                 })?;
                 staged.as_mut_slice()[..needed].copy_from_slice(&bytes[..needed]);
-                // Read: whoever writes there next may do so.
+                // The bytes have been copied, so their owner may reuse them.
                 self.keep = None;
-                // A discrete GPU would fetch every byte more than once across the bus.
+                // Not mapped on a discrete GPU, which would fetch every byte across the bus more than once.
                 let mapped = staged.address().filter(|_| self.device.facts().integrated);
                 (staged.as_ptr(), mapped)
             }
@@ -146,8 +146,12 @@ impl Set {
         Ok(self.tensor.address())
     }
 
-    /// Sees to it that the GPU has this conversion's table.
-    fn bring_table(&mut self, conversion: &Arc<Conversion>, prepare: &Stream) -> Result<(), Error> {
+    /// Queues the copy of this conversion's table to the GPU, if it is not there yet.
+    fn upload_table(
+        &mut self,
+        conversion: &Arc<Conversion>,
+        prepare: &Stream,
+    ) -> Result<(), Error> {
         let same = |c: &Arc<Conversion>| Arc::ptr_eq(c, conversion) || **c == **conversion;
         if self.conversion.as_ref().is_some_and(same) {
             return Ok(());
@@ -168,7 +172,7 @@ impl Set {
         Ok(())
     }
 
-    /// Lets the CPU make the input tensor; gives its address.
+    /// Lets the CPU make the input tensor; returns its address.
     pub(super) fn prepare_filled(
         &mut self,
         fill: impl FnOnce(&mut [f32]),
@@ -179,7 +183,7 @@ impl Set {
             PinnedBuffer::new(&self.device, len)
         })?;
         fill(&mut filled.as_mut_slice()[..values]);
-        // A discrete GPU's engine would read it across the bus again and again.
+        // Not mapped on a discrete GPU, whose engine would read it across the bus again and again.
         let mapped = filled.address().filter(|_| self.device.facts().integrated);
         let address = if let Some(address) = mapped {
             address
@@ -192,15 +196,16 @@ impl Set {
         Ok(address)
     }
 
-    /// After a failure, when the GPU is idle: holds nothing, and relies on nothing that was queued.
-    pub(super) fn forget(&mut self) {
+    /// Resets the set after a failure, when the GPU is idle: releases what it holds, and assumes nothing that was queued to
+    /// have been done.
+    pub(super) fn reset(&mut self) {
         self.keep = None;
         self.conversion = None;
         self.recorded = None;
         self.warm = false;
     }
 
-    /// Lets go of the frame's bytes if the GPU has read them.
+    /// Releases the owner of the frame's bytes if the GPU has read them.
     pub(super) fn release_if_read(&mut self) -> Result<(), Error> {
         if self.keep.is_some() && self.prepared.query()? {
             self.keep = None;
@@ -208,8 +213,8 @@ impl Set {
         Ok(())
     }
 
-    /// Waits for the frame, and gives what was found in it.
-    pub(super) fn finish(&mut self, spec: &Spec, prepare: &Stream) -> Result<Candidates, Error> {
+    /// Waits for the frame; returns what was found in it.
+    pub(super) fn finish(&mut self, spec: &Spec, prepare: &Stream) -> Result<FilteredBoxes, Error> {
         if self.keep.is_some() {
             self.prepared.synchronize()?;
             self.keep = None;
@@ -231,18 +236,18 @@ impl Set {
                     prepare,
                 )
             }?;
-            // Not in the other stream, where the next frame's engine may be in front of it.
+            // In this stream, because in the other one the copy could wait for the next frame's engine.
             self.done.record(prepare)?;
             self.done.synchronize()?;
         }
-        Ok(Candidates::of_words(
+        Ok(FilteredBoxes::of_words(
             &self.candidates.as_slice()[..bytes / 4],
             spec.most,
         ))
     }
 }
 
-/// The buffer, made anew if it is missing or too small.
+/// The buffer; allocated anew if it is missing or too small.
 fn at_least<B: Sized + HasLen>(
     buffer: &mut Option<B>,
     len: usize,

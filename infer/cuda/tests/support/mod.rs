@@ -3,7 +3,7 @@
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
 use hanja_cuda::{
-    Axis, Candidate, Candidates, ChannelSpec, Colour, Conversion, Device, Error, FilterSpec,
+    Axis, ChannelSpec, Colour, Conversion, Device, Error, FilterSpec, FilteredBox, FilteredBoxes,
 };
 use hanja_cuda::{FramePath, Placement, Registration, Source, Spec, Work};
 use std::ffi::c_void;
@@ -73,12 +73,12 @@ pub fn picture(n: usize, rare: usize) -> Vec<u8> {
 }
 
 /// What the model below, filter and sorting make of it.
-pub fn answer(picture: &[u8]) -> Candidates {
+pub fn answer(picture: &[u8]) -> FilteredBoxes {
     let mut list: Vec<_> = (0u32..)
         .zip(picture)
         .map(|(row, v)| (row, f32::from(*v) * (1.0 / 255.0)))
         .filter(|(_, score)| *score >= CONF)
-        .map(|(row, score)| Candidate {
+        .map(|(row, score)| FilteredBox {
             x1: row as f32 - 2.0,
             y1: 7.0,
             x2: row as f32 + 2.0,
@@ -89,7 +89,7 @@ pub fn answer(picture: &[u8]) -> Candidates {
         })
         .collect();
     list.sort_by(|a, b| b.score.total_cmp(&a.score));
-    Candidates {
+    FilteredBoxes {
         total: list.len() as u32,
         list,
     }

@@ -91,7 +91,7 @@ fn the_job_goes_in_and_lines_come_out() {
 }
 
 #[test]
-fn every_end_has_its_words() {
+fn every_end_has_its_message() {
     assert_eq!(
         failure(r#"echo '{"failed":"no library"}'; exit 1"#),
         "no library"
@@ -109,7 +109,7 @@ fn every_end_has_its_words() {
     );
     assert!(failure("exit 7").contains("ended with exit status 7"));
     assert!(failure("exit 0").contains("ended with exit status 0"));
-    // It said so, but did not live to end well: not believed.
+    // Its last line says that it is done, but it did not end well: that is no success.
     assert!(failure(&format!("{DONE}; kill -9 $$")).contains("signal 9"));
     assert!(failure(&format!("{DONE}; exit 1")).contains("exit status 1"));
 }

@@ -1,10 +1,9 @@
 //! An engine's tensors, checked against what a YOLOv5 detection model has, and bound to memory.
 
-use super::failed;
-use crate::backend::contract::Declared;
-use crate::backend::{Facts, Reason};
+use crate::backend::Unusable;
 use crate::error::InferError;
-use crate::model::ModelFile;
+use crate::model::layout::{Declared, NotYolo, Shape};
+use crate::model::{Facts, ModelFile};
 use crate::preprocess::{Letterbox, Target};
 use hanja_cuda::{Device, DeviceBuffer, OutputSpec, Work};
 use hanja_stage::config::InferConfig;
@@ -13,11 +12,11 @@ use hanja_tensorrt::{Context, DataType, Direction, Engine, Layout, TensorInfo};
 /// An engine's context with the names of what goes in and comes out.
 #[derive(Debug)]
 pub(super) struct Network {
-    // Before the memory that its outputs go to.
+    // Dropped before the memory that its outputs go to.
     context: Context,
     input_name: String,
     output_name: String,
-    /// Memory for outputs that nobody reads: the raw maps of old exports.
+    /// Memory for outputs that are not read: the raw maps of old exports.
     _unread: Vec<DeviceBuffer>,
     /// Width and height.
     pub(super) input: (usize, usize),
@@ -28,39 +27,35 @@ pub(super) struct Network {
 }
 
 impl Network {
-    /// Takes stock of the engine. `file` is the ONNX model it came from: class names stand only there.
+    /// Checks the engine's tensors. `file` is the ONNX model that it was built from: only there are the class names.
     pub(super) fn new(
         engine: &Engine,
         device: &Device,
         file: &ModelFile,
         config: &InferConfig,
-    ) -> Result<Self, Reason> {
-        let mut context = engine.create_context().map_err(Reason::missing)?;
+    ) -> Result<Self, Unusable> {
+        let mut context = engine.create_context().map_err(Unusable::missing)?;
         settle_shape(&mut context, engine, config)?;
         let mut tensors = engine.tensors().to_vec();
         for tensor in &mut tensors {
-            tensor.shape = context.shape(&tensor.name).map_err(Reason::missing)?;
+            tensor.shape = context.shape(&tensor.name).map_err(Unusable::missing)?;
         }
         let (inputs, outputs): (Vec<&TensorInfo>, Vec<_>) = tensors
             .iter()
             .partition(|t| t.direction == Direction::Input);
         let declared = declared(file, &inputs, &outputs)?;
-        let not_yolo = |reason| {
-            Reason::Model(InferError::NotYolo {
-                model: format!("the engine of {}", file.name),
-                reason,
-            })
-        };
+        let not_yolo = |e: NotYolo| e.of(format!("the engine of {}", file.name));
         let (index, facts) = declared.inspect(&file.name).map_err(not_yolo)?;
-        // All of them: memory for an output that nobody reads is measured by its dimensions, too.
+        // All tensors: memory for an output that is not read is also measured by its dimensions.
         tensors.iter().try_for_each(plain).map_err(not_yolo)?;
         let (input, output) = (inputs[0], outputs[index]);
         let half = |tensor| is_half(tensor).map_err(not_yolo);
         let (Some((height, width)), &[1, rows, columns]) = (facts.fixed, &output.shape[..]) else {
-            return Err(not_yolo(format!(
+            return Err(not_yolo(NotYolo(format!(
                 "its output {} has the shape {:?}, [1, n, 5 + classes] is expected",
                 output.name, output.shape
-            )));
+            )))
+            .into());
         };
         let mut network = Self {
             input_name: input.name.clone(),
@@ -80,14 +75,14 @@ impl Network {
         network
             .output
             .check()
-            .map_err(|e| not_yolo(e.to_string()))?;
+            .map_err(|e| not_yolo(NotYolo(e.to_string())))?;
         for tensor in outputs.iter().filter(|t| t.name != output.name) {
-            network.discard(tensor, device).map_err(Reason::Model)?;
+            network.discard(tensor, device).map_err(Unusable::Model)?;
         }
         Ok(network)
     }
 
-    /// Gives an output that nobody reads a place to go.
+    /// Binds an output that is not read to memory that nothing else uses.
     fn discard(&mut self, tensor: &TensorInfo, device: &Device) -> Result<(), InferError> {
         let bytes = tensor.bytes().ok_or_else(|| {
             failed(format!(
@@ -114,12 +109,12 @@ impl Network {
     }
 }
 
-/// An engine that leaves its input's size open, as `trtexec --minShapes` makes it, gets the configured one.
+/// Sets the configured input size in an engine that leaves it open, as `trtexec --minShapes` makes it.
 fn settle_shape(
     context: &mut Context,
     engine: &Engine,
     config: &InferConfig,
-) -> Result<(), Reason> {
+) -> Result<(), Unusable> {
     let target = Target::LongSide {
         size: config.size.next_multiple_of(32),
         stride: 32,
@@ -139,18 +134,18 @@ fn settle_shape(
         }
         context
             .set_input_shape(&tensor.name, &wanted)
-            .map_err(Reason::missing)?;
+            .map_err(Unusable::missing)?;
     }
     Ok(())
 }
 
-/// What the contract asks about: shapes from the engine, the rest from the ONNX file.
+/// What the check of the layout needs: shapes from the engine, the rest from the ONNX file.
 fn declared(
     file: &ModelFile,
     inputs: &[&TensorInfo],
     outputs: &[&TensorInfo],
-) -> Result<Declared, Reason> {
-    let described = file.described().map_err(Reason::missing)?;
+) -> Result<Declared, Unusable> {
+    let described = file.described().map_err(Unusable::missing)?;
     let shapes = |list: &[&TensorInfo]| list.iter().map(|t| shape(t)).collect();
     Ok(Declared {
         inputs: shapes(inputs),
@@ -160,31 +155,39 @@ fn declared(
     })
 }
 
-/// Tensors of another order are padded: larger than the memory that they would get.
-fn plain(tensor: &TensorInfo) -> Result<(), String> {
+/// Refuses tensors of another order than the plain one: they are padded, and larger than the memory that they would get.
+fn plain(tensor: &TensorInfo) -> Result<(), NotYolo> {
     match tensor.layout {
         Layout::Linear => Ok(()),
-        other => Err(format!(
+        other => Err(NotYolo(format!(
             "its tensor {} is laid out as {other}, chw is expected; build it without --inputIOFormats and --outputIOFormats",
             tensor.name
-        )),
+        ))),
     }
 }
 
 /// Whether a tensor is f16, not f32.
-fn is_half(tensor: &TensorInfo) -> Result<bool, String> {
+fn is_half(tensor: &TensorInfo) -> Result<bool, NotYolo> {
     match tensor.data_type {
         DataType::F32 => Ok(false),
         DataType::F16 => Ok(true),
-        other => Err(format!(
+        other => Err(NotYolo(format!(
             "its tensor {} is of type {other:?}, f32 or f16 is expected; build it without --inputIOFormats and --outputIOFormats",
             tensor.name
-        )),
+        ))),
     }
 }
 
-/// As the contract wants it.
-fn shape(tensor: &TensorInfo) -> crate::backend::contract::Shape {
+/// The dimensions as the check of the layout wants them.
+fn shape(tensor: &TensorInfo) -> Shape {
     let dims = tensor.shape.iter().map(|d| usize::try_from(*d).ok());
     Some(dims.collect())
+}
+
+/// A failure of TensorRT or of the GPU.
+pub(super) fn failed(e: impl std::fmt::Display) -> InferError {
+    InferError::Run {
+        backend: hanja_record::Backend::TensorRt.name(),
+        reason: e.to_string(),
+    }
 }

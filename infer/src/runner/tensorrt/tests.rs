@@ -1,10 +1,10 @@
 //! The detector over the GPU's path and over the CPU's, on a model that both have: the same boxes. The driver is the
 //! fake one and so is TensorRT, which a C++ compiler makes from NVIDIA's headers: `ci/tensorrt.sh` runs this.
 
-use crate::backend::{Backend, Facts, Input, Predictions};
+use crate::backend::{CpuBackend, Input, Predictions};
 use crate::detector::Detector;
 use crate::error::InferError;
-use crate::model::ModelFile;
+use crate::model::{Facts, ModelFile};
 use crate::runner::CpuRunner;
 use hanja_cuda_fake::{Driver, in_child_with};
 use hanja_record::{Detection, FrameRef, PixelFormat};
@@ -54,7 +54,7 @@ impl Dark {
     }
 }
 
-impl Backend for Dark {
+impl CpuBackend for Dark {
     fn kind(&self) -> hanja_record::Backend {
         hanja_record::Backend::Rten
     }

@@ -7,18 +7,20 @@
 //! device shows that.
 //!
 //! The engine of a stand-in takes `images`, 1 x 3 x height x width floats, and computes `output0` in host memory, within
-//! `enqueue` or when the stream gets there, by two C++ functions that the test hands in ([`Fake::model`]). A build turns any ONNX into a plan that only
-//! a stand-in of the same version accepts ([`plan`]).
+//! `enqueue` or when the stream gets there, by two C++ functions that the test hands in ([`Fake::model`]). A build turns any
+//! ONNX into a plan that only a stand-in of the same version accepts ([`plan`]).
 //!
 //! Failures on demand: words after `FAKE:` in the ONNX, in the plan's third line, or in the variable `HANJA_FAKE_TRT`
-//! (separated by blanks): `parse`, `build`, `deserialize`, `context`, `enqueue`; `input-chw16` and `output-chw16` for tensors of another
-//! layout. `HANJA_FAKE_TRT_BUILD_MS` makes builds take that long.
+//! (separated by blanks): `parse`, `build`, `deserialize`, `context`, `enqueue`; `input-chw16` and `output-chw16` for
+//! tensors of another layout. `HANJA_FAKE_TRT_BUILD_MS` makes builds take that long.
 //! Each library exports `int fake_live()`, the number of objects that nobody has deleted yet.
 
 #![forbid(unsafe_code)]
 
+mod error;
 mod stubs;
 
+pub use error::FakeError;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -46,7 +48,7 @@ impl Kind {
         }
     }
 
-    /// What `getInferLibVersion` gives.
+    /// What `getInferLibVersion` returns.
     pub fn version(self) -> i32 {
         match self {
             Self::Eight(minor) => 8001 + 100 * i32::try_from(minor).unwrap_or(0),
@@ -87,10 +89,10 @@ extern "C" void fake_model_run(void*, float const* input, int64_t height, int64_
 /// its stream gets there (`cuLaunchHostFunc`), also from a graph.
 pub const DARK: &str = include_str!("../cpp/dark.cpp");
 
-/// A plan as the stand-in of this version builds it; -1 for a size that the context decides.
-pub fn plan(kind: Kind, height: i64, width: i64, words: &str) -> Vec<u8> {
+/// A plan as the stand-in of this version builds it; -1 for a size that the context decides. `failures`: what is to fail.
+pub fn plan(kind: Kind, height: i64, width: i64, failures: &str) -> Vec<u8> {
     format!(
-        "HANJA FAKE PLAN\n{} {height} {width}\n{words}\n",
+        "HANJA FAKE PLAN\n{} {height} {width}\n{failures}\n",
         kind.version()
     )
     .into_bytes()
@@ -134,11 +136,11 @@ impl Fake {
     ///
     /// # Errors
     /// Says what is missing: the C++ compiler (`CXX`, else `c++`), or the headers and the registry to get them from.
-    pub fn build(&self, directory: &Path) -> Result<PathBuf, String> {
-        let work = tempfile::tempdir().map_err(|error| format!("temporary directory: {error}"))?;
+    pub fn build(&self, directory: &Path) -> Result<PathBuf, FakeError> {
+        let work = tempfile::tempdir().map_err(FakeError::TemporaryDirectory)?;
         let write = |name: &str, text: &str| {
             let path = work.path().join(name);
-            std::fs::write(&path, text).map_err(|error| format!("{}: {error}", path.display()))
+            std::fs::write(&path, text).map_err(|error| FakeError::Write { path, error })
         };
         write("common.hpp", include_str!("../cpp/common.hpp"))?;
         write("model.cpp", &self.model)?;
@@ -204,7 +206,7 @@ fn compile(
     sources: &[&str],
     output: &Path,
     link: &[&str],
-) -> Result<(), String> {
+) -> Result<(), FakeError> {
     let soname = output.file_name().unwrap_or_default().to_string_lossy();
     let soname = format!("-Wl,-soname,{soname}");
     let output = output.to_string_lossy();
@@ -223,7 +225,7 @@ fn compile(
 }
 
 /// Runs the C++ compiler (`CXX`, else `c++`), gives what it prints.
-fn compiler(work: &Path, flags: &[String], arguments: &[&str]) -> Result<String, String> {
+fn compiler(work: &Path, flags: &[String], arguments: &[&str]) -> Result<String, FakeError> {
     let compiler = std::env::var_os("CXX").unwrap_or_else(|| "c++".into());
     let run = Command::new(&compiler)
         .current_dir(work)
@@ -231,13 +233,13 @@ fn compiler(work: &Path, flags: &[String], arguments: &[&str]) -> Result<String,
         .args(flags)
         .args(arguments)
         .output()
-        .map_err(|error| format!("no C++ compiler ({}): {error}", compiler.to_string_lossy()))?;
+        .map_err(|error| FakeError::NoCompiler { compiler, error })?;
     if run.status.success() {
         return Ok(String::from_utf8_lossy(&run.stdout).into_owned());
     }
     let said = String::from_utf8_lossy(&run.stderr);
     let said = said.lines().take(20).collect::<Vec<_>>().join("\n");
-    Err(format!("the stand-in does not compile: {said}"))
+    Err(FakeError::Compile(said))
 }
 
 /// The directory of this kind's NvInfer.h, out of the crate registry: cargo fetches the package for a manifest that is
@@ -245,29 +247,26 @@ fn compiler(work: &Path, flags: &[String], arguments: &[&str]) -> Result<String,
 ///
 /// # Errors
 /// If cargo cannot get the package, or the kind has no headers there.
-pub fn headers(kind: Kind) -> Result<PathBuf, String> {
-    let (version, folder) = kind
-        .headers()
-        .ok_or("no package carries the headers of TensorRT 8")?;
-    let work = tempfile::tempdir().map_err(|error| format!("temporary directory: {error}"))?;
+pub fn headers(kind: Kind) -> Result<PathBuf, FakeError> {
+    let (version, folder) = kind.headers().ok_or(FakeError::NoPackage)?;
+    let work = tempfile::tempdir().map_err(FakeError::TemporaryDirectory)?;
     let manifest = format!(
         "[package]\nname = \"headers\"\nversion = \"0.0.0\"\nedition = \"2024\"\n\n\
          [dependencies]\ntrtx-sys = \"={version}\"\n\n[lib]\npath = \"lib.rs\"\n\n[workspace]\n"
     );
     for (name, text) in [("Cargo.toml", manifest.as_str()), ("lib.rs", "")] {
-        std::fs::write(work.path().join(name), text).map_err(|error| format!("{name}: {error}"))?;
+        let path = work.path().join(name);
+        std::fs::write(&path, text).map_err(|error| FakeError::Write { path, error })?;
     }
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let run = Command::new(cargo)
         .current_dir(work.path())
         .args(["metadata", "--format-version", "1"])
         .output()
-        .map_err(|error| format!("cargo: {error}"))?;
+        .map_err(FakeError::NoCargo)?;
     if !run.status.success() {
-        let said = String::from_utf8_lossy(&run.stderr);
-        return Err(format!(
-            "cannot fetch trtx-sys {version} for its headers: {said}"
-        ));
+        let said = String::from_utf8_lossy(&run.stderr).into_owned();
+        return Err(FakeError::Fetch { version, said });
     }
     let metadata = String::from_utf8_lossy(&run.stdout);
     let directory = metadata
@@ -275,12 +274,12 @@ pub fn headers(kind: Kind) -> Result<PathBuf, String> {
         .filter_map(|rest| rest.split('"').next())
         .find(|path| path.contains(&format!("trtx-sys-{version}")))
         .and_then(|path| Path::new(path).parent())
-        .ok_or("cargo fetched trtx-sys but does not say where to")?
+        .ok_or(FakeError::NoPath)?
         .join("TensorRT-Headers")
         .join(folder);
     if directory.join("NvInfer.h").exists() {
         Ok(directory)
     } else {
-        Err(format!("no NvInfer.h in {}", directory.display()))
+        Err(FakeError::NoHeader(directory))
     }
 }

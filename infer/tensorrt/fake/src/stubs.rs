@@ -1,5 +1,6 @@
 //! From NVIDIA's headers: a class per class that is stood in for, whose every method ends the process.
 
+use crate::error::FakeError;
 use std::fmt::Write as _;
 
 /// Namespace and class.
@@ -18,15 +19,15 @@ const CLASSES: [(&str, &str); 11] = [
 ];
 
 /// The source of the stubs, from what the preprocessor makes of both headers: no comments, no conditions.
-pub(crate) fn generate(text: &str) -> Result<String, String> {
+pub(crate) fn generate(text: &str) -> Result<String, FakeError> {
     let mut out = String::from(
         "#pragma once\n#include \"common.hpp\"\n#include \"NvInfer.h\"\n#include \"NvOnnxParser.h\"\n",
     );
     for (namespace, class) in CLASSES {
-        let body = body(text, class).ok_or_else(|| format!("the headers have no class {class}"))?;
+        let body = body(text, class).ok_or(FakeError::NoClass(class))?;
         let methods: Vec<_> = body.split(';').filter_map(pure_virtual).collect();
         if methods.is_empty() {
-            return Err(format!("{class} has no virtual methods"));
+            return Err(FakeError::NoMethods(class));
         }
         let _ = writeln!(
             out,

@@ -147,8 +147,8 @@ type Expected = (String, Slots, BTreeMap<&'static str, &'static str>);
 /// What this crate assumes of the version that the probe names.
 fn expected(said: &str) -> Result<Expected, String> {
     let version = said.lines().next().unwrap_or_default();
-    let words: Vec<_> = version.split(' ').collect();
-    let ["version", flavour, major, minor] = words[..] else {
+    let fields: Vec<_> = version.split(' ').collect();
+    let ["version", flavour, major, minor] = fields[..] else {
         return Err(format!("the probe names no version: {version}"));
     };
     let number = minor

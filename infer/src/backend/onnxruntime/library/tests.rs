@@ -1,4 +1,4 @@
-//! Files that are no usable onnxruntime, made here: each is refused in words, and the process lives on.
+//! Files that are no usable onnxruntime, made here: each is refused with its reason, and the process lives on.
 
 use super::*;
 use std::io::Write;
@@ -40,17 +40,19 @@ fn fake_of(path: &Path, base: &str, api: &str, version: &str) {
 }
 
 fn named(path: &Path) -> Result<Library, String> {
-    find(&Places {
+    let places = Places {
         named: Some(path.into()),
         directories: vec![],
-    })
+    };
+    find(&places).map_err(|e| e.to_string())
 }
 
 fn among(directories: &[&Path]) -> Result<Library, String> {
-    find(&Places {
+    let places = Places {
         named: None,
         directories: directories.iter().map(PathBuf::from).collect(),
-    })
+    };
+    find(&places).map_err(|e| e.to_string())
 }
 
 #[test]

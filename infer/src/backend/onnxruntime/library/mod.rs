@@ -1,16 +1,13 @@
-//! Finding libonnxruntime, and making sure that a file is one before anything else touches it: everything after this
-//! trusts it.
+//! Finding libonnxruntime, and making sure that a file is one before anything else touches it: all later code trusts it.
 #![expect(unsafe_code, reason = "a library is loaded and asked for its version")]
 
-use super::REMEDY;
+use super::error::{LibraryFault, OnnxRuntimeError, VARIABLE};
 use std::collections::BTreeSet;
 use std::ffi::{CStr, OsString};
 use std::fs::File;
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-/// The variable that names the library and ends the search.
-const VARIABLE: &str = "ORT_DYLIB_PATH";
 /// The oldest API that the binding can use is that of 1.17; see `api-17` in Cargo.toml.
 const OLDEST: (u32, u32) = (1, ort::sys::ORT_API_VERSION);
 
@@ -25,9 +22,9 @@ pub(crate) struct Library {
 /// Where to look.
 #[derive(Debug, Default)]
 pub(crate) struct Places {
-    /// The file that was named; nothing else is tried then.
+    /// The file that the environment names; nothing else is tried then.
     pub(super) named: Option<PathBuf>,
-    /// Directories to look in, the first first.
+    /// Directories to look in, in this order.
     pub(super) directories: Vec<PathBuf>,
 }
 
@@ -54,7 +51,8 @@ fn split(variable: &str) -> Vec<PathBuf> {
     std::env::split_paths(&value).filter(absolute).collect()
 }
 
-/// Directories that ldconfig is told of. Files named by `include` lie in one directory, as on all distributions.
+/// The directories in ldconfig's configuration. The files of an `include` are expected in one directory, as on all
+/// distributions.
 fn configured(file: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for line in std::fs::read_to_string(file).unwrap_or_default().lines() {
@@ -75,8 +73,8 @@ fn configured(file: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// Folders in which pip puts the library: of the Python on the path (so that of an active virtual environment), of
-/// the user and of the system.
+/// Folders in which pip puts the library: those of the Python on the path (which is that of an active virtual environment),
+/// of the user and of the system.
 fn python_wheels() -> Vec<PathBuf> {
     let mut libs = Vec::new();
     libs.extend(split("VIRTUAL_ENV").into_iter().map(|p| p.join("lib")));
@@ -107,11 +105,10 @@ fn sorted(directory: &Path, wanted: impl Fn(&str) -> bool) -> Vec<PathBuf> {
     found
 }
 
-/// The library to use, or in words why there is none.
-pub(crate) fn find(places: &Places) -> Result<Library, String> {
+/// The library to use.
+pub(crate) fn find(places: &Places) -> Result<Library, OnnxRuntimeError> {
     if let Some(path) = &places.named {
-        return examine(path)
-            .map_err(|e| format!("{VARIABLE} names {}, {e}; {REMEDY}", path.display()));
+        return examine(path).map_err(|fault| fault.named(path));
     }
     let mut refused = Vec::new();
     let mut seen = BTreeSet::new();
@@ -128,14 +125,14 @@ pub(crate) fn find(places: &Places) -> Result<Library, String> {
             }
             match private(&file).and_then(|()| examine(&file)) {
                 Ok(library) => return Ok(library),
-                Err(e) => refused.push(format!("{}, {e}", file.display())),
+                Err(fault) => refused.push((file, fault)),
             }
         }
     }
     if refused.is_empty() {
-        Err(format!("no libonnxruntime.so found; {REMEDY}"))
+        Err(OnnxRuntimeError::NotFound)
     } else {
-        Err(format!("found {}; {REMEDY}", refused.join("; ")))
+        Err(OnnxRuntimeError::Refused(refused))
     }
 }
 
@@ -146,87 +143,80 @@ fn numbers(text: &str) -> Vec<u64> {
         .collect()
 }
 
-/// A library is code: one that was found rather than named is not run if everybody could have put it there. Less than
-/// what is asked of engines: the places that are searched are the owner's choice, and on common systems a group may write
-/// there (Debian's /usr/local, a home with umask 002, a wheel that an administrator installed for all).
-fn private(file: &Path) -> Result<(), String> {
+/// A library is code: one that was found, not named, is refused if every user could have put it there. This asks less than
+/// what engines have to meet: the machine's owner chooses the places that are searched, and on common systems a group may
+/// write there (Debian's /usr/local, a home with umask 002, a wheel that an administrator installed for all).
+fn private(file: &Path) -> Result<(), LibraryFault> {
     for (above, path) in file.ancestors().enumerate() {
-        let found = std::fs::metadata(path).map_err(|e| format!("which cannot be read: {e}"))?;
+        let found = std::fs::metadata(path).map_err(LibraryFault::Read)?;
         let mode = found.permissions().mode();
         // Further up, the sticky bit keeps others from renaming what is not theirs, as in /tmp.
         let sticky = above > 1 && mode & 0o1000 != 0;
         if mode & 0o002 != 0 && !sticky {
-            return Err(format!(
-                "which is not used, since every user can write {}",
-                path.display()
-            ));
+            return Err(LibraryFault::Exposed(path.to_owned()));
         }
     }
     Ok(())
 }
 
-/// Loads the file and asks it what it is. The words of an error continue a sentence that names the file.
-pub(super) fn examine(path: &Path) -> Result<Library, String> {
-    let path = std::fs::canonicalize(path).map_err(|e| format!("which cannot be opened: {e}"))?;
+/// Loads the file and asks it what it is.
+pub(super) fn examine(path: &Path) -> Result<Library, LibraryFault> {
+    let path = std::fs::canonicalize(path).map_err(LibraryFault::Open)?;
     whole(&path)?;
     // SAFETY: loading runs the code of the file, which the user named or which lies where only its owner can write
     // (`private`). The file is complete (`whole`), so that mapping it cannot fault.
     let loaded = unsafe { libloading::Library::new(&path) }
-        .map_err(|e| format!("which does not load: {}", one_line(&e.to_string())))?;
+        .map_err(|e| LibraryFault::Load(one_line(&e.to_string())))?;
     type Base = unsafe extern "C" fn() -> *const ort::sys::OrtApiBase;
     // SAFETY: a function of this name has this type in every onnxruntime since 1.0.
     let base = unsafe { loaded.get::<Base>(c"OrtGetApiBase") };
-    let base = base.map_err(|_| "which is not an onnxruntime: it has no OrtGetApiBase")?;
+    let base = base.map_err(|_| LibraryFault::NoEntry)?;
     // SAFETY: it takes nothing, and returns NULL or a table that lives as long as the library is loaded.
-    let base = unsafe { base().as_ref() }.ok_or("whose OrtGetApiBase gives nothing")?;
+    let base = unsafe { base().as_ref() }.ok_or(LibraryFault::NoTable)?;
     // SAFETY: the first two entries of the table are the same in every version, and never NULL.
     let version = unsafe { (base.GetVersionString)() };
     if version.is_null() {
-        return Err("which does not tell its version".into());
+        return Err(LibraryFault::NoVersion);
     }
     // SAFETY: not NULL; the library returns a static text that ends in NUL.
     let version = unsafe { CStr::from_ptr(version) };
     let version = one_line(&version.to_string_lossy());
     let [major, minor, ..] = numbers(&version)[..] else {
-        return Err(format!("whose version is '{version}'"));
+        return Err(LibraryFault::Version(version));
     };
-    let (oldest_major, oldest_minor) = OLDEST;
-    if (major, minor) < (oldest_major.into(), oldest_minor.into()) {
-        return Err(format!(
-            "which is onnxruntime {version}: {oldest_major}.{oldest_minor} or newer is needed"
-        ));
+    if (major, minor) < (OLDEST.0.into(), OLDEST.1.into()) {
+        let needed = OLDEST;
+        return Err(LibraryFault::Old { version, needed });
     }
     // SAFETY: as above; it returns NULL or the table of that version.
     if unsafe { (base.GetApi)(ort::sys::ORT_API_VERSION) }.is_null() {
-        return Err(format!(
-            "which is onnxruntime {version} and does not offer API {oldest_minor}"
-        ));
+        let api = ort::sys::ORT_API_VERSION;
+        return Err(LibraryFault::NoApi { version, api });
     }
-    // For good: `ort` and the threads of the library use it until the process ends.
+    // Never unloaded: `ort` and the threads of the library use it until the process ends.
     std::mem::forget(loaded);
     Ok(Library { path, version })
 }
 
-/// At most 120 characters, without line breaks: it comes from a file that may be anything.
+/// At most 120 characters, without line breaks: the text comes from a file that may be anything.
 fn one_line(text: &str) -> String {
     let printable = text.chars().map(|c| if c.is_control() { ' ' } else { c });
     printable.take(120).collect()
 }
 
-/// Checks that a file is a shared library with nothing cut off: the dynamic linker maps what the headers promise, and
-/// touching what is not there would kill the process.
-fn whole(path: &Path) -> Result<(), String> {
-    let unreadable = |e: std::io::Error| format!("which cannot be read: {e}");
-    // Before opening: that could wait for ever on a pipe.
-    let meta = std::fs::metadata(path).map_err(unreadable)?;
+/// Checks that a file is a shared library with nothing cut off: the dynamic linker maps as many bytes as the headers promise,
+/// and touching one that is not in the file would kill the process.
+fn whole(path: &Path) -> Result<(), LibraryFault> {
+    // Checked before opening, which could wait for ever on a pipe.
+    let meta = std::fs::metadata(path).map_err(LibraryFault::Read)?;
     if !meta.is_file() {
-        return Err("which is not a file".into());
+        return Err(LibraryFault::NoFile);
     }
-    let file = File::open(path).map_err(unreadable)?;
+    let file = File::open(path).map_err(LibraryFault::Read)?;
     let mut head = [0; 64];
     let is_elf = file.read_exact_at(&mut head, 0).is_ok() && head.starts_with(b"\x7fELF\x02\x01");
     if !is_elf {
-        return Err("which is not a shared library of this kind of machine".into());
+        return Err(LibraryFault::NoLibrary);
     }
     let (table, entry, entries) = (word(&head, 32), short(&head, 54), short(&head, 56));
     for index in 0..entries {
@@ -237,7 +227,7 @@ fn whole(path: &Path) -> Result<(), String> {
         // Only loaded segments are mapped: type 1.
         let loaded = segment.starts_with(&[1, 0, 0, 0]);
         if !read || (loaded && end > meta.len()) {
-            return Err(format!("which is cut short at {} bytes", meta.len()));
+            return Err(LibraryFault::CutShort(meta.len()));
         }
     }
     Ok(())

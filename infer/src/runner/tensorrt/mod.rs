@@ -1,4 +1,4 @@
-//! On the GPU: TensorRT runs the model between two kernels of ours (`hanja_cuda::FramePath`); the CPU hands over.
+//! On the GPU: TensorRT runs the model between two kernels of ours (`hanja_cuda::FramePath`); the CPU only submits frames.
 //!
 //! Where a frame's bytes go:
 //!
@@ -8,52 +8,51 @@
 //! | cannot, shares its memory (Jetson Nano, TX2) | any | the CPU makes the tensor, once, in memory that the engine reads |
 //! | any other case | JPEG, pictures from files | copied once to page-locked memory, converted by the GPU |
 
-#![allow(unsafe_code)] // the two promises that TensorRT wants: trusted plans, living memory
+#![allow(unsafe_code)] // TensorRT's two conditions: plans are trusted, memory outlives the work on it
 
 mod network;
 
-use super::{Output, Picture, Runner};
-use crate::backend::{Facts, Reason};
+use super::contract::{Output, Picture, Runner};
+use crate::backend::Unusable;
+use crate::decode::MOST_CANDIDATES;
 use crate::engine::{self, Cache, DeviceKey, Found, Job, trusted_read};
 use crate::error::InferError;
-use crate::model::ModelFile;
-use crate::nms::Candidate;
+use crate::model::{Facts, ModelFile};
+use crate::nms::ScoredBox;
 use crate::preprocess::{Letterbox, Luma, Preprocessor, Target};
 use hanja_cuda::{Device, FramePath, OutputSpec, Registration, Source, Spec};
 use hanja_record::{FrameRef, PixelFormat};
 use hanja_ring::{Lease, now_ns};
 use hanja_stage::config::InferConfig;
 use hanja_tensorrt::{Engine, Library, Runtime};
-use network::Network;
+use network::{Network, failed};
 use std::collections::VecDeque;
-
-/// Candidates wanted of one frame, as of the CPU's.
-const MOST: usize = crate::decode::MOST_CANDIDATES;
 
 /// An engine on a GPU, and all that a frame needs on the way through it.
 #[derive(Debug)]
 pub(crate) struct TensorRtRunner {
-    // In this order: the path's work ends before the engine's context goes.
+    // Fields are dropped in this order: the path waits for its work before the engine's context is freed.
     path: FramePath,
     network: Network,
     device: Device,
     preprocessor: Preprocessor,
-    /// The brightness of the pictures under way, oldest first, and of the one finished last; none if nobody wants it.
+    /// The brightness of the pictures under way, oldest first.
     lumas: VecDeque<Luma>,
+    /// The brightness of the picture finished last; `None` if it is not kept.
     luma: Option<Luma>,
-    /// Buffers for the next ones.
+    /// Buffers for the brightness of later pictures.
     spare: Vec<Luma>,
     ring: Option<Ring>,
     ways: Ways,
-    words: String,
+    description: String,
 }
 
-/// Ways that a device may not have: tests measure what each is worth.
+/// Ways of a frame that some devices do not have. Tests switch them off to measure what each gains.
 #[derive(Clone, Copy, Debug)]
 struct Ways {
     /// CUDA graphs.
     graphs: bool,
-    /// The GPU reads the ring.
+    /// The GPU reads frames in the ring.
     zero_copy: bool,
 }
 
@@ -64,7 +63,7 @@ impl Ways {
     };
 }
 
-/// What came of registering a generation of the ring.
+/// A generation of the ring, registered for the GPU if it can be.
 #[derive(Debug)]
 struct Ring {
     generation: u64,
@@ -73,13 +72,13 @@ struct Ring {
 
 impl TensorRtRunner {
     /// Loads the engine for `file` on this machine's GPU.
-    pub(crate) fn load(file: &ModelFile, config: &InferConfig) -> Result<Self, Reason> {
+    pub(crate) fn load(file: &ModelFile, config: &InferConfig) -> Result<Self, Unusable> {
         Self::load_with(file, config, Ways::ALL)
     }
 
-    fn load_with(file: &ModelFile, config: &InferConfig, ways: Ways) -> Result<Self, Reason> {
-        let library = Library::find().map_err(Reason::missing)?;
-        let device = Device::probe().map_err(Reason::missing)?;
+    fn load_with(file: &ModelFile, config: &InferConfig, ways: Ways) -> Result<Self, Unusable> {
+        let library = Library::find().map_err(Unusable::missing)?;
+        let device = Device::probe().map_err(Unusable::missing)?;
         let (plan, job) = plan(file, config, &library, &device)?;
         let engine = deserialized(&library, &plan, job, config)?;
         drop(plan);
@@ -91,17 +90,17 @@ impl TensorRtRunner {
                 conf: InferConfig::least_score(false),
                 ..network.output
             },
-            most: MOST,
+            most: MOST_CANDIDATES,
             graphs: ways.graphs,
         };
-        let path = FramePath::new(&device, spec).map_err(Reason::missing)?;
+        let path = FramePath::new(&device, spec).map_err(Unusable::missing)?;
         let (width, height) = network.input;
         let target = Target::Fixed {
             width: width as u32,
             height: height as u32,
         };
         let facts = device.facts();
-        let words = format!("tensorrt {} on {facts}", library.version());
+        let description = format!("tensorrt {} on {facts}", library.version());
         Ok(Self {
             path,
             network,
@@ -112,11 +111,11 @@ impl TensorRtRunner {
             spare: Vec::new(),
             ring: None,
             ways,
-            words,
+            description,
         })
     }
 
-    /// Sees to it that the slot's memory is registered, if the device can.
+    /// Registers the memory of the lease's ring, if that is not done yet and the device can.
     fn attach(&mut self, lease: &Lease) {
         let generation = lease.generation();
         if self
@@ -126,7 +125,7 @@ impl TensorRtRunner {
         {
             return;
         }
-        // The old one first: two rings' worth of pinned memory is more than a small device may have.
+        // The old registration is dropped first: a small device may not have memory to pin two rings at once.
         self.ring = None;
         let registration = match Registration::of_ring(&self.device, lease.mapping()) {
             Ok(registration) => {
@@ -134,7 +133,7 @@ impl TensorRtRunner {
                 Some(registration)
             }
             Err(refusal) => {
-                let instead = if self.fills() {
+                let instead = if self.cpu_makes_tensor() {
                     "the CPU makes the model's input"
                 } else {
                     "frames are copied for the GPU"
@@ -149,14 +148,14 @@ impl TensorRtRunner {
         });
     }
 
-    /// Whether the CPU makes the tensor where the GPU cannot read the ring: one pass over the picture instead of two.
-    fn fills(&self) -> bool {
+    /// Whether the CPU makes the tensor, because the GPU cannot read the ring: one pass over the picture instead of two.
+    fn cpu_makes_tensor(&self) -> bool {
         let facts = self.device.facts();
         facts.integrated && !facts.can_register && !self.network.half_input
     }
 
-    /// The picture that was just prepared is under way: keeps its brightness until it is finished.
-    fn put_luma(&mut self) {
+    /// Keeps the brightness of the picture that was just submitted until it is finished.
+    fn queue_luma(&mut self) {
         if self.luma.is_some() {
             let mut own = self.spare.pop().unwrap_or_default();
             self.preprocessor.swap_luma(&mut own);
@@ -170,33 +169,33 @@ impl TensorRtRunner {
         let letterbox = filling.letterbox();
         path.submit_filled(|tensor| filling.fill(tensor), |work| network.enqueue(work))
             .map_err(failed)?;
-        self.put_luma();
+        self.queue_luma();
         Ok(letterbox)
     }
 }
 
-/// The plan to run, and the job that would build it anew if it is one from the cache.
+/// The plan to run; if it is from the cache, also the job that would build it anew.
 fn plan(
     file: &ModelFile,
     config: &InferConfig,
     library: &Library,
     device: &Device,
-) -> Result<(Vec<u8>, Option<Job>), Reason> {
+) -> Result<(Vec<u8>, Option<Job>), Unusable> {
     if let Some(path) = &config.engine {
-        let plan = trusted_read(path).map_err(Reason::missing)?;
+        let plan = trusted_read(path).map_err(Unusable::missing)?;
         return Ok((plan, None));
     }
     let job = job(file, config, device)?;
     let key = job.key_of(file, engine::library_key(library));
     match Cache::new(&job.cache).find(&key) {
         Ok(Found::Engine(engine)) => Ok((engine.plan, Some(job))),
-        // Why one that is there is unfit is said by the process that builds it anew.
-        Ok(Found::Nothing | Found::Unfit(_)) => Err(Reason::NotBuilt(Box::new(job))),
+        // The process that builds it anew logs why the one in the cache is unfit.
+        Ok(Found::Nothing | Found::Unfit(_)) => Err(Unusable::NotBuilt(Box::new(job))),
         Err(e) => {
-            // Loud: it is a mistake in this machine's set-up, and TensorRT would be there.
-            let words = format!("the engine cache {}: {e}", job.cache.display());
-            tracing::error!("TensorRT stays unused: {words}");
-            Err(Reason::Missing(words))
+            // An error in the log: the machine is set up wrongly, and could use TensorRT otherwise.
+            let reason = format!("the engine cache {}: {e}", job.cache.display());
+            tracing::error!("TensorRT stays unused: {reason}");
+            Err(Unusable::Missing(reason))
         }
     }
 }
@@ -207,8 +206,8 @@ fn deserialized(
     plan: &[u8],
     job: Option<Job>,
     config: &InferConfig,
-) -> Result<Engine, Reason> {
-    let runtime = Runtime::new(library).map_err(Reason::missing)?;
+) -> Result<Engine, Unusable> {
+    let runtime = Runtime::new(library).map_err(Unusable::missing)?;
     // SAFETY: nobody but root and this user can have written the plan (`trusted_read`, which the cache uses too), and
     // one from the cache is, byte for byte, what a build of ours stored.
     let refusal = match unsafe { runtime.deserialize(plan) } {
@@ -216,34 +215,27 @@ fn deserialized(
         Err(e) => e,
     };
     if let Some(job) = job {
-        // Whole and of this version, yet refused: a driver or library that changed under its old name.
+        // Undamaged and of this version, yet refused: the driver or the library changed and kept its version number.
         let refused = Some(refusal.to_string());
-        return Err(Reason::NotBuilt(Box::new(Job { refused, ..job })));
+        return Err(Unusable::NotBuilt(Box::new(Job { refused, ..job })));
     }
     let path = config.engine.clone().unwrap_or_default();
-    Err(Reason::Missing(format!(
+    Err(Unusable::Missing(format!(
         "the engine {} is refused: {refusal}; it has to be built on this machine, by this TensorRT: hanja engine build --out FILE",
         path.display()
     )))
 }
 
 /// What is to be built for this model, device and configuration.
-fn job(file: &ModelFile, config: &InferConfig, device: &Device) -> Result<Job, Reason> {
+fn job(file: &ModelFile, config: &InferConfig, device: &Device) -> Result<Job, Unusable> {
     let facts = device.facts();
     Ok(Job {
         device: Some(DeviceKey {
             name: facts.name.clone(),
             compute_capability: facts.capability,
         }),
-        ..Job::of(file, config).map_err(Reason::missing)?
+        ..Job::of(file, config).map_err(Unusable::missing)?
     })
-}
-
-fn failed(e: impl std::fmt::Display) -> InferError {
-    InferError::Run {
-        backend: hanja_record::Backend::TensorRt.name(),
-        reason: e.to_string(),
-    }
 }
 
 impl Runner for TensorRtRunner {
@@ -252,7 +244,7 @@ impl Runner for TensorRtRunner {
     }
 
     fn describe(&self) -> String {
-        self.words.clone()
+        self.description.clone()
     }
 
     fn facts(&self) -> &Facts {
@@ -282,7 +274,7 @@ impl Runner for TensorRtRunner {
         {
             self.attach(lease);
         }
-        if self.fills() {
+        if self.cpu_makes_tensor() {
             return self.submit_filled(&picture.frame()?);
         }
         let frame = picture.frame()?;
@@ -301,11 +293,11 @@ impl Runner for TensorRtRunner {
                 };
                 path.submit_frame(Source::Registered(slot), &conversion, lease, enqueue)
             }
-            // Copied before the call returns; what it belongs to goes with this function's end.
+            // Copied before the call returns; the lease, if there is one, is released at the end of this function.
             None => path.submit_frame(Source::Host(bytes), &conversion, (), enqueue),
         };
         submitted.map_err(failed)?;
-        self.put_luma();
+        self.queue_luma();
         Ok(letterbox)
     }
 
@@ -313,7 +305,7 @@ impl Runner for TensorRtRunner {
         self.path.is_done().map_err(failed)
     }
 
-    fn finish(&mut self, candidates: &mut Vec<Candidate>) -> Result<Output, InferError> {
+    fn finish(&mut self, candidates: &mut Vec<ScoredBox>) -> Result<Output, InferError> {
         let found = self.path.wait().map_err(failed)?;
         let found = found.ok_or_else(|| failed("there is no picture under way"))?;
         let inferred = now_ns();
@@ -321,7 +313,7 @@ impl Runner for TensorRtRunner {
             self.spare.extend(self.luma.replace(next));
         }
         candidates.clear();
-        candidates.extend(found.list.iter().map(|c| Candidate {
+        candidates.extend(found.list.iter().map(|c| ScoredBox {
             x1: c.x1,
             y1: c.y1,
             x2: c.x2,
@@ -339,7 +331,7 @@ impl Runner for TensorRtRunner {
         })
     }
 
-    /// Not quite the model alone: the input is copied and converted, and the output filtered, by the GPU.
+    /// Measures a little more than the model: the GPU also copies and converts the input, and filters the output.
     fn bare_loop(&mut self, runs: usize) -> Result<Vec<u64>, InferError> {
         let (width, height) = self.network.input;
         let grey = vec![128; width * height];

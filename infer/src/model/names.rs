@@ -1,7 +1,7 @@
 //! Class names as YOLOv5 writes them into ONNX metadata: a Python dictionary in text, `{0: 'one', 1: "two"}`, or a
 //! list, `['one', 'two']`.
 
-/// Most classes a model may have; a damaged file shall not make us allocate more.
+/// The most classes that a model may have, so that a damaged file cannot make the parser allocate more.
 const MOST: usize = 1000;
 
 /// Parses the metadata value. `None` if it is not of that form or its numbers have gaps.
@@ -45,8 +45,8 @@ fn quoted(text: &str) -> Option<(String, &str)> {
     None
 }
 
-/// Whether a model's classes are the ten numerals in their order: ours, or one that somebody trained for the same. For
-/// them there is a second size, a second look and one reading a place, where the configuration does not say otherwise.
+/// Whether a model's classes are the ten numerals in their order, as those of our own models are. Unless the configuration
+/// says otherwise, such a model gets a second size, a second look, and one reading for each place.
 pub(crate) fn are_the_numerals(names: &[String]) -> bool {
     names == hanja_record::NUMERALS
 }

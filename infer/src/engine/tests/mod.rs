@@ -246,7 +246,7 @@ fn damaged_and_foreign_sidecars_are_seen() {
     let (_dir, cache, path) = filled();
     let sidecar = sidecar_path(&path);
     let good = std::fs::read(&sidecar).unwrap();
-    for (text, words) in [
+    for (text, message) in [
         (&b""[..], "damaged"),
         (&good[..good.len() / 2], "damaged"),
         (b"{}", "damaged"),
@@ -254,7 +254,7 @@ fn damaged_and_foreign_sidecars_are_seen() {
         (&vec![b' '; 70_000], "too large"),
     ] {
         std::fs::write(&sidecar, text).unwrap();
-        assert!(unfit(&cache).contains(words));
+        assert!(unfit(&cache).contains(message));
     }
     // Two engines whose sidecars were swapped, with plans of the same bytes.
     let other = Key {

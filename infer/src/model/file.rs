@@ -1,28 +1,14 @@
-//! A model file: where it comes from, its bytes, its id; and what a file that is no model looks like.
+//! A model's file: where it comes from, its bytes, its id, what it says of itself; and the kinds of files that are often
+//! taken for models.
 
-use crate::error::InferError;
-use crate::names;
+use super::embedded::{BUILT_IN, EMBEDDED};
+use super::error::ModelError;
+use super::names;
 use hanja_onnx::OnnxError;
 use std::borrow::Cow;
 use std::io;
 use std::path::Path;
 use std::sync::OnceLock;
-
-/// The models inside the executable, so that one file runs: name and ONNX. The first is the default.
-pub(crate) const EMBEDDED: [(&str, &[u8]); 2] = [
-    (
-        "hanja-pico",
-        include_bytes!("../../model/weights/hanja-pico.onnx"),
-    ),
-    (
-        "hanja-n",
-        include_bytes!("../../model/weights/hanja-n.onnx"),
-    ),
-];
-
-/// Names of the models inside the executable, the default first; each can stand for a file in
-/// [`InferConfig::model`](hanja_stage::config::InferConfig::model).
-pub const BUILT_IN: [&str; EMBEDDED.len()] = [EMBEDDED[0].0, EMBEDDED[1].0];
 
 /// Largest file read, bytes; the largest YOLOv5 (x6 in fp32) has 0.6 GB.
 const MOST_BYTES: u64 = 1 << 30;
@@ -66,15 +52,15 @@ impl Described {
 }
 
 impl ModelFile {
-    /// Takes the embedded model of that name, else reads the file; `None`: the first embedded model. A file that has
-    /// such a name is `./hanja-n`.
-    pub(crate) fn open(path: Option<&Path>) -> Result<Self, InferError> {
+    /// The embedded model of that name, else the file; `None`: the first embedded model. A file that is called like an
+    /// embedded model is reached as `./hanja-n`.
+    pub(crate) fn open(path: Option<&Path>) -> Result<Self, ModelError> {
         let wanted = path.unwrap_or(Path::new(BUILT_IN[0]));
         let embedded = EMBEDDED.iter().find(|(name, _)| Path::new(name) == wanted);
         let (name, bytes) = match (embedded, wanted) {
             (Some((name, bytes)), _) => (format!("embedded {name}"), Cow::Borrowed(*bytes)),
             (None, path) => {
-                let read = read(path).map_err(|source| InferError::Read {
+                let read = read(path).map_err(|source| ModelError::Read {
                     path: path.to_owned(),
                     source,
                 });
@@ -82,7 +68,7 @@ impl ModelFile {
             }
         };
         if let Some(reason) = foreign(&bytes) {
-            return Err(InferError::Load {
+            return Err(ModelError::Load {
                 model: name,
                 reason: reason.into(),
             });
@@ -125,7 +111,7 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
     std::fs::read(path)
 }
 
-/// What a file is instead of ONNX, for the mistakes that happen.
+/// What a file is instead of ONNX, for the usual mistakes.
 fn foreign(bytes: &[u8]) -> Option<&'static str> {
     const MAGICS: [(&[u8], &str); 3] = [
         (b"PK\x03\x04", "it is a PyTorch checkpoint"),
@@ -147,7 +133,7 @@ fn foreign(bytes: &[u8]) -> Option<&'static str> {
         .map(|(_, what)| *what)
 }
 
-/// FNV-1a, 64 bits: tells models apart, defends against nothing.
+/// FNV-1a, 64 bits: tells models apart; no defence against forged files.
 fn fnv1a(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)

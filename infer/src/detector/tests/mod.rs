@@ -292,7 +292,7 @@ fn backends_that_are_not_there_are_refused_by_name() {
 }
 
 #[test]
-fn the_choice_is_said_in_words() {
+fn the_choice_is_described() {
     let info = |backend: &str| {
         let config = InferConfig {
             backend: backend.into(),
@@ -304,9 +304,9 @@ fn the_choice_is_said_in_words() {
     assert!(named.passed_over.is_empty() && named.choice().starts_with(&test_backend()));
     let auto = info("auto");
     assert_eq!(auto.passed_over[0].0, "tensorrt");
-    let words = auto.choice();
+    let choice = auto.choice();
     assert!(
-        words.starts_with(auto.backend.name()) && words.contains("; not tensorrt: "),
-        "{words}"
+        choice.starts_with(auto.backend.name()) && choice.contains("; not tensorrt: "),
+        "{choice}"
     );
 }

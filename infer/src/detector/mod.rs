@@ -1,14 +1,11 @@
 //! One picture in, detections out: the code path of the stage, of `hanja detect` and of the evaluation.
 
-use crate::backend::{self, Reason};
-use crate::engine::Job;
 use crate::error::InferError;
-use crate::model::ModelFile;
-use crate::names;
-use crate::nms::{self, Candidate, Suppressor};
+use crate::model::{ModelError, ModelFile, names};
+use crate::nms::{self, ScoredBox, Suppressor};
 use crate::preprocess::{Letterbox, Target};
 use crate::runner::{Output, Picture, Runner};
-use crate::upgrade;
+use crate::select::PassedOver;
 use crate::verifier::{self, Verifier};
 use hanja_record::{Detection, FrameRef, MAX_DETECTIONS, PixelFormat};
 use hanja_ring::now_ns;
@@ -16,7 +13,7 @@ use hanja_stage::config::InferConfig;
 use std::collections::VecDeque;
 use std::fmt;
 
-/// Facts of the loaded model, in words with `Display`.
+/// Facts of the loaded model; `Display` makes one line of them.
 #[derive(Clone, Debug)]
 pub struct ModelInfo {
     /// File, or `embedded hanja-pico`.
@@ -27,10 +24,10 @@ pub struct ModelInfo {
     pub names: Vec<String>,
     /// Model input for a 640x480 picture, width and height.
     pub input: (usize, usize),
-    /// What computes.
+    /// The backend that runs it.
     pub backend: hanja_record::Backend,
-    /// The same in words, with a version where there is one.
-    pub backend_words: String,
+    /// The backend's name for people, with a version where there is one.
+    pub backend_description: String,
     /// Better backends that were not taken, and why.
     pub passed_over: Vec<(&'static str, String)>,
 }
@@ -39,11 +36,11 @@ impl ModelInfo {
     /// The backend, and why the better ones were not taken: one line for records and logs.
     #[must_use]
     pub fn choice(&self) -> String {
-        let mut words = self.backend_words.clone();
+        let mut description = self.backend_description.clone();
         for (name, reason) in &self.passed_over {
-            words += &format!("; not {name}: {reason}");
+            description += &format!("; not {name}: {reason}");
         }
-        words
+        description
     }
 }
 
@@ -54,7 +51,7 @@ impl fmt::Display for ModelInfo {
         write!(
             f,
             "{} ({:016x}), {classes} classes, {w}x{h}, {}",
-            self.name, self.id, self.backend_words
+            self.name, self.id, self.backend_description
         )
     }
 }
@@ -91,109 +88,24 @@ pub struct Steps {
 pub struct Detector {
     runner: Box<dyn Runner>,
     info: ModelInfo,
-    /// Of the pictures under way, oldest first.
+    /// Those of the pictures under way, oldest first.
     letterboxes: VecDeque<Letterbox>,
-    /// Of the picture whose candidates these are.
+    /// That of the picture that `candidates` are of.
     letterbox: Letterbox,
-    /// Looks again at what was found, for the classes that it knows.
+    /// The second look at what was found; `None` for a model with classes that it does not know.
     verifier: Option<Verifier>,
     conf: f32,
     iou: f32,
-    /// One box a place, whatever the classes.
+    /// Boxes suppress each other whatever their classes.
     agnostic: bool,
-    candidates: Vec<Candidate>,
+    candidates: Vec<ScoredBox>,
     suppressor: Suppressor,
-    kept: Vec<Candidate>,
+    kept: Vec<ScoredBox>,
     found: Found,
 }
 
 impl Detector {
-    /// Loads the configured model into the best backend that works, and runs it once, so that a bad one is refused here
-    /// and the first picture is not slower than the rest. An engine for TensorRT that has to be built is waited for if
-    /// TensorRT was asked for by name; else the next best backend is taken.
-    ///
-    /// # Errors
-    /// See [`InferError`].
-    pub fn load(config: &InferConfig) -> Result<Self, InferError> {
-        match Self::load_now(config)? {
-            Loaded::Ready(detector, _) => Ok(*detector),
-            Loaded::NotBuilt(job) => {
-                upgrade::build(&job)?;
-                Self::load_tensorrt(config)
-            }
-        }
-    }
-
-    /// As [`load`](Self::load), but an engine that has to be built is an error.
-    ///
-    /// # Errors
-    /// See [`InferError`].
-    pub fn load_built(config: &InferConfig) -> Result<Self, InferError> {
-        match Self::load_now(config)? {
-            Loaded::Ready(detector, _) => Ok(*detector),
-            Loaded::NotBuilt(job) => Err(InferError::Backend {
-                name: config.backend.clone(),
-                reason: Reason::NotBuilt(Box::new(job)).to_string(),
-            }),
-        }
-    }
-
-    /// As [`load`](Self::load) without waiting for an engine: with the job that would build it, if a better backend was
-    /// passed over only for want of one.
-    pub(crate) fn load_now(config: &InferConfig) -> Result<Loaded, InferError> {
-        Self::load_one_of(backend::wanted(&config.backend)?, config)
-    }
-
-    /// On the CPU, whatever else there is.
-    pub(crate) fn load_cpu(config: &InferConfig) -> Result<Self, InferError> {
-        match Self::load_one_of(backend::on_the_cpu(), config)? {
-            Loaded::Ready(detector, _) => Ok(*detector),
-            Loaded::NotBuilt(_) => Err(InferError::no_backend()),
-        }
-    }
-
-    fn load_one_of(
-        wanted: &[backend::Candidate],
-        config: &InferConfig,
-    ) -> Result<Loaded, InferError> {
-        let file = ModelFile::open(config.model.as_deref())?;
-        let choice = backend::first(wanted, |candidate| {
-            let runner = (candidate.load)(&file, config)?;
-            Self::with_runner(runner, config, &file).map_err(Reason::Model)
-        })?;
-        let Some(mut detector) = choice.found else {
-            return match choice.not_built {
-                Some(job) => Ok(Loaded::NotBuilt(job)),
-                None => Err(InferError::no_backend()),
-            };
-        };
-        detector.info.passed_over = choice.passed_over;
-        Ok(Loaded::Ready(Box::new(detector), choice.not_built))
-    }
-
-    /// On TensorRT or not at all; its engine is there.
-    pub(crate) fn load_tensorrt(config: &InferConfig) -> Result<Self, InferError> {
-        let named = InferConfig {
-            backend: hanja_record::Backend::TensorRt.name().into(),
-            ..config.clone()
-        };
-        match Self::load_now(&named)? {
-            Loaded::Ready(detector, _) => Ok(*detector),
-            Loaded::NotBuilt(job) => Err(InferError::Backend {
-                name: named.backend,
-                reason: match job.refused {
-                    Some(refusal) => format!(
-                        "the engine that was just built here is refused: {refusal}; so it will be at every start, after minutes of building, until driver and TensorRT fit each other; backend = \"onnxruntime\" or \"rten\" in the configuration saves the building"
-                    ),
-                    None => format!(
-                        "the engine that was just built is not in the cache {} any more",
-                        job.cache.display()
-                    ),
-                },
-            }),
-        }
-    }
-
+    /// A detector around a runner that has the model of `file` loaded. Runs it once.
     pub(crate) fn with_runner(
         runner: Box<dyn Runner>,
         config: &InferConfig,
@@ -207,7 +119,7 @@ impl Detector {
             names: facts.names.clone().unwrap_or_default(),
             input: (probe.net_width, probe.net_height),
             backend: runner.kind(),
-            backend_words: runner.describe(),
+            backend_description: runner.describe(),
             passed_over: Vec::new(),
         };
         let mut detector = Self {
@@ -226,7 +138,7 @@ impl Detector {
         };
         detector.warm_up()?;
         let numerals = names::are_the_numerals(&detector.info.names);
-        // A person may sit in a car, but no 二 in a 三.
+        // A person may sit in a car, but there is no 二 inside a 三.
         detector.agnostic = config.agnostic.unwrap_or(numerals);
         if config.verify && numerals {
             let mut verifier = Verifier::embedded(detector.info.backend, config.threads)?;
@@ -250,11 +162,11 @@ impl Detector {
         InferConfig::least_score(self.verifier.is_some())
     }
 
-    /// Takes other thresholds from the next picture on; without the first one, the default for this model.
+    /// Sets the thresholds from the next picture on; `None` is the default for this model.
     pub(crate) fn set_thresholds(&mut self, conf: Option<f32>, iou: f32) {
         let conf = conf.unwrap_or_else(|| self.default_conf());
         (self.conf, self.iou) = (conf, iou);
-        // What the second look may lift to the threshold has to be there.
+        // The runner also has to find boxes that the second look may raise to the threshold.
         let least = self.verifier.as_ref().map_or(conf, |v| v.least(conf));
         self.runner.set_conf(least);
     }
@@ -265,18 +177,20 @@ impl Detector {
         let (width, height) = self.info.input;
         let on_the_cpu = self.info.backend != hanja_record::Backend::TensorRt;
         let output = self.infer().map_err(|e| match e {
-            // Here it is the model's fault, later it would be the backend's. A GPU can fail at any time.
-            InferError::Run { reason, .. } if on_the_cpu => InferError::Load {
+            // On a CPU the first run fails because of the model, a later one because of the backend. A GPU can fail at any
+            // time.
+            InferError::Run { reason, .. } if on_the_cpu => ModelError::Load {
                 model: self.info.name.clone(),
                 reason: format!("it does not run on {width}x{height} pixels: {reason}"),
-            },
+            }
+            .into(),
             e => e,
         })?;
         let not_yolo = |reason| {
             let model = self.info.name.clone();
-            Err(InferError::NotYolo { model, reason })
+            Err(ModelError::NotYolo { model, reason }.into())
         };
-        // The most there can be, so that no picture, however cluttered, allocates later.
+        // Room for the most that there can be, so that no picture, however cluttered, allocates later.
         self.candidates.reserve(output.rows);
         self.kept.reserve(MAX_DETECTIONS);
         self.found.detections.reserve(MAX_DETECTIONS);
@@ -322,13 +236,18 @@ impl Detector {
         &self.info
     }
 
-    /// Why this one does not run on TensorRT, as of now.
-    pub(crate) fn say_of_tensorrt(&mut self, words: String) {
+    /// Sets the better backends that were not taken, and why.
+    pub(crate) fn set_passed_over(&mut self, passed_over: Vec<PassedOver>) {
+        self.info.passed_over = passed_over;
+    }
+
+    /// Sets why this detector does not run on TensorRT at present.
+    pub(crate) fn set_tensorrt_reason(&mut self, reason: String) {
         let name = hanja_record::Backend::TensorRt.name();
-        let words = words.replace('\n', " ");
+        let reason = reason.replace('\n', " ");
         match self.info.passed_over.iter_mut().find(|p| p.0 == name) {
-            Some(known) => known.1 = words,
-            None => self.info.passed_over.push((name, words)),
+            Some(known) => known.1 = reason,
+            None => self.info.passed_over.push((name, reason)),
         }
     }
 
@@ -341,7 +260,7 @@ impl Detector {
         self.submit(Picture::Bytes(*frame))?;
         let prepared = now_ns();
         let inferred = self.infer()?.inferred;
-        self.gather(false)?;
+        self.postprocess(false)?;
         self.found.steps = Steps {
             preprocess: prepared - started,
             inference: inferred.saturating_sub(prepared),
@@ -350,13 +269,13 @@ impl Detector {
         Ok(&self.found)
     }
 
-    /// Keeps of every picture from the next one on what [`crop`](Self::crop) needs.
+    /// From the next picture on, keeps what [`crop`](Self::crop) needs.
     pub fn keep_for_crops(&mut self) {
         self.runner.keep_luma();
     }
 
-    /// What the second look sees of a box of the last picture: [`SIDE`](crate::SIDE) lines of as many grey pixels, into
-    /// `out`. Black if the picture was not kept.
+    /// Writes what the second look sees of a box of the last picture into `out`: [`SIDE`](crate::SIDE) lines of as many grey
+    /// pixels. Black if the picture was not kept.
     pub fn crop(&self, of: &Detection, out: &mut [u8]) {
         let mut values = vec![0.0; verifier::SIDE * verifier::SIDE];
         if let Some(luma) = self.runner.luma() {
@@ -367,7 +286,7 @@ impl Detector {
         }
     }
 
-    /// Pictures that can be started before one has to be finished.
+    /// How many pictures can be started before one has to be finished.
     pub(crate) fn room(&self) -> usize {
         self.runner.depth().saturating_sub(self.letterboxes.len())
     }
@@ -377,7 +296,7 @@ impl Detector {
         self.runner.is_done()
     }
 
-    /// Step 1: starts a picture; gives its own width and height.
+    /// Step 1: starts a picture; returns its own width and height.
     pub(crate) fn submit(&mut self, picture: Picture<'_>) -> Result<(u32, u32), InferError> {
         let letterbox = self.runner.submit(picture)?;
         self.letterboxes.push_back(letterbox);
@@ -394,19 +313,20 @@ impl Detector {
         Ok(output)
     }
 
-    /// Step 3: suppression, boxes back into the picture, and the second look at them, as one of a stream of pictures.
+    /// Step 3, for one of a stream of pictures: suppression, the conversion of boxes to pixels of the picture, and the second
+    /// look at them.
     pub(crate) fn collect(&mut self) -> Result<&Found, InferError> {
-        self.gather(true)?;
+        self.postprocess(true)?;
         Ok(&self.found)
     }
 
-    fn gather(&mut self, stream: bool) -> Result<(), InferError> {
+    fn postprocess(&mut self, stream: bool) -> Result<(), InferError> {
         let most = MAX_DETECTIONS;
         let (_, capped) = (self.suppressor).keep(&self.candidates, self.iou, most, &mut self.kept);
         let found = &mut self.found;
         found.capped = capped + found.candidates - self.candidates.len() as u32;
         let letterbox = self.letterbox;
-        // In the bars, beside the picture, is nothing.
+        // Boxes that lie in the bars, beside the picture, have no area left.
         self.kept.retain_mut(|c| {
             *c = in_source(&letterbox, c);
             c.x1 < c.x2 && c.y1 < c.y2
@@ -460,27 +380,18 @@ impl Detector {
 }
 
 /// A box of the model's input in pixels of the picture, cut at its edges.
-fn in_source(letterbox: &Letterbox, c: &Candidate) -> Candidate {
+fn in_source(letterbox: &Letterbox, c: &ScoredBox) -> ScoredBox {
     let (right, bottom) = letterbox.source;
     let (right, bottom) = (right as f32, bottom as f32);
     let (x1, y1) = letterbox.source_point(c.x1, c.y1);
     let (x2, y2) = letterbox.source_point(c.x2, c.y2);
-    Candidate {
+    ScoredBox {
         x1: x1.clamp(0.0, right),
         y1: y1.clamp(0.0, bottom),
         x2: x2.clamp(0.0, right),
         y2: y2.clamp(0.0, bottom),
         ..*c
     }
-}
-
-/// What [`Detector::load_now`] comes to.
-#[derive(Debug)]
-pub(crate) enum Loaded {
-    /// A detector; and the job that would make a better one possible.
-    Ready(Box<Detector>, Option<Job>),
-    /// TensorRT was asked for by name, and there is no engine yet.
-    NotBuilt(Job),
 }
 
 /// The backend under test: `HANJA_TEST_BACKEND=onnxruntime` puts another one through the tests of detector and stage,

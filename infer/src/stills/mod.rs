@@ -1,4 +1,4 @@
-//! Picture files, and what `hanja detect --json` says of them: an external contract.
+//! Picture files, and the lines of `hanja detect --json` for them, which are an external contract.
 
 use crate::detector::ModelInfo;
 use hanja_record::{Detection, FrameRef, MAX_PIXELS, PixelFormat};
@@ -6,7 +6,7 @@ use image::{DynamicImage, ImageDecoder, ImageReader, RgbImage, RgbaImage};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
-/// Memory a decoder may take: 100 megapixels of four 16-bit channels.
+/// The most memory that a decoder may use: 100 megapixels of four 16-bit channels.
 const MOST_MEMORY: u64 = 8 * MAX_PIXELS;
 
 /// A file that is no picture we can use.
@@ -42,7 +42,7 @@ impl Picture {
     }
 }
 
-/// Reads JPEG, PNG, BMP or WebP. What is transparent becomes white paper.
+/// Reads JPEG, PNG, BMP or WebP. Transparent parts become white, as paper.
 ///
 /// # Errors
 /// The file is missing, damaged, of another kind or too large; the error names it.
@@ -79,7 +79,7 @@ pub fn read_picture(path: &Path) -> Result<Picture, StillError> {
     })
 }
 
-/// Writing on a transparent ground is mostly black on black underneath.
+/// Puts a picture on white paper: in writing on a transparent ground, the transparent pixels are mostly black too.
 fn on_paper(picture: &RgbaImage) -> RgbImage {
     let mut out = RgbImage::new(picture.width(), picture.height());
     for (to, from) in out.pixels_mut().zip(picture.pixels()) {
@@ -104,7 +104,7 @@ pub struct PictureJson {
 #[derive(Debug, Serialize)]
 pub struct FoundJson {
     class: u16,
-    /// The class in words.
+    /// The class's name.
     pub label: String,
     /// 0 to 1.
     pub score: f32,
@@ -113,7 +113,7 @@ pub struct FoundJson {
 }
 
 impl PictureJson {
-    /// Puts a picture's detections into words.
+    /// The line for a picture and its detections.
     #[must_use]
     pub fn new(path: &Path, picture: &Picture, found: &[Detection], model: &ModelInfo) -> Self {
         let one = |d: &Detection| FoundJson {

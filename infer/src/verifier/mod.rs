@@ -1,84 +1,86 @@
-//! The second look: a small classifier that sees each found box at the picture's own resolution, with what is around
-//! it, and says which numeral it is, or none. The network that finds looks at the whole frame at once, and takes
-//! dashes and drawer handles for 一; what both agree on is there.
+//! The second look: a small classifier that gets each box found, at the picture's own resolution and with its surroundings,
+//! and says which numeral it is, or none. The detecting network looks at the whole frame at once, and mistakes dashes and
+//! drawer handles for 一; a numeral is reported where both agree.
 //!
-//! The cost does not depend on the picture: a frame has [`SLOTS`] places, all of them computed whether taken or not.
-//! On a page with more numerals, the new and the doubtful come first, and what was seen of a box in earlier frames
-//! holds until it is its turn again. Still pictures are looked at completely.
+//! The cost does not depend on the picture: a frame has [`SLOTS`] places, and all of them are computed, used or not. On a
+//! page with more numerals, new and doubtful boxes come first, and the result of an earlier frame holds for a box until it is
+//! looked at again. In still pictures every box is looked at.
 
 mod network;
 
 use crate::error::InferError;
-use crate::nms::Candidate;
+use crate::nms::ScoredBox;
 use crate::preprocess::Luma;
 use hanja_record::NUMERALS;
 use network::{Network, unusable};
 
 /// The network inside the executable: input `[n, 1, 40, 40]`, output `[n, classes + 1]` of probabilities, the last one
 /// that of "none of them".
-const EMBEDDED: &[u8] = include_bytes!("../../model/weights/hanja-verifier.onnx");
+const EMBEDDED: &[u8] = include_bytes!("../../../model/weights/hanja-verifier.onnx");
 /// Side of a crop, pixels.
 pub const SIDE: usize = 40;
 /// Probabilities of a crop: of the ten numerals, and of none of them.
 const COLUMNS: usize = NUMERALS.len() + 1;
-/// Crops looked at in one frame of a stream.
+/// Crops classified in one frame of a stream.
 pub(crate) const SLOTS: usize = 8;
-/// All slots are computed, whatever is in them.
+/// Shape of the input: all slots, whatever is in them.
 const SHAPE: [usize; 4] = [SLOTS, 1, SIDE, SIDE];
-/// Side of the square looked at, in longer sides of the box: what is around a stroke says whether it is a numeral.
+/// Side of the crop, as a multiple of the box's longer side: the surroundings of a stroke tell whether it is a numeral.
 const CONTEXT: f32 = 1.4;
 /// Least side of that square, pixels of the picture.
 const SMALLEST: f32 = 8.0;
-/// Contrast below which a crop counts as empty: noise is not blown up.
+/// Least standard deviation that a crop is divided by, so that noise in an empty one is not amplified.
 const FLATTEST: f32 = 6.0;
-/// Overlap from which two boxes of two frames are of one character.
+/// Overlap from which boxes of two successive frames count as the same character.
 const SAME: f32 = 0.5;
 
-/// The classifier and what it remembers.
+/// The classifier, and its results for the boxes of the frame before.
 #[derive(Debug)]
 pub(crate) struct Verifier {
     network: Network,
     calibration: Calibration,
     crops: Vec<f32>,
-    /// What was seen of the boxes of this frame, in their order, and of the frame before.
+    /// The results for the boxes of this frame, in their order.
     seen: Vec<Seen>,
+    /// Those of the frame before.
     before: Vec<Seen>,
-    /// Boxes in the order in which they are looked at.
-    order: Vec<Turn>,
+    /// The boxes of this frame, the first to be classified first.
+    order: Vec<Priority>,
 }
 
-/// A box and what the classifier said of its class.
+/// A box and the classifier's result for it.
 #[derive(Clone, Copy, Debug)]
 struct Seen {
-    of: Candidate,
-    /// Probability of its class; `None`: not looked at yet.
+    of: ScoredBox,
+    /// Probability of its class; `None`: not classified yet.
     probability: Option<f32>,
-    /// Frames since.
+    /// Frames since it was classified.
     age: u32,
 }
 
-/// A box's claim to be looked at.
+/// How urgently a box is to be classified.
 #[derive(Clone, Copy, Debug)]
-struct Turn {
-    /// Never looked at: such come first.
+struct Priority {
+    /// Not classified yet: such boxes come first.
     new: bool,
-    /// How doubtful it is, and for how long.
+    /// Grows with the doubt about its class and with the age of the result.
     doubt: f32,
     index: usize,
 }
 
-impl Turn {
+impl Priority {
     fn of(index: usize, seen: &Seen) -> Self {
         let doubt = |p: f32| 1.0 - (2.0 * p - 1.0).abs();
         let (new, doubt) = match seen.probability {
             None => (true, doubt(seen.of.score)),
-            // The surest has its turn now and then too.
+            // With the constant, even a box without any doubt is classified again in the end.
             Some(p) => (false, (doubt(p) + 0.05) * seen.age as f32),
         };
         Self { new, doubt, index }
     }
 
-    fn first(&self, other: &Self) -> std::cmp::Ordering {
+    /// The more urgent one first.
+    fn compare(&self, other: &Self) -> std::cmp::Ordering {
         let newer = other.new.cmp(&self.new);
         newer
             .then(other.doubt.total_cmp(&self.doubt))
@@ -86,8 +88,8 @@ impl Turn {
     }
 }
 
-/// From the mean of both networks to how often such a box is right: a logistic function, fitted on pictures that neither
-/// network was trained on.
+/// Converts the mean of both networks' scores to the share of such boxes that are right: a logistic function, fitted on
+/// pictures that neither network was trained on.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Calibration {
     offset: f32,
@@ -123,7 +125,7 @@ impl Calibration {
 }
 
 impl Verifier {
-    /// The embedded one, in the library that runs the detector; it knows the ten numerals in their order.
+    /// The embedded classifier, in the library that runs the detector; it knows the ten numerals in their order.
     pub(crate) fn embedded(
         beside: hanja_record::Backend,
         threads: Option<usize>,
@@ -133,7 +135,7 @@ impl Verifier {
         let mut values = 0;
         network.run(SHAPE, &crops, |output| values = output.len())?;
         if values != SLOTS * COLUMNS {
-            return Err(unusable(format!("it gives {values} values")));
+            return Err(unusable(format_args!("it gives {values} values")));
         }
         let calibration = network.metadata("calibration");
         Ok(Self {
@@ -148,24 +150,24 @@ impl Verifier {
         })
     }
 
-    /// Most boxes of a picture.
+    /// Reserves memory for this many boxes of a picture.
     pub(crate) fn reserve(&mut self, most: usize) {
         self.seen.reserve(most);
         self.before.reserve(most);
         self.order.reserve(most);
     }
 
-    /// The detector's score from which a box may come to `conf` in the end.
+    /// The least score of the detector with which a box can still reach the joint score `conf`.
     pub(crate) fn least(&self, conf: f32) -> f32 {
         self.calibration.inverse(conf).powi(2)
     }
 
-    /// Puts the joint score into each of `boxes`, which are in pixels of the picture and at most as many as reserved for.
-    /// Of a stream of frames, at most [`SLOTS`] are looked at.
+    /// Replaces the score of each of `boxes` by the joint one. The boxes are in pixels of the picture, and no more than memory
+    /// was reserved for. In a frame of a stream, at most [`SLOTS`] of them are classified.
     pub(crate) fn verify(
         &mut self,
         luma: &Luma,
-        boxes: &mut [Candidate],
+        boxes: &mut [ScoredBox],
         stream: bool,
     ) -> Result<(), InferError> {
         std::mem::swap(&mut self.seen, &mut self.before);
@@ -183,39 +185,39 @@ impl Verifier {
                 probability,
                 age,
             };
-            self.order.push(Turn::of(index, &seen));
+            self.order.push(Priority::of(index, &seen));
             self.seen.push(seen);
         }
-        self.order.sort_unstable_by(Turn::first);
+        self.order.sort_unstable_by(Priority::compare);
         let rounds = if stream {
             1
         } else {
             self.order.len().div_ceil(SLOTS)
         };
         for round in 0..rounds {
-            self.look(luma, round * SLOTS)?;
+            self.classify(luma, round * SLOTS)?;
         }
         for (found, seen) in boxes.iter_mut().zip(&self.seen) {
-            // Nobody had time for it: those are the ones of which the first network is surest.
+            // Boxes that were never classified are those of which the first network is surest.
             let second = seen.probability.unwrap_or(found.score);
             found.score = self.calibration.of((found.score * second).sqrt());
         }
         Ok(())
     }
 
-    /// Looks at the boxes from place `first` of the order on.
-    fn look(&mut self, luma: &Luma, first: usize) -> Result<(), InferError> {
+    /// Classifies the boxes from place `first` of the order on.
+    fn classify(&mut self, luma: &Luma, first: usize) -> Result<(), InferError> {
         let end = self.order.len().min(first + SLOTS);
         let crops = self.crops.chunks_exact_mut(SIDE * SIDE);
-        for (crop, turn) in crops.zip(&self.order[first..end]) {
-            let Candidate { x1, y1, x2, y2, .. } = self.seen[turn.index].of;
+        for (crop, next) in crops.zip(&self.order[first..end]) {
+            let ScoredBox { x1, y1, x2, y2, .. } = self.seen[next.index].of;
             cut(luma, [x1, y1, x2, y2], crop);
             standardise(crop);
         }
         let (order, seen) = (&self.order[first..end], &mut self.seen);
         self.network.run(SHAPE, &self.crops, |output| {
-            for (row, turn) in output.chunks_exact(COLUMNS).zip(order) {
-                let seen = &mut seen[turn.index];
+            for (row, next) in output.chunks_exact(COLUMNS).zip(order) {
+                let seen = &mut seen[next.index];
                 let class = usize::from(seen.of.class);
                 let probability = row.get(class).copied().filter(|p| !p.is_nan());
                 seen.probability = Some(probability.unwrap_or(0.0));
@@ -224,14 +226,14 @@ impl Verifier {
         })
     }
 
-    /// As a frame costs it: for measurements.
+    /// Runs the network once, as a frame does: for measurements.
     pub(crate) fn bare(&mut self) -> Result<(), InferError> {
         self.network.run(SHAPE, &self.crops, |_| ())
     }
 }
 
-/// What was seen in the frame before of a box of this class that lies as this one does.
-fn recall<'a>(before: &'a [Seen], of: &Candidate) -> Option<&'a Seen> {
+/// The result of the frame before for a box of the same class at the same place.
+fn recall<'a>(before: &'a [Seen], of: &ScoredBox) -> Option<&'a Seen> {
     let same = before.iter().filter(|s| s.of.class == of.class);
     let best = same
         .map(|s| (s.of.iou(of), s))
@@ -246,7 +248,7 @@ pub(crate) fn cut(luma: &Luma, [x1, y1, x2, y2]: [f32; 4], crop: &mut [f32]) {
     luma.crop(centre, (long * CONTEXT).max(SMALLEST), SIDE, crop);
 }
 
-/// Mean 0 and standard deviation 1, so that light and paper are no matter.
+/// Shifts and scales to mean 0 and standard deviation 1, so that light and paper make no difference.
 fn standardise(crop: &mut [f32]) {
     let count = crop.len().max(1) as f32;
     let mean = crop.iter().sum::<f32>() / count;
@@ -282,8 +284,8 @@ mod tests {
     }
 
     /// `count` boxes that touch nowhere.
-    fn boxes(count: usize) -> Vec<Candidate> {
-        let of = |i: usize| Candidate {
+    fn boxes(count: usize) -> Vec<ScoredBox> {
+        let of = |i: usize| ScoredBox {
             x1: (i % 12) as f32 * 50.0,
             y1: (i / 12) as f32 * 50.0,
             x2: (i % 12) as f32 * 50.0 + 30.0,
@@ -333,7 +335,7 @@ mod tests {
     #[test]
     fn the_new_and_then_the_doubtful_are_looked_at_first() {
         let seen = |score, probability, age| Seen {
-            of: Candidate {
+            of: ScoredBox {
                 score,
                 ..boxes(1)[0]
             },
@@ -347,8 +349,8 @@ mod tests {
             seen(0.9, None, 0),
             seen(0.5, None, 0),
         ];
-        let mut order: Vec<_> = (0..).zip(&all).map(|(i, s)| Turn::of(i, s)).collect();
-        order.sort_unstable_by(Turn::first);
+        let mut order: Vec<_> = (0..).zip(&all).map(|(i, s)| Priority::of(i, s)).collect();
+        order.sort_unstable_by(Priority::compare);
         let order: Vec<_> = order.iter().map(|t| t.index).collect();
         assert_eq!(order, [4, 3, 2, 1, 0]);
     }

@@ -1,11 +1,12 @@
-//! The infer stage: the newest frame, its detections, the next. Every frame it takes gets a record, whatever became
-//! of it; every frame it passes over is counted.
+//! The infer stage: takes the newest frame, publishes its detections, and so on. Every frame that it takes gets a record,
+//! whatever becomes of the frame; every frame that it passes over is counted.
 
-use crate::detector::{Detector, Loaded};
+use crate::detector::Detector;
 use crate::error::InferError;
+use crate::loader::{self, Loaded};
 use crate::preprocess::PreprocessError;
 use crate::runner::Picture;
-use crate::upgrade::{News, Upgrade};
+use crate::upgrade::{Upgrade, UpgradeState};
 use hanja_record::{
     Backend, DetectionRecord, FrameFlags, FrameMeta, MAX_DETECTIONS, StageName, Status, Times,
     Topic,
@@ -23,11 +24,11 @@ const RECORDS: u32 = 64;
 /// Two frames under way, one being taken while the lease of the first ends.
 const QUOTA: u32 = 3;
 /// Longest wait for a frame while there is none under way.
-const IDLE: Duration = Duration::from_millis(100);
-/// The same while the GPU is at one: how late its end may be noticed. Looked at again and again rather than waited for:
-/// the next frame may come first, and the driver's own wait has no limit, so that a GPU that hangs would take the stage
-/// with it past its watchdog.
-const LOOK: Duration = Duration::from_micros(200);
+const IDLE_WAIT: Duration = Duration::from_millis(100);
+/// Longest wait for a frame while one is under way on the GPU, and so the most by which its end is noticed late. The stage
+/// polls and does not use the driver's own wait: the next frame may come first, and that wait has no limit, so a GPU that
+/// hangs would keep the stage from answering its watchdog.
+const BUSY_WAIT: Duration = Duration::from_micros(200);
 
 /// Runs until the stage is told to stop. Capture may come, go and come back.
 ///
@@ -56,20 +57,20 @@ fn serve(
     worker.work(stage)
 }
 
-/// The best detector to begin with, and what may become of it.
+/// The best detector that can serve now, and the upgrade to a better one, if there is one to be built.
 fn first_detector(config: &InferConfig) -> Result<(Detector, Option<Upgrade>), InferError> {
-    let (mut detector, job) = match Detector::load_now(config)? {
+    let (mut detector, job) = match loader::load_now(config)? {
         Loaded::Ready(detector, None) => return Ok((*detector, None)),
         Loaded::Ready(detector, Some(job)) => (*detector, job),
-        Loaded::NotBuilt(job) => (Detector::load_cpu(config)?, job),
+        Loaded::NotBuilt(job) => (loader::load_cpu(config)?, job),
     };
     match Upgrade::start(&job, config) {
         Ok(upgrade) => Ok((detector, Some(upgrade))),
         Err(e) if config.backend == Backend::TensorRt.name() => Err(Box::new(e).into()),
         Err(e) => {
-            // Loud: on this machine every start would be slow.
+            // An error in the log: on this machine every start would stay on the CPU.
             tracing::error!("TensorRT stays unused: {e}");
-            detector.say_of_tensorrt(e.to_string());
+            detector.set_tensorrt_reason(e.to_string());
             Ok((detector, None))
         }
     }
@@ -82,24 +83,24 @@ struct Worker {
     /// The record being written; its totals are those of the last one published.
     record: DetectionRecord,
     bytes: Vec<u8>,
-    /// A frame of a ring that others may write to.
+    /// A copy of a frame from a ring that others may write to.
     copy: Vec<u8>,
     /// Generation and number of the last frame taken.
     last: (u64, u64),
-    /// Frames taken whose records are not out, oldest first.
+    /// Frames taken whose records are not published yet, oldest first.
     pending: VecDeque<Pending>,
     balance: RecordBalance,
     drops: Drops,
     /// `conf` and `iou` as last configured.
     thresholds: (Option<f32>, f32),
     upgrade: Option<Upgrade>,
-    /// TensorRT was asked for by name: without it the stage ends.
-    tensorrt_or_nothing: bool,
+    /// TensorRT was asked for by name: if it cannot be used, the stage ends.
+    tensorrt_required: bool,
 }
 
-/// A frame that was taken.
+/// A frame that was taken and has no record yet.
 struct Pending {
-    /// What is known of it.
+    /// Its metadata.
     frame: FrameMeta,
     times: Times,
     size: (u32, u32),
@@ -109,7 +110,7 @@ struct Pending {
 }
 
 enum Fate {
-    /// With the detector.
+    /// The detector has it.
     UnderWay,
     NoSignal,
     Undecodable,
@@ -145,7 +146,7 @@ impl Worker {
             drops: Drops::default(),
             thresholds: (config.conf, config.iou),
             upgrade,
-            tensorrt_or_nothing: config.backend == Backend::TensorRt.name(),
+            tensorrt_required: config.backend == Backend::TensorRt.name(),
         })
     }
 
@@ -153,36 +154,41 @@ impl Worker {
         let (dir, capture) = (stage.runtime_dir(), StageName::Capture);
         let mut frames = Topic::Frames.lease(dir, capture, QUOTA);
         while !stage.stopping() {
-            self.go_over()?;
-            if self.turn(&mut frames)? {
+            self.poll_upgrade()?;
+            if self.step(&mut frames)? {
                 stage.alive();
             }
-            stage.reload(|config| self.retune(&config.infer));
+            stage.reload(|config| self.reload(&config.infer));
         }
-        self.give(true)?;
+        self.drain(true)?;
         self.reporter.finish();
         Ok(())
     }
 
-    /// Takes a frame, if there is one and room for it, and gives what is done. (D12) Once a picture of each size was seen,
-    /// nothing of ours allocates here on the way over the CPU; on that over the GPU, two boxes a frame hold its lease and
-    /// its place in the ring until they have been read. True: it got on, or there was nothing to do.
-    fn turn(&mut self, frames: &mut LeaseSubscriber) -> Result<bool, InferError> {
-        let wait = if self.pending.is_empty() { IDLE } else { LOOK };
+    /// Takes a frame, if there is one and room for it, and publishes the records of those that are done. (D12) Once a picture
+    /// of each size was seen, our own code allocates nothing here on the way over the CPU; on the way over the GPU it
+    /// allocates two boxes a frame, which hold the frame's lease and its place in the ring until the GPU has read it.
+    /// Returns whether there was progress, or nothing to do.
+    fn step(&mut self, frames: &mut LeaseSubscriber) -> Result<bool, InferError> {
+        let wait = if self.pending.is_empty() {
+            IDLE_WAIT
+        } else {
+            BUSY_WAIT
+        };
         if self.detector.room() > 0
             && let Some(lease) = frames.newest(wait)
         {
-            self.take(lease)?;
+            self.submit(lease)?;
         }
-        let handled = self.give(false)?;
+        let handled = self.drain(false)?;
         self.reporter.tick();
         self.drops.tick();
-        // A frame that is under way is no excuse, and neither is one that is there and cannot be had.
+        // A frame that is under way is no progress, and neither is one that is there and cannot be attached to.
         Ok(handled || (self.pending.is_empty() && frames.is_idle()))
     }
 
     /// Starts a frame.
-    fn take(&mut self, lease: Lease) -> Result<(), InferError> {
+    fn submit(&mut self, lease: Lease) -> Result<(), InferError> {
         let acquired = now_ns();
         let meta = FrameMeta::read(lease.meta());
         let seq = (lease.generation(), lease.seq());
@@ -199,16 +205,16 @@ impl Worker {
             fate: Fate::UnderWay,
             passed_over: self.passed_over(seq),
         };
-        let words = || "a newer frame was there already".into();
-        self.drops.count(Reason::Busy, pending.passed_over, words);
-        // What the ring says, whatever the metadata claims.
+        let message = || "a newer frame was there already".into();
+        self.drops.count(Reason::Busy, pending.passed_over, message);
+        // The ring's own numbers, whatever the metadata claims.
         (pending.frame.generation, pending.frame.seq) = seq;
         if meta.has(FrameFlags::NO_SIGNAL) {
             pending.fate = Fate::NoSignal;
-            let words = || "capture has no picture, see its log".into();
-            self.drops.count(Reason::NoSignal, 1, words);
+            let message = || "capture has no picture, see its log".into();
+            self.drops.count(Reason::NoSignal, 1, message);
         } else {
-            match self.submit(lease, &meta) {
+            match self.submit_picture(lease, &meta) {
                 Ok(size) => {
                     pending.size = size;
                     pending.times.preprocessed = now_ns();
@@ -216,8 +222,8 @@ impl Worker {
                 }
                 Err(InferError::Picture(why)) => {
                     pending.fate = Fate::Undecodable;
-                    let words = || format!("frame {}: {why}", seq.1);
-                    self.drops.count(Reason::Undecodable, 1, words);
+                    let message = || format!("frame {}: {why}", seq.1);
+                    self.drops.count(Reason::Undecodable, 1, message);
                 }
                 Err(e) => return Err(e),
             }
@@ -226,8 +232,8 @@ impl Worker {
         Ok(())
     }
 
-    /// Hands the detector a frame: where it lies, if nobody but capture can write there, else a copy of it.
-    fn submit(&mut self, lease: Lease, meta: &FrameMeta) -> Result<(u32, u32), InferError> {
+    /// Gives the detector a frame: the slot itself if nobody but capture can write there, else a copy.
+    fn submit_picture(&mut self, lease: Lease, meta: &FrameMeta) -> Result<(u32, u32), InferError> {
         if lease.is_sealed() {
             return self.detector.submit(Picture::Leased(lease));
         }
@@ -238,26 +244,25 @@ impl Worker {
         self.detector.submit(Picture::Bytes(frame))
     }
 
-    /// Publishes the records of all frames that are done, in the order in which they were taken; of `all` frames, even
-    /// if some have to be waited for. Waits for one as well if no other could be started meanwhile.
-    /// True: there were some.
-    fn give(&mut self, all: bool) -> Result<bool, InferError> {
-        let mut some = false;
+    /// Publishes the records of the frames that are done, in the order in which the frames were taken. Waits for a frame if
+    /// no other one could be started meanwhile; with `all` waits for every frame. Returns whether it published any.
+    fn drain(&mut self, all: bool) -> Result<bool, InferError> {
+        let mut published = false;
         while let Some(oldest) = self.pending.front() {
             let wait = all || self.detector.room() == 0;
             if matches!(oldest.fate, Fate::UnderWay) && !wait && !self.detector.is_done()? {
                 break;
             }
             if let Some(oldest) = self.pending.pop_front() {
-                self.finish(oldest)?;
-                some = true;
+                self.complete(oldest)?;
+                published = true;
             }
         }
-        Ok(some)
+        Ok(published)
     }
 
-    /// Takes what a reload can change; gives the keys.
-    fn retune(&mut self, config: &InferConfig) -> Vec<&'static str> {
+    /// Applies what a reload can change; returns the keys.
+    fn reload(&mut self, config: &InferConfig) -> Vec<&'static str> {
         self.thresholds = (config.conf, config.iou);
         if let Some(upgrade) = &mut self.upgrade {
             upgrade.set_thresholds(config.conf, config.iou);
@@ -266,8 +271,8 @@ impl Worker {
         vec!["infer.conf", "infer.iou"]
     }
 
-    /// Everything that is left to do about a frame.
-    fn finish(&mut self, pending: Pending) -> Result<(), InferError> {
+    /// Waits for a frame if it is under way, and publishes its record.
+    fn complete(&mut self, pending: Pending) -> Result<(), InferError> {
         let Pending {
             frame,
             mut times,
@@ -309,10 +314,10 @@ impl Worker {
         self.publish()
     }
 
-    /// Frames between the last one taken and this; now this is the last one.
+    /// How many frames lie between the last one taken and this one, which becomes the last one taken.
     fn passed_over(&mut self, (generation, seq): (u64, u64)) -> u64 {
         let before = std::mem::replace(&mut self.last, (generation, seq));
-        // Frames before the first one seen are not ours to count: nobody knows who had them.
+        // Frames before the first one seen are not counted: a predecessor may have taken them.
         if before.0 == generation {
             seq.saturating_sub(before.1 + 1)
         } else {
@@ -326,7 +331,7 @@ impl Worker {
         (header.generation, header.seq) = (stamp.generation, stamp.seq);
         let (record, bytes) = (&mut self.record, &mut self.bytes);
         let len = record.encoded_len() as u64;
-        // With a slot at hand, and some microseconds before it is seen.
+        // Called when there is a slot: the stamp is taken microseconds before readers can see the record.
         let fill = |slot: &mut Slot<'_>| {
             record.header.times.detections_published = now_ns();
             record.encode_into(bytes);
@@ -357,34 +362,34 @@ impl Worker {
         }
     }
 
-    /// To TensorRT, once it is ready. Frames under way are finished where they were begun, and none is passed over.
-    fn go_over(&mut self) -> Result<(), InferError> {
+    /// Switches to TensorRT once it is ready. Frames under way are finished where they were started, and none is passed over.
+    fn poll_upgrade(&mut self) -> Result<(), InferError> {
         let Some(upgrade) = &mut self.upgrade else {
             return Ok(());
         };
         match upgrade.poll() {
-            News::Progress(words) => {
-                self.detector.say_of_tensorrt(words);
+            UpgradeState::Progress(message) => {
+                self.detector.set_tensorrt_reason(message);
                 self.reporter
                     .set_words(&self.detector.model_info().choice());
             }
-            News::Failed(why) if self.tensorrt_or_nothing => {
+            UpgradeState::Failed(why) if self.tensorrt_required => {
                 return Err(InferError::Backend {
                     name: Backend::TensorRt.name().into(),
                     reason: why,
                 });
             }
-            News::Failed(why) => {
+            UpgradeState::Failed(why) => {
                 tracing::error!("TensorRT stays unused: {why}");
                 self.upgrade = None;
-                self.detector.say_of_tensorrt(why);
+                self.detector.set_tensorrt_reason(why);
                 self.announce_backend();
             }
-            News::Ready(detector) => {
-                self.give(true)?;
+            UpgradeState::Ready(detector) => {
+                self.drain(true)?;
                 self.upgrade = None;
                 self.detector = *detector;
-                // Those of a reload that came while it was being loaded.
+                // A reload may have changed them while the engine was being loaded.
                 let (conf, iou) = self.thresholds;
                 self.detector.set_thresholds(conf, iou);
                 let info = self.detector.model_info();
@@ -395,7 +400,7 @@ impl Worker {
         Ok(())
     }
 
-    /// Who computes, in every record from now on and in the statistics.
+    /// Puts the model and the backend into every record from now on, and into the statistics.
     fn announce_backend(&mut self) {
         let info = self.detector.model_info();
         self.record.header.model_id = info.id;
