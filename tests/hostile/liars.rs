@@ -156,7 +156,7 @@ fn no_ring_at_all() {
         ))
     };
     assert_named(Box::new(two), "a reply with 2 descriptors");
-    assert_named(Box::new(|| None), "the stage hung up");
+    assert_named(Box::new(|| None), "the server hung up");
 }
 
 #[test]
