@@ -137,20 +137,8 @@ fn status_name(status: u16) -> &'static str {
 }
 
 fn times(t: &Times) -> Pairs<u64> {
-    let all = [
-        ("sensor", t.sensor),
-        ("dequeued", t.dequeued),
-        ("published", t.published),
-        ("acquired", t.acquired),
-        ("preprocessed", t.preprocessed),
-        ("submitted", t.submitted),
-        ("inferred", t.inferred),
-        ("postprocessed", t.postprocessed),
-        ("detections_published", t.detections_published),
-        ("render_acquired", t.render_acquired),
-        ("presented", t.presented),
-    ];
-    Pairs(all.into_iter().filter(|(_, ns)| *ns != 0).collect())
+    let all = Times::NAMES.into_iter().zip(t.stamps());
+    Pairs(all.filter(|(_, ns)| *ns != 0).collect())
 }
 
 /// To the microsecond: more digits are noise.
@@ -359,11 +347,12 @@ impl FrameJson {
             exposure_time: m.has(FrameFlags::EXPOSURE_TIME),
             lost: m.lost_total,
             dropped: m.dropped_total,
-            times_ns: Pairs(vec![
-                ("sensor", m.t_sensor),
-                ("dequeued", m.t_dequeued),
-                ("published", m.t_published),
-            ]),
+            times_ns: Pairs(
+                Times::NAMES
+                    .into_iter()
+                    .zip([m.t_sensor, m.t_dequeued, m.t_published])
+                    .collect(),
+            ),
             new_since_ns: Pairs(new.into_iter().filter(|(_, ns)| *ns != 0).collect()),
         }
     }

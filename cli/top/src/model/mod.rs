@@ -17,13 +17,7 @@ use hanja_common::stage::StageName;
 pub(crate) const SECOND: u64 = 1_000_000_000;
 
 /// The steps in which infer works, rather than waits, on a frame.
-const WORK: [MetricId; 5] = [
-    MetricId::Preprocess,
-    MetricId::Submit,
-    MetricId::Inference,
-    MetricId::Postprocess,
-    MetricId::Announce,
-];
+const WORK: &[MetricId] = MetricId::INFER.split_at(1).1;
 
 /// See the module.
 #[derive(Clone, Debug)]
