@@ -7,7 +7,7 @@ use crate::args::{FrameFormat, Global, TapArgs, TapTopic};
 use anyhow::Context;
 use hanja_common::record::{DetectionRecord, FrameMeta, FrameRef, PixelFormat, StageStats};
 use hanja_common::ring::{Sample, Topic};
-use hanja_common::stage::StageName;
+use hanja_common::taps::{Taps, taps_of};
 use hanja_common::{TapSubscriber, logging};
 use hanja_render::picture::{to_i420, to_jpeg};
 use std::io::{self, Write};
@@ -31,10 +31,7 @@ pub(crate) fn tap(global: &Global, args: &TapArgs) -> anyhow::Result<()> {
         signal_hook::flag::register(signal, Arc::clone(&stop))?;
     }
     let dir = global.reading_dir();
-    let mut taps: Vec<_> = sources(args.topic)
-        .iter()
-        .map(|(stage, topic)| TapSubscriber::new(&dir, *stage, *topic))
-        .collect();
+    let mut taps = taps_of(&dir, topic(args.topic));
     let mut writer = Writer {
         args,
         dir: &dir,
@@ -81,17 +78,13 @@ fn header(rows: &mut csv::Rows, topic: TapTopic) -> anyhow::Result<()> {
     }
 }
 
-fn sources(topic: TapTopic) -> &'static [(StageName, Topic)] {
+fn topic(topic: TapTopic) -> Topic {
     match topic {
-        TapTopic::Detections => &[(StageName::Infer, Topic::Detections)],
-        TapTopic::Frames => &[(StageName::Capture, Topic::Frames)],
-        TapTopic::Truth => &[(StageName::Capture, Topic::Truth)],
-        TapTopic::Presented => &[(StageName::Render, Topic::Presented)],
-        TapTopic::Stats => &[
-            (StageName::Capture, Topic::Stats),
-            (StageName::Infer, Topic::Stats),
-            (StageName::Render, Topic::Stats),
-        ],
+        TapTopic::Detections => Topic::Detections,
+        TapTopic::Frames => Topic::Frames,
+        TapTopic::Stats => Topic::Stats,
+        TapTopic::Truth => Topic::Truth,
+        TapTopic::Presented => Topic::Presented,
     }
 }
 
@@ -323,7 +316,7 @@ impl<W: Write> Writer<'_, W> {
 /// Frames per second of the source, from the times and numbers it gave its frames: half a second of them, or two frames
 /// if they are rare. `None` if it does not deliver.
 fn measure_fps(dir: &Path, stop: &AtomicBool) -> Option<f64> {
-    let mut tap = TapSubscriber::new(dir, StageName::Capture, Topic::Frames);
+    let mut tap = Taps::new(dir).frames;
     let mut sample = Sample::default();
     let begin = Instant::now();
     let mut first: Option<FrameMeta> = None;

@@ -16,6 +16,7 @@ pub mod record;
 pub mod ring;
 pub mod stage;
 mod subscribe;
+pub mod taps;
 pub mod telemetry;
 
 pub use control::Presence;

@@ -5,6 +5,7 @@ use hanja_common::TapSubscriber;
 use hanja_common::record::{FrameMeta, StageStats};
 use hanja_common::ring::{Sample, Stamp, Topic};
 use hanja_common::stage::{RuntimeDir, StageName};
+use hanja_common::taps::publishers;
 use std::mem::MaybeUninit;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -55,11 +56,9 @@ impl Choice {
                 Failure::argument(format!("there is no topic {topic}: use HANJA_TOPIC_*"))
             })?;
         let named = StageName::ALL.into_iter().find(|s| *s as i32 == stage);
-        let stage = match (stage, named, topic) {
-            (0, _, Topic::Frames | Topic::Truth) => StageName::Capture,
-            (0, _, Topic::Detections) => StageName::Infer,
-            (0, _, Topic::Presented) => StageName::Render,
-            (0, _, Topic::Stats) => {
+        let stage = match (stage, named, publishers(topic)) {
+            (0, _, [only]) => *only,
+            (0, _, _) => {
                 return Err(Failure::argument(
                     "every stage has statistics: name one with HANJA_STAGE_*",
                 ));

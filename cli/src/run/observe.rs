@@ -1,36 +1,30 @@
 //! What the supervisor sees of its own pipeline, through taps like anybody else's: rates, latencies, the books.
 
-use hanja_common::TapSubscriber;
 use hanja_common::balance::RecordBalance;
 use hanja_common::ledger::{Ledger, Totals};
 use hanja_common::record::{
-    Backend, DetectionRecord, FrameMeta, Histogram, Histograms, MetricId, StageStats, Status, Times,
+    Backend, DetectionRecord, Histogram, Histograms, MetricId, StageStats, Status,
 };
-use hanja_common::ring::{Sample, Topic};
+use hanja_common::ring::Sample;
 use hanja_common::stage::StageName;
+use hanja_common::taps::Taps;
 use hdrhistogram::Histogram as Precise;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
-use zerocopy::FromBytes;
 
-/// Start and end of a span in nanoseconds.
-type Span = fn(&Times) -> (u64, u64);
-
-/// Spans that get a histogram, with their names in the summary. `capture` + `infer` = end to end.
-const SPANS: [(&str, Span); 11] = [
-    ("capture", |t| (t.sensor, t.published)),
-    ("infer", |t| (t.published, t.detections_published)),
-    ("dequeue", |t| (t.sensor, t.dequeued)),
-    ("publish", |t| (t.dequeued, t.published)),
-    ("queue", |t| (t.published, t.acquired)),
-    ("preprocess", |t| (t.acquired, t.preprocessed)),
-    ("submit", |t| (t.preprocessed, t.submitted)),
-    ("inference", |t| (t.submitted, t.inferred)),
-    ("postprocess", |t| (t.inferred, t.postprocessed)),
-    ("announce", |t| (t.postprocessed, t.detections_published)),
-    ("end_to_end", |t| (t.sensor, t.detections_published)),
-];
+/// Spans that get a histogram: their names in the summary, and where they lie among a frame's stamps. `capture` + `infer`
+/// = end to end.
+fn spans() -> Vec<(&'static str, (usize, usize))> {
+    let [capture, infer] = [MetricId::CAPTURE, MetricId::INFER];
+    let mut all = vec![
+        ("capture", MetricId::whole(capture)),
+        ("infer", MetricId::whole(infer)),
+    ];
+    let single = [capture, infer, &[MetricId::EndToEnd]].concat();
+    all.extend(single.into_iter().map(|id| (id.name(), id.ends())));
+    all
+}
 
 /// A latency over the whole run, milliseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize)]
@@ -56,7 +50,6 @@ pub(super) struct Report {
 /// The newest word of one stage.
 #[derive(Debug)]
 struct StageView {
-    tap: TapSubscriber,
     stats: Option<StageStats>,
     words: String,
     /// Since the process started.
@@ -69,14 +62,13 @@ struct StageView {
 #[derive(Debug)]
 pub(super) struct Observer {
     started: Instant,
-    detections: TapSubscriber,
-    frames: TapSubscriber,
+    taps: Taps,
     stages: [StageView; 3],
     sample: Sample,
     frame_sample: Sample,
     ledger: Ledger,
     /// To three digits, which the buckets of statistics are not: the summary is for measuring.
-    histograms: Vec<Precise<u64>>,
+    spans: Vec<(&'static str, (usize, usize), Precise<u64>)>,
     /// Of render, in its own words; lives that are over.
     deliver: Histogram,
     balance: RecordBalance,
@@ -90,8 +82,7 @@ impl Observer {
     pub(super) fn new(dir: &Path) -> Self {
         // Up to ten minutes, to three digits.
         let histogram = || Precise::new_with_bounds(1, 600_000_000, 3).expect("constant bounds");
-        let view = |stage| StageView {
-            tap: TapSubscriber::new(dir, stage, Topic::Stats),
+        let view = |_| StageView {
             stats: None,
             words: String::new(),
             histograms: Histograms::default(),
@@ -100,13 +91,15 @@ impl Observer {
         };
         Self {
             started: Instant::now(),
-            detections: TapSubscriber::new(dir, StageName::Infer, Topic::Detections),
-            frames: TapSubscriber::new(dir, StageName::Capture, Topic::Frames),
+            taps: Taps::new(dir),
             stages: StageName::ALL.map(view),
             sample: Sample::default(),
             frame_sample: Sample::default(),
             ledger: Ledger::default(),
-            histograms: SPANS.iter().map(|_| histogram()).collect(),
+            spans: spans()
+                .into_iter()
+                .map(|(name, ends)| (name, ends, histogram()))
+                .collect(),
             deliver: Histogram::new(),
             balance: RecordBalance::default(),
             last: None,
@@ -123,7 +116,7 @@ impl Observer {
         let mut wait = timeout;
         // Bounded, so that a fast stream cannot keep the supervisor from its children.
         for _ in 0..64 {
-            if !self.detections.next(&mut self.sample, wait) {
+            if !self.taps.records.next(&mut self.sample, wait) {
                 break;
             }
             wait = Duration::ZERO;
@@ -155,8 +148,8 @@ impl Observer {
         }
         self.found += record.detections.len() as u64;
         if record.header.status == Status::Ok as u16 {
-            for (histogram, (_, span)) in self.histograms.iter_mut().zip(&SPANS) {
-                let (from, to) = span(&record.header.times);
+            for (_, ends, histogram) in &mut self.spans {
+                let (from, to) = record.header.times.between(*ends);
                 if from != 0 && to >= from {
                     histogram.saturating_record((to - from) / 1000);
                 }
@@ -175,22 +168,15 @@ impl Observer {
 
     fn take_frame(&mut self) {
         // Until there is no news: at a change of generation the old one's last frame comes first.
-        while self
-            .frames
-            .peek_newest(&mut self.frame_sample, Duration::ZERO)
-            .is_some()
-        {
-            let Ok((meta, _)) = FrameMeta::read_from_prefix(&self.frame_sample.meta) else {
-                return;
-            };
+        while let Some(meta) = self.taps.newest_frame(&mut self.frame_sample) {
             self.newest_frame = (meta.generation, meta.seq);
             self.ledger.frame(&meta);
         }
     }
 
     fn take_stats(&mut self) {
-        for view in &mut self.stages {
-            while view.tap.next(&mut self.sample, Duration::ZERO) {
+        for (view, tap) in self.stages.iter_mut().zip(&mut self.taps.stats) {
+            while tap.next(&mut self.sample, Duration::ZERO) {
                 let Ok(stats) = StageStats::from_bytes(&self.sample.payload) else {
                     continue;
                 };
@@ -278,10 +264,10 @@ impl Observer {
             p50: q(0.5) / 1000.0,
             p99: q(0.99) / 1000.0,
         };
-        let mut latency: Vec<_> = SPANS
+        let mut latency: Vec<_> = self
+            .spans
             .iter()
-            .zip(&self.histograms)
-            .map(|((name, _), h)| (*name, quantiles(&|q| h.value_at_quantile(q) as f64)))
+            .map(|(name, _, h)| (*name, quantiles(&|q| h.value_at_quantile(q) as f64)))
             .collect();
         let deliver = |q| self.deliver.quantile(q).unwrap_or(0.0);
         latency.push(("render", quantiles(&deliver)));

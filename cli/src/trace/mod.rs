@@ -8,10 +8,10 @@ use crate::args::{Global, TraceArgs};
 use anyhow::{Context, bail};
 use hanja_common::clock::now_ns;
 use hanja_common::liveness::{Observer, State};
+use hanja_common::logging;
 use hanja_common::record::{DetectionRecord, FrameMeta, StageStats, Times};
-use hanja_common::ring::{Sample, Topic};
-use hanja_common::stage::StageName;
-use hanja_common::{TapSubscriber, logging};
+use hanja_common::ring::Sample;
+use hanja_common::taps::Taps;
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
@@ -94,26 +94,21 @@ fn write(args: &TraceArgs, json: &str) -> anyhow::Result<()> {
 }
 
 fn collect(dir: &Path, duration: Duration, stop: &AtomicBool) -> Seen {
-    let tap = |stage, topic| TapSubscriber::new(dir, stage, topic);
-    let mut frames = tap(StageName::Capture, Topic::Frames);
-    let mut records = tap(StageName::Infer, Topic::Detections);
-    // The same records once more, with render's times.
-    let mut presented = tap(StageName::Render, Topic::Presented);
-    let mut stats = StageName::ALL.map(|stage| tap(stage, Topic::Stats));
+    let mut taps = Taps::new(dir);
     let (mut seen, mut sample) = (Seen::default(), Sample::default());
     let end = Instant::now() + duration + AFTER;
     while Instant::now() < end && !stop.load(Ordering::Relaxed) {
         let mut wait = LOOK;
-        while frames.peek_next(&mut sample, wait).is_some() {
+        while taps.frames.peek_next(&mut sample, wait).is_some() {
             wait = Duration::ZERO;
             seen.frame(&sample);
         }
-        for tap in [&mut records, &mut presented] {
+        for tap in [&mut taps.records, &mut taps.presented] {
             while tap.next(&mut sample, Duration::ZERO) {
                 seen.record(&sample);
             }
         }
-        for tap in &mut stats {
+        for tap in &mut taps.stats {
             if tap.next(&mut sample, Duration::ZERO)
                 && let Ok(stats) = StageStats::from_bytes(&sample.payload)
             {

@@ -1,14 +1,12 @@
 //! Looking at a pipeline from outside, by taps alone: whoever may tap may judge.
 
 use super::{Liveness, Presence, Sight, StageSight, judge};
-use crate::TapSubscriber;
 use crate::clock::now_ns;
-use crate::record::{DetectionRecord, FrameMeta, StageStats};
-use crate::ring::{Sample, Topic};
-use crate::stage::StageName;
+use crate::record::{DetectionRecord, StageStats};
+use crate::ring::Sample;
+use crate::taps::Taps;
 use std::path::Path;
 use std::time::{Duration, Instant};
-use zerocopy::FromBytes;
 
 /// Between two looks at sockets that have not answered yet.
 const PAUSE: Duration = Duration::from_millis(5);
@@ -50,9 +48,7 @@ impl Process {
 /// Taps on everything that [`judge()`] goes by.
 #[derive(Debug)]
 pub struct Observer {
-    stats: [TapSubscriber; 3],
-    frames: TapSubscriber,
-    records: TapSubscriber,
+    taps: Taps,
     sample: Sample,
     sight: Sight,
 }
@@ -61,11 +57,8 @@ impl Observer {
     /// Attaches when first asked to look.
     #[must_use]
     pub fn new(runtime_dir: &Path) -> Self {
-        let tap = |stage, topic| TapSubscriber::new(runtime_dir, stage, topic);
         Self {
-            stats: StageName::ALL.map(|stage| tap(stage, Topic::Stats)),
-            frames: tap(StageName::Capture, Topic::Frames),
-            records: tap(StageName::Infer, Topic::Detections),
+            taps: Taps::new(runtime_dir),
             sample: Sample::default(),
             sight: Sight::default(),
         }
@@ -77,12 +70,7 @@ impl Observer {
         let deadline = Instant::now() + patience;
         loop {
             self.poll();
-            let waits = |tap: &TapSubscriber| {
-                matches!(tap.presence(), Presence::Unknown | Presence::Silent { .. })
-            };
-            let waiting =
-                self.stats.iter().any(waits) || waits(&self.frames) || waits(&self.records);
-            if !waiting || Instant::now() >= deadline {
+            if !self.taps.unanswered() || Instant::now() >= deadline {
                 break;
             }
             std::thread::sleep(PAUSE);
@@ -105,7 +93,7 @@ impl Observer {
 
     fn poll(&mut self) {
         let sample = &mut self.sample;
-        for (tap, stage) in self.stats.iter_mut().zip(&mut self.sight.stages) {
+        for (tap, stage) in self.taps.stats.iter_mut().zip(&mut self.sight.stages) {
             if tap.newest(sample, Duration::ZERO)
                 && let Ok(stats) = StageStats::from_bytes(&sample.payload)
             {
@@ -114,13 +102,10 @@ impl Observer {
             }
             stage.meet(tap.presence(), now_ns());
         }
-        // The metadata only: pictures are large.
-        if self.frames.peek_newest(sample, Duration::ZERO).is_some()
-            && let Ok((meta, _)) = FrameMeta::read_from_prefix(&sample.meta)
-        {
+        if let Some(meta) = self.taps.newest_frame(sample) {
             self.sight.frame = Some(meta);
         }
-        if self.records.newest(sample, Duration::ZERO)
+        if self.taps.records.newest(sample, Duration::ZERO)
             && let Ok(record) = DetectionRecord::from_bytes(&sample.payload)
         {
             self.sight.record = Some(record.header);
