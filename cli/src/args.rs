@@ -1,7 +1,7 @@
 //! The command line: what can be said. What it means is decided in the command's own module.
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use hanja_common::config::Config;
+use hanja_common::config::{Config, ConfigError};
 use hanja_common::stage::RuntimeDir;
 use hanja_infer::engine::Shape;
 use std::path::{Path, PathBuf};
@@ -47,13 +47,9 @@ impl Global {
         self.runtime_dir.clone().unwrap_or_else(RuntimeDir::to_read)
     }
 
-    pub(crate) fn config(&self) -> anyhow::Result<Config> {
-        Ok(self
-            .config
-            .as_deref()
-            .map(Config::load)
-            .transpose()?
-            .unwrap_or_default())
+    pub(crate) fn config(&self) -> Result<Config, ConfigError> {
+        let file = self.config.as_deref().map(Config::load).transpose()?;
+        Ok(file.unwrap_or_default())
     }
 }
 
@@ -414,13 +410,13 @@ pub(crate) struct EnginePruneArgs {
 }
 
 impl EngineBuildArgs {
-    pub(crate) fn apply(&self, config: &mut Config) -> anyhow::Result<()> {
+    pub(crate) fn apply(&self, config: &mut Config) -> Result<(), ConfigError> {
         let c = &mut config.infer;
         set_path(&mut c.model, &self.model);
         set_path(&mut c.engine_cache, &self.engine_cache);
         set(&mut c.size, &self.size);
         set(&mut c.precision, &self.precision);
-        Ok(config.check(Path::new("command line"))?)
+        config.check(Path::new("command line"))
     }
 }
 
@@ -431,7 +427,7 @@ impl CaptureArgs {
 }
 
 impl InferArgs {
-    pub(crate) fn apply(&self, config: &mut Config) -> anyhow::Result<()> {
+    pub(crate) fn apply(&self, config: &mut Config) -> Result<(), ConfigError> {
         let c = &mut config.infer;
         set_path(&mut c.model, &self.model);
         set(&mut c.backend, &self.backend);
@@ -445,7 +441,7 @@ impl InferArgs {
         set_path(&mut c.engine, &self.engine);
         set_path(&mut c.engine_cache, &self.engine_cache);
         set(&mut c.precision, &self.precision);
-        Ok(config.check(Path::new("command line"))?)
+        config.check(Path::new("command line"))
     }
 }
 

@@ -4,7 +4,6 @@
 //! makes sense: [`EXIT_CONFIG`] if it would end the same way.
 
 use crate::args::{CaptureArgs, Global, InferArgs, RenderArgs};
-use anyhow::Context;
 use hanja_capture::{CaptureError, Patience};
 use hanja_common::config::{Config, ConfigError};
 use hanja_common::logging;
@@ -69,7 +68,7 @@ pub(crate) fn render(global: &Global, args: RenderArgs) -> anyhow::Result<ExitCo
 fn run(
     name: StageName,
     global: &Global,
-    flags: impl Fn(&mut Config) -> anyhow::Result<()> + Clone + Send + Sync + 'static,
+    flags: impl Fn(&mut Config) -> Result<(), ConfigError> + Clone + Send + Sync + 'static,
     serve: impl FnOnce(&Stage, &Config) -> anyhow::Result<()>,
 ) -> anyhow::Result<ExitCode> {
     let again = global.clone();
@@ -85,14 +84,12 @@ fn run(
     let mut was_ready = false;
     let whole = || {
         let config: Config = read()?;
-        logging::start(filter(&config).as_deref(), Some(name)).map_err(anyhow::Error::msg)?;
+        logging::start(filter(&config).as_deref(), Some(name))?;
         follow_supervisor()?;
         let mut stage = Stage::start(name, &global.runtime_dir())?;
         // A closed terminal ends what was started from it, by SIGHUP as well.
         if global.config.is_some() && !std::io::stdin().is_terminal() {
-            let read = read.clone();
-            let read = Box::new(move || read().map_err(|e| crate::one_line(&e)));
-            stage.reloads(&config, read)?;
+            stage.reloads(&config, Box::new(read.clone()))?;
         }
         let result = serve(&stage, &config);
         was_ready = stage.is_ready();
@@ -131,18 +128,13 @@ fn is_final(e: &anyhow::Error) -> bool {
 }
 
 /// The configuration that `hanja run` handed over: its own file and flags, so none are looked at here.
-pub(crate) fn handed(text: Option<OsString>) -> Option<anyhow::Result<Config>> {
-    let text = text?;
-    let read = || {
-        let text = text
-            .to_str()
-            .context("the configuration of hanja run is not UTF-8")?;
-        Ok(Config::from_toml(
-            text,
-            Path::new("the configuration of hanja run"),
-        )?)
-    };
-    Some(read())
+pub(crate) fn handed(text: Option<OsString>) -> Option<Result<Config, ConfigError>> {
+    // It is text; if somebody else's, an error like any other.
+    let text = text?.to_string_lossy().into_owned();
+    Some(Config::from_toml(
+        &text,
+        Path::new("the configuration of hanja run"),
+    ))
 }
 
 /// What is logged.

@@ -272,7 +272,7 @@ impl Config {
         if let Some(Err(reason)) = self.log.as_deref().map(crate::logging::check_filter) {
             return Err(ConfigError::Syntax {
                 path: path.to_owned(),
-                message: reason,
+                message: reason.to_string(),
             });
         }
         let i = &self.infer;
