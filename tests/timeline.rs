@@ -3,7 +3,7 @@
 
 use crate::harness::{LONG, Place, assert_balanced, read_json, until};
 use hanja_common::TapSubscriber;
-use hanja_common::balance::RecordBalance;
+use hanja_common::accounting::RecordCheck;
 use hanja_common::record::{DetectionRecord, MetricId, StageStats, Status};
 use hanja_common::ring::{Sample, Topic};
 use hanja_common::stage::StageName;
@@ -27,7 +27,7 @@ struct Seen {
     /// Nanoseconds of all steps, and of all frames from the first to the last stamp.
     steps: u128,
     whole: u128,
-    balance: RecordBalance,
+    record_check: RecordCheck,
     /// Newest frame of each generation.
     frames: BTreeMap<u64, u64>,
 }
@@ -65,7 +65,7 @@ impl Seen {
     fn take(&mut self, sample: &Sample) {
         let record = DetectionRecord::from_bytes(&sample.payload).expect("a record");
         let (head, times) = (&record.header, record.header.times);
-        self.balance.check(head).expect("it adds up");
+        self.record_check.check(head).expect("it adds up");
         let set: Vec<_> = times.stamps().into_iter().filter(|t| *t != 0).collect();
         assert!(set.is_sorted(), "{times:?}");
         let steps: f64 = times.stages_ms().iter().map(|(_, ms)| ms).sum();

@@ -6,7 +6,7 @@ use crate::source::{Event, Frame, Patience, Source, SourceError};
 use crate::synth::Synth;
 use crate::uri::{SourceUri, UriError};
 use crate::v4l2::{Camera, Wanted, Which};
-use hanja_common::balance::{SourceBalance, check_times};
+use hanja_common::accounting::{SourceCheck, check_times};
 use hanja_common::clock::now_ns;
 use hanja_common::config::CaptureConfig;
 use hanja_common::record::{
@@ -184,7 +184,7 @@ struct Desk<'a> {
     shape: (PixelFormat, u32, u32),
     last_driver_seq: Option<u64>,
     freshness: Freshness,
-    balance: SourceBalance,
+    source_check: SourceCheck,
     lost: u64,
     dropped: u64,
     record: DetectionRecord,
@@ -207,7 +207,7 @@ impl<'a> Desk<'a> {
             shape: (PixelFormat::Grey, 0, 0),
             last_driver_seq: None,
             freshness: Freshness::default(),
-            balance: SourceBalance::default(),
+            source_check: SourceCheck::default(),
             lost: 0,
             dropped: 0,
             record,
@@ -234,7 +234,7 @@ impl<'a> Desk<'a> {
         self.text.clone_from(&inlet.text);
         self.reporter.stats_mut().set_what(inlet.name());
         self.last_driver_seq = None; // it counts anew
-        self.balance = SourceBalance::default();
+        self.source_check = SourceCheck::default();
         Ok(self.offer_truth(inlet)?)
     }
 
@@ -331,7 +331,7 @@ impl<'a> Desk<'a> {
         }
         let stats = self.reporter.stats_mut();
         let counted = stats.frames_total + stats.dropped_total + stats.lost_total;
-        let counts = self.balance.check(frame.driver_seq, counted);
+        let counts = self.source_check.check(frame.driver_seq, counted);
         self.reporter.check(counts);
         let times = Times {
             sensor: frame.t_sensor,

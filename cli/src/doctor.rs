@@ -173,7 +173,7 @@ fn engine_cache(config: &hanja_common::config::InferConfig) -> Check {
 /// One of what TensorRT needs: not a fault, since the CPU does without.
 fn found(name: &'static str, found: Result<String, String>) -> Check {
     match found {
-        Ok(words) => check(name, true, words, None),
+        Ok(description) => check(name, true, description, None),
         Err(why) => check(name, false, why, None),
     }
 }

@@ -25,7 +25,7 @@ const RATE_PATIENCE: Duration = Duration::from_millis(2500);
 pub(crate) fn tap(global: &Global, args: &TapArgs) -> anyhow::Result<()> {
     // What is wrong with a stage that is there but cannot be read.
     let level = global.log.as_deref().unwrap_or("warn");
-    logging::start(Some(level), None).map_err(anyhow::Error::msg)?;
+    logging::start(Some(level), None)?;
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
         signal_hook::flag::register(signal, Arc::clone(&stop))?;
@@ -179,8 +179,8 @@ impl<W: Write> Writer<'_, W> {
             }
             TapTopic::Stats => match StageStats::from_bytes(bytes) {
                 Ok(stats) => {
-                    let words = stats.words_in(bytes);
-                    return self.stats(&stats, &words).map(|()| true);
+                    let description = stats.words_in(bytes);
+                    return self.stats(&stats, &description).map(|()| true);
                 }
                 Err(e) => e,
             },
@@ -210,11 +210,11 @@ impl<W: Write> Writer<'_, W> {
         }
     }
 
-    fn stats(&mut self, stats: &StageStats, words: &str) -> anyhow::Result<()> {
+    fn stats(&mut self, stats: &StageStats, description: &str) -> anyhow::Result<()> {
         if self.args.csv {
             return self.csv(|rows| rows.stats(stats));
         }
-        let json = hanja_render::json::StatsJson::new(stats, words);
+        let json = hanja_render::json::StatsJson::new(stats, description);
         if self.args.json {
             self.line(&json)
         } else {

@@ -2,13 +2,12 @@
 
 #![deny(unsafe_code)]
 
-pub mod balance;
+pub mod accounting;
 pub mod clock;
 pub mod config;
 mod control;
 #[cfg(fuzzing)]
 pub mod fuzzing;
-pub mod ledger;
 pub mod liveness;
 pub mod logging;
 pub mod process;
@@ -18,6 +17,11 @@ pub mod stage;
 mod subscribe;
 pub mod taps;
 pub mod telemetry;
+
+/// What infer still calls it by.
+pub mod balance {
+    pub use crate::accounting::RecordCheck as RecordBalance;
+}
 
 pub use control::Presence;
 pub use subscribe::{LeaseSubscriber, TapSubscriber};

@@ -4,7 +4,7 @@ use crate::json::{FrameJson, RecordJson};
 use crate::picture::{PictureError, to_jpeg};
 use crate::presented::Presented;
 use crate::shared::{Event, EventId, Shared, View};
-use hanja_common::balance::RecordBalance;
+use hanja_common::accounting::RecordCheck;
 use hanja_common::clock::now_ns;
 use hanja_common::liveness::Observer;
 use hanja_common::record::{Detection, DetectionRecord, MetricId, Status};
@@ -35,7 +35,7 @@ pub(crate) struct Hub {
     frames: LeaseSubscriber,
     observer: Observer,
     presented: Presented,
-    balance: RecordBalance,
+    record_check: RecordCheck,
     sample: Sample,
     /// When the next picture is due.
     due: Instant,
@@ -65,7 +65,7 @@ impl Hub {
             frames: LeaseSubscriber::new(dir, StageName::Capture, Topic::Frames, 3),
             observer: Observer::new(dir),
             presented: Presented::new(stage)?,
-            balance: RecordBalance::default(),
+            record_check: RecordCheck::default(),
             sample: Sample::default(),
             due: now,
             last_id: None,
@@ -112,8 +112,8 @@ impl Hub {
             let mut n = self.shared.numbers();
             n.records_missed_total = n.records_missed_total.saturating_add(missed);
             drop(n);
-            let words = || "the machine is too busy for the view".into();
-            self.drops.count(Reason::RecordMissed, missed, words);
+            let message = || "the machine is too busy for the view".into();
+            self.drops.count(Reason::RecordMissed, missed, message);
         }
         let mut record = match DetectionRecord::from_bytes(&self.sample.payload) {
             Ok(record) => record,
@@ -123,7 +123,7 @@ impl Hub {
             }
         };
         if reporter.on() {
-            reporter.check(self.balance.check(&record.header));
+            reporter.check(self.record_check.check(&record.header));
         }
         record.header.times.render_acquired = now;
         self.recorded = (record.header.frame_generation, record.header.frame_seq);
@@ -229,16 +229,16 @@ impl Hub {
     }
 
     fn numbers(&mut self) {
-        let sight = self.observer.look(Duration::ZERO);
+        let snapshot = self.observer.look(Duration::ZERO);
         let mut numbers = self.shared.numbers();
-        for (name, stage) in StageName::ALL.into_iter().zip(&sight.stages) {
+        for (name, stage) in StageName::ALL.into_iter().zip(&snapshot.stages) {
             let known = numbers.stage(name).map(|s| s.t_ns);
             if let Some(stats) = stage.stats.filter(|s| known != Some(s.t_ns)) {
                 self.shared.history().add(name, &stats);
                 numbers.set_stage(name, stats, &stage.bytes);
             }
         }
-        numbers.sight.clone_from(sight);
+        numbers.snapshot.clone_from(snapshot);
     }
 
     fn fail(&mut self, text: &str) {

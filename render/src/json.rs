@@ -234,9 +234,9 @@ pub struct MetricJson {
 }
 
 impl StatsJson {
-    /// The record in words and milliseconds; `words`: those behind it, [`StageStats::words_in`].
+    /// The record in words and milliseconds; `description`: the words behind it, [`StageStats::words_in`].
     #[must_use]
-    pub fn new(s: &StageStats, words: &str) -> Self {
+    pub fn new(s: &StageStats, description: &str) -> Self {
         let stage = StageName::ALL.into_iter().find(|n| *n as u16 == s.stage);
         let ms = |us: u32| f64::from(us) / 1e3;
         let metrics = s.metrics.iter().filter(|m| m.count > 0).map(|m| {
@@ -281,7 +281,7 @@ impl StatsJson {
             },
             what: s.what(),
             backend: (backend != Backend::None).then(|| backend.name()),
-            backend_choice: (!words.is_empty()).then(|| words.to_owned()),
+            backend_choice: (!description.is_empty()).then(|| description.to_owned()),
             metrics: Pairs(metrics.collect()),
         }
     }

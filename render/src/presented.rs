@@ -4,7 +4,7 @@
 //! A record whose picture was made waits until the first watcher has it. Records that wait for nothing go out at once,
 //! so they may overtake: a record is published when everything about it is known, or will never be.
 
-use hanja_common::balance::check_times;
+use hanja_common::accounting::check_times;
 use hanja_common::record::{DetectionRecord, MetricId, Times};
 use hanja_common::ring::{Geometry, RingError, Topic};
 use hanja_common::stage::{Publisher, Stage};

@@ -5,7 +5,7 @@ use crate::history::History;
 use crate::json::{FrameJson, StatsJson};
 use axum::body::Bytes;
 use hanja_common::clock::now_ns;
-use hanja_common::liveness::Sight;
+use hanja_common::liveness::Snapshot;
 use hanja_common::record::{Detection, Histograms, StageStats};
 use hanja_common::stage::StageName;
 use std::collections::VecDeque;
@@ -104,7 +104,7 @@ pub(crate) struct Numbers {
     /// The life each is in.
     pub(crate) lives: [Life; 3],
     /// What liveness is judged by.
-    pub(crate) sight: Sight,
+    pub(crate) snapshot: Snapshot,
     /// When the frame of the last record left the sensor.
     pub(crate) record_sensor_ns: u64,
     pub(crate) records_total: u64,
@@ -156,11 +156,11 @@ impl Numbers {
 
     pub(crate) fn stage_json(&self, name: StageName) -> Option<StatsJson> {
         self.stage(name)
-            .map(|s| StatsJson::new(s, &self.words(name)))
+            .map(|s| StatsJson::new(s, &self.description(name)))
     }
 
-    /// What the stage says in words; empty: nothing.
-    pub(crate) fn words(&self, name: StageName) -> String {
+    /// What the stage says of itself; empty: nothing.
+    pub(crate) fn description(&self, name: StageName) -> String {
         let report = self.reports[name as usize - 1].as_ref();
         report.map_or_else(String::new, |r| r.stats.words_in(&r.bytes))
     }

@@ -1,7 +1,7 @@
-//! What the supervisor sees of its own pipeline, through taps like anybody else's: rates, latencies, the books.
+//! What the supervisor sees of its own pipeline, through taps like anybody else's: rates, latencies, what became of every frame.
 
-use hanja_common::balance::RecordBalance;
-use hanja_common::ledger::{Ledger, Totals};
+use hanja_common::accounting::RecordCheck;
+use hanja_common::accounting::{FrameAccounting, FrameTotals};
 use hanja_common::record::{
     Backend, DetectionRecord, Histogram, Histograms, MetricId, StageStats, Status,
 };
@@ -41,7 +41,7 @@ pub(super) struct Report {
     /// In words, with the reasons.
     pub(super) backend_choice: String,
     pub(super) model: String,
-    pub(super) totals: Totals,
+    pub(super) totals: FrameTotals,
     pub(super) detections: u64,
     pub(super) fps: [f64; 3],
     pub(super) latency: Vec<(&'static str, Quantiles)>,
@@ -51,7 +51,7 @@ pub(super) struct Report {
 #[derive(Debug)]
 struct StageView {
     stats: Option<StageStats>,
-    words: String,
+    description: String,
     /// Since the process started.
     histograms: Histograms,
     /// Frames of earlier lives of the stage.
@@ -66,12 +66,12 @@ pub(super) struct Observer {
     stages: [StageView; 3],
     sample: Sample,
     frame_sample: Sample,
-    ledger: Ledger,
+    accounting: FrameAccounting,
     /// To three digits, which the buckets of statistics are not: the summary is for measuring.
     spans: Vec<(&'static str, (usize, usize), Precise<u64>)>,
     /// Of render, in its own words; lives that are over.
     deliver: Histogram,
-    balance: RecordBalance,
+    record_check: RecordCheck,
     last: Option<DetectionRecord>,
     newest_frame: (u64, u64),
     found: u64,
@@ -84,7 +84,7 @@ impl Observer {
         let histogram = || Precise::new_with_bounds(1, 600_000_000, 3).expect("constant bounds");
         let view = |_| StageView {
             stats: None,
-            words: String::new(),
+            description: String::new(),
             histograms: Histograms::default(),
             earlier: 0,
             first_ns: 0,
@@ -95,13 +95,13 @@ impl Observer {
             stages: StageName::ALL.map(view),
             sample: Sample::default(),
             frame_sample: Sample::default(),
-            ledger: Ledger::default(),
+            accounting: FrameAccounting::default(),
             spans: spans()
                 .into_iter()
                 .map(|(name, ends)| (name, ends, histogram()))
                 .collect(),
             deliver: Histogram::new(),
-            balance: RecordBalance::default(),
+            record_check: RecordCheck::default(),
             last: None,
             newest_frame: (0, 0),
             found: 0,
@@ -134,17 +134,17 @@ impl Observer {
                 return;
             }
         };
-        self.take_frame(); // the ledger wants to know the frame before its record
-        let before = self.ledger.unseen();
-        self.ledger.record(&record.header);
-        let unseen = self.ledger.unseen() - before;
+        self.take_frame(); // the accounting wants to know the frame before its record
+        let before = self.accounting.unseen();
+        self.accounting.record(&record.header);
+        let unseen = self.accounting.unseen() - before;
         if unseen > 0 {
             super::say(&format!(
-                "the books have {unseen} frames by infer's word alone: their ring was gone before it could be read"
+                "{unseen} frames are counted by infer's word alone: their ring was gone before it could be read"
             ));
         }
-        if let Err(imbalance) = self.balance.check(&record.header) {
-            super::say(&format!("{imbalance}; a bug, please report it"));
+        if let Err(discrepancy) = self.record_check.check(&record.header) {
+            super::say(&format!("{discrepancy}; a bug, please report it"));
         }
         self.found += record.detections.len() as u64;
         if record.header.status == Status::Ok as u16 {
@@ -170,7 +170,7 @@ impl Observer {
         // Until there is no news: at a change of generation the old one's last frame comes first.
         while let Some(meta) = self.taps.newest_frame(&mut self.frame_sample) {
             self.newest_frame = (meta.generation, meta.seq);
-            self.ledger.frame(&meta);
+            self.accounting.frame(&meta);
         }
     }
 
@@ -198,7 +198,7 @@ impl Observer {
                     }
                 }
                 view.histograms = histograms;
-                view.words = stats.words_in(&self.sample.payload);
+                view.description = stats.words_in(&self.sample.payload);
                 view.stats = Some(stats);
             }
         }
@@ -276,13 +276,13 @@ impl Observer {
         Report {
             seconds: self.started.elapsed().as_secs_f64(),
             backend: last.map_or(Backend::None, DetectionRecord::backend),
-            backend_choice: std::mem::take(&mut self.stages[1].words),
+            backend_choice: std::mem::take(&mut self.stages[1].description),
             model: self.stages[1]
                 .stats
                 .as_ref()
                 .map(StageStats::what)
                 .unwrap_or_default(),
-            totals: self.ledger.close(),
+            totals: self.accounting.close(),
             detections: self.found,
             fps,
             latency,
@@ -315,11 +315,11 @@ impl StageView {
 pub(crate) fn labels(record: &DetectionRecord, most: usize) -> String {
     let mut best: Vec<_> = record.detections.iter().collect();
     best.sort_by(|a, b| b.score.total_cmp(&a.score));
-    let words = best
+    let labels = best
         .iter()
         .take(most)
         .map(|d| format!("{} {:.2}", hanja_common::record::numeral(d.class), d.score));
-    let mut text = words.collect::<Vec<_>>().join("  ");
+    let mut text = labels.collect::<Vec<_>>().join("  ");
     if best.len() > most {
         let _ = write!(text, "  and {} more", best.len() - most);
     }

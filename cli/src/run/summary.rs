@@ -2,8 +2,8 @@
 
 use super::observe::{Quantiles, Report};
 use anyhow::Context;
+use hanja_common::accounting::FrameTotals;
 use hanja_common::config::Config;
-use hanja_common::ledger::Totals;
 use hanja_common::stage::StageName;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -16,7 +16,7 @@ pub(super) struct Summary {
     backend_choice: String,
     model: String,
     seconds: f64,
-    frames: Totals,
+    frames: FrameTotals,
     fps: BTreeMap<&'static str, f64>,
     latency_ms: BTreeMap<&'static str, Quantiles>,
     end_to_end_ms: Quantiles,

@@ -53,12 +53,12 @@ struct Seen {
 
 pub(crate) fn trace(global: &Global, args: &TraceArgs) -> anyhow::Result<()> {
     let level = global.log.as_deref().unwrap_or("warn");
-    logging::start(Some(level), None).map_err(anyhow::Error::msg)?;
+    logging::start(Some(level), None)?;
     let dir = global.reading_dir();
     let live = Observer::new(&dir).judge(PATIENCE);
     if live.overall.state == State::NotRunning && live.stages.capture.state == State::NotRunning {
-        let (words, remedy) = (&live.overall.words, &live.overall.remedy);
-        bail!("nothing to trace in {}: {words}; {remedy}", dir.display());
+        let (message, remedy) = (&live.overall.message, &live.overall.remedy);
+        bail!("nothing to trace in {}: {message}; {remedy}", dir.display());
     }
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
@@ -72,7 +72,7 @@ pub(crate) fn trace(global: &Global, args: &TraceArgs) -> anyhow::Result<()> {
         .retain(|_, f| (from..to).contains(&f.t_published));
     seen.looks.retain(|id, _| seen.frames.contains_key(id));
     if seen.frames.is_empty() {
-        let why = &live.overall.words;
+        let why = &live.overall.message;
         bail!(
             "no frame came in {:.1} s: {why}; look with: hanja status",
             (to - from) as f64 / 1e9

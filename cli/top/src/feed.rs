@@ -38,7 +38,7 @@ impl Feed {
                 }
                 model.take_stats(name, &sample.payload, now_ns());
             }
-            model.sight_mut(name).meet(tap.presence(), now_ns());
+            model.snapshot_mut(name).meet(tap.presence(), now_ns());
         }
         if let Some(meta) = taps.newest_frame(sample) {
             model.take_frame(&meta, now_ns());

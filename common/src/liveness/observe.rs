@@ -1,6 +1,6 @@
 //! Looking at a pipeline from outside, by taps alone: whoever may tap may judge.
 
-use super::{Liveness, Presence, Sight, StageSight, judge};
+use super::{Liveness, Presence, Snapshot, StageSnapshot, judge};
 use crate::clock::now_ns;
 use crate::record::{DetectionRecord, StageStats};
 use crate::ring::Sample;
@@ -50,7 +50,7 @@ impl Process {
 pub struct Observer {
     taps: Taps,
     sample: Sample,
-    sight: Sight,
+    snapshot: Snapshot,
 }
 
 impl Observer {
@@ -60,13 +60,13 @@ impl Observer {
         Self {
             taps: Taps::new(runtime_dir),
             sample: Sample::default(),
-            sight: Sight::default(),
+            snapshot: Snapshot::default(),
         }
     }
 
     /// Looks for what is new, without waiting for it. A socket that has not answered yet is waited for, at most
     /// `patience` in all: give 300 ms at the first look, nothing later on.
-    pub fn look(&mut self, patience: Duration) -> &Sight {
+    pub fn look(&mut self, patience: Duration) -> &Snapshot {
         let deadline = Instant::now() + patience;
         loop {
             self.poll();
@@ -75,25 +75,28 @@ impl Observer {
             }
             std::thread::sleep(PAUSE);
         }
-        self.sight.stages.iter_mut().for_each(StageSight::explain);
-        &self.sight
+        self.snapshot
+            .stages
+            .iter_mut()
+            .for_each(StageSnapshot::explain);
+        &self.snapshot
     }
 
     /// Looks and judges.
     pub fn judge(&mut self, patience: Duration) -> Liveness {
         self.look(patience);
-        judge(&self.sight, now_ns())
+        judge(&self.snapshot, now_ns())
     }
 
     /// What was seen at the last look.
     #[must_use]
-    pub fn sight(&self) -> &Sight {
-        &self.sight
+    pub fn snapshot(&self) -> &Snapshot {
+        &self.snapshot
     }
 
     fn poll(&mut self) {
         let sample = &mut self.sample;
-        for (tap, stage) in self.taps.stats.iter_mut().zip(&mut self.sight.stages) {
+        for (tap, stage) in self.taps.stats.iter_mut().zip(&mut self.snapshot.stages) {
             if tap.newest(sample, Duration::ZERO)
                 && let Ok(stats) = StageStats::from_bytes(&sample.payload)
             {
@@ -103,17 +106,17 @@ impl Observer {
             stage.meet(tap.presence(), now_ns());
         }
         if let Some(meta) = self.taps.newest_frame(sample) {
-            self.sight.frame = Some(meta);
+            self.snapshot.frame = Some(meta);
         }
         if self.taps.records.newest(sample, Duration::ZERO)
             && let Ok(record) = DetectionRecord::from_bytes(&sample.payload)
         {
-            self.sight.record = Some(record.header);
+            self.snapshot.record = Some(record.header);
         }
     }
 }
 
-impl StageSight {
+impl StageSnapshot {
     /// Takes what is at the other end of the socket, as of `now` (CLOCK_MONOTONIC nanoseconds).
     pub fn meet(&mut self, presence: Presence, now: u64) {
         self.presence = presence;

@@ -11,8 +11,8 @@ mod spark;
 mod way;
 
 use crate::look::Look;
+use crate::messages::{Warning, warnings};
 use crate::model::Model;
-use crate::words::{Warning, warnings};
 use hanja_common::liveness::Liveness;
 use hanja_common::stage::StageName;
 use pen::Pen;

@@ -9,7 +9,7 @@ pub(crate) use count::Count;
 pub(crate) use picture::{Found, Picture};
 pub(crate) use stage::{Latency, Second, Stage};
 
-use hanja_common::liveness::{Judgement, Liveness, Sight, StageSight, judge};
+use hanja_common::liveness::{Health, Liveness, Snapshot, StageSnapshot, judge};
 use hanja_common::record::{DetectionRecord, FrameMeta, MetricId};
 use hanja_common::stage::StageName;
 
@@ -25,7 +25,7 @@ pub(crate) struct Model {
     /// In the order in which a frame passes.
     pub(crate) stages: [Stage; 3],
     /// What the judgement goes by.
-    sight: Sight,
+    snapshot: Snapshot,
     /// The newest frame.
     pub(crate) picture: Option<Picture>,
     /// The newest detection record.
@@ -38,7 +38,7 @@ impl Model {
     pub(crate) fn new(now: u64) -> Self {
         Self {
             stages: StageName::ALL.map(|name| Stage::new(name, now)),
-            sight: Sight::default(),
+            snapshot: Snapshot::default(),
             picture: None,
             found: None,
             unreadable: None,
@@ -51,20 +51,23 @@ impl Model {
     }
 
     /// What is at the other end of a stage's socket, and its process.
-    pub(crate) fn sight_mut(&mut self, name: StageName) -> &mut StageSight {
-        &mut self.sight.stages[name as usize - 1]
+    pub(crate) fn snapshot_mut(&mut self, name: StageName) -> &mut StageSnapshot {
+        &mut self.snapshot.stages[name as usize - 1]
     }
 
     /// Asks the system about the stages' processes.
     pub(crate) fn explain(&mut self) {
-        self.sight.stages.iter_mut().for_each(StageSight::explain);
+        self.snapshot
+            .stages
+            .iter_mut()
+            .for_each(StageSnapshot::explain);
     }
 
     /// Takes the bytes of a stage's statistics record.
     pub(crate) fn take_stats(&mut self, name: StageName, bytes: &[u8], now: u64) {
         let at = name as usize - 1;
         if let Some(stats) = self.stages[at].take(bytes, now) {
-            self.sight.stages[at].stats = Some(stats);
+            self.snapshot.stages[at].stats = Some(stats);
         }
     }
 
@@ -77,14 +80,14 @@ impl Model {
     pub(crate) fn take_frame(&mut self, meta: &FrameMeta, now: u64) {
         let before = self.picture.take();
         self.picture = Some(Picture::after(before, meta, now));
-        self.sight.frame = Some(*meta);
+        self.snapshot.frame = Some(*meta);
     }
 
     /// Takes the bytes of a detection record.
     pub(crate) fn take_found(&mut self, bytes: &[u8]) {
         match DetectionRecord::from_bytes(bytes) {
             Ok(record) => {
-                self.sight.record = Some(record.header);
+                self.snapshot.record = Some(record.header);
                 self.found = Some(Found::new(record));
                 self.unreadable = None;
             }
@@ -94,7 +97,7 @@ impl Model {
 
     /// How it all is: the judgement that `/healthz` and `hanja status` give too.
     pub(crate) fn liveness(&self, now: u64) -> Liveness {
-        judge(&self.sight, now)
+        judge(&self.snapshot, now)
     }
 
     /// Counts and measures from now on.
@@ -151,8 +154,8 @@ impl Model {
     }
 }
 
-/// The judgement of one stage.
-pub(crate) fn judgement(live: &Liveness, name: StageName) -> &Judgement {
+/// The health of one stage.
+pub(crate) fn health(live: &Liveness, name: StageName) -> &Health {
     match name {
         StageName::Capture => &live.stages.capture,
         StageName::Infer => &live.stages.infer,
