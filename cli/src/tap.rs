@@ -5,6 +5,7 @@ mod csv;
 
 use crate::args::{FrameFormat, Global, TapArgs, TapTopic};
 use anyhow::Context;
+use hanja_common::record::json::{FrameJson, RecordJson, StatsJson};
 use hanja_common::record::{DetectionRecord, FrameMeta, FrameRef, PixelFormat, StageStats};
 use hanja_common::ring::{Sample, Topic};
 use hanja_common::taps::{Taps, taps_of};
@@ -195,7 +196,7 @@ impl<W: Write> Writer<'_, W> {
         if self.args.csv {
             return self.csv(|rows| rows.detections(record));
         }
-        let json = hanja_render::json::RecordJson::new(record);
+        let json = RecordJson::new(record);
         if self.args.json {
             self.line(&json)
         } else {
@@ -214,7 +215,7 @@ impl<W: Write> Writer<'_, W> {
         if self.args.csv {
             return self.csv(|rows| rows.stats(stats));
         }
-        let json = hanja_render::json::StatsJson::new(stats, description);
+        let json = StatsJson::new(stats, description);
         if self.args.json {
             self.line(&json)
         } else {
@@ -235,7 +236,7 @@ impl<W: Write> Writer<'_, W> {
             return self.left_out("it has no metadata: use the same release on both sides");
         };
         if self.args.json {
-            self.line(&hanja_render::json::FrameJson::new(&meta))?;
+            self.line(&FrameJson::new(&meta))?;
             return Ok(true);
         }
         if self.args.csv {

@@ -1,12 +1,12 @@
 //! The hub: takes every record in order, fetches its picture while someone watches, and hands both to the server.
 
-use crate::json::{FrameJson, RecordJson};
 use crate::picture::{PictureError, to_jpeg};
 use crate::presented::Presented;
 use crate::shared::{Event, EventId, Shared, View};
 use hanja_common::accounting::RecordCheck;
 use hanja_common::clock::now_ns;
 use hanja_common::liveness::Observer;
+use hanja_common::record::json::{FrameJson, RecordJson};
 use hanja_common::record::{Detection, DetectionRecord, MetricId, Status};
 use hanja_common::ring::{Lease, RingError, Sample, Topic};
 use hanja_common::stage::{Stage, StageName};

@@ -2,10 +2,10 @@
 //! the server; a slow client misses views, and finds out.
 
 use crate::history::History;
-use crate::json::{FrameJson, StatsJson};
 use axum::body::Bytes;
 use hanja_common::clock::now_ns;
 use hanja_common::liveness::Snapshot;
+use hanja_common::record::json::{FrameJson, StatsJson};
 use hanja_common::record::{Detection, Histograms, StageStats};
 use hanja_common::stage::StageName;
 use std::collections::VecDeque;
@@ -22,7 +22,7 @@ pub(crate) const KEPT: usize = 512;
 pub(crate) struct View {
     /// A JPEG.
     pub(crate) jpeg: Bytes,
-    /// [`crate::json::RecordJson`] as text; none when infer is silent.
+    /// [`hanja_common::record::json::RecordJson`] as text; none when infer is silent.
     pub(crate) record: Option<Arc<str>>,
     /// The record's detections.
     pub(crate) detections: Vec<Detection>,

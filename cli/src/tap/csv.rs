@@ -2,8 +2,8 @@
 //! names of the columns; `docs/tap.md` has them in a table. Columns are only ever added at the end.
 
 use hanja_common::clock::now_ns;
+use hanja_common::record::json::{FrameJson, RecordJson, StatsJson};
 use hanja_common::record::{DetectionRecord, FrameMeta, MetricId, StageStats};
-use hanja_render::json::{FrameJson, RecordJson, StatsJson};
 use std::time::{Duration, SystemTime};
 
 const STATS: [&str; 19] = [

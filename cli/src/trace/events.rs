@@ -3,7 +3,7 @@
 
 use super::lanes::Lanes;
 use super::{FrameId, Look, Seen};
-use hanja_common::record::{FrameMeta, MetricId, StageStats, Times};
+use hanja_common::record::{FrameMeta, MetricId, StageStats, Status, Times};
 use hanja_common::stage::StageName;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -208,7 +208,7 @@ fn about(stage: StageName, id: FrameId, meta: &FrameMeta, look: Option<&Look>) -
         }),
         (StageName::Infer, Some(look)) => json!({
             "generation": id.0, "frame": id.1, "detections": look.detections, "found": look.found,
-            "status": match look.status { 0 => "ok", 1 => "undecodable", 2 => "no_signal", _ => "unknown" },
+            "status": Status::name_of(look.status),
         }),
         (_, look) => json!({
             "generation": id.0, "frame": id.1, "shown": look.is_some_and(|l| l.times.presented != 0),

@@ -6,6 +6,7 @@
 mod detection;
 mod frame;
 mod histogram;
+pub mod json;
 mod layout;
 mod stats;
 mod times;

@@ -287,6 +287,17 @@ impl StageStats {
         Ok(s)
     }
 
+    /// Name of the stage that writes, in JSON.
+    #[must_use]
+    pub fn stage_name(&self) -> &'static str {
+        match self.stage {
+            1 => "capture",
+            2 => "infer",
+            3 => "render",
+            _ => "unknown",
+        }
+    }
+
     /// Frames per second over the last second.
     #[must_use]
     pub fn fps(&self) -> f64 {

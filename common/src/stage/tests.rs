@@ -21,6 +21,14 @@ fn meta(stamp: Stamp) -> [u64; 2] {
 }
 
 #[test]
+fn records_call_the_stages_by_the_same_names() {
+    for stage in StageName::ALL {
+        let stats = crate::record::StageStats::new(stage as u16);
+        assert_eq!(stats.stage_name(), stage.name());
+    }
+}
+
+#[test]
 fn lease_and_tap_across_the_control_socket() {
     let dir = tempfile::tempdir().unwrap();
     let stage = stage(&dir);

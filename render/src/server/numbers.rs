@@ -1,6 +1,5 @@
 //! The numbers as JSON, and whether all is well, judged by the age of the data.
 
-use crate::json::StatsJson;
 use crate::shared::{Numbers, Shared};
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
@@ -8,6 +7,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
 use hanja_common::clock::now_ns;
 use hanja_common::liveness::Liveness;
+use hanja_common::record::json::StatsJson;
 use hanja_common::stage::StageName;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;

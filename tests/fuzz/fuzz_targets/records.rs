@@ -4,7 +4,7 @@
 
 use hanja_common::accounting::FrameAccounting;
 use hanja_common::record::{DetectionRecord, FrameMeta, StageStats};
-use hanja_render::json::{FrameJson, RecordJson, StatsJson};
+use hanja_common::record::json::{FrameJson, RecordJson, StatsJson};
 use zerocopy::FromBytes;
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {

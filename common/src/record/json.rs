@@ -1,10 +1,9 @@
-//! The JSON faces of the records: one shape for `hanja tap --json`, the event stream, the picture stream and the page.
+//! The JSON form of the records: one shape for `hanja tap --json`, the event stream, the picture stream and the page.
 
-use hanja_common::record::{
-    Backend, Detection, DetectionRecord, FrameFlags, FrameMeta, MetricId, StageStats, Times,
-    numeral,
+use super::{
+    Backend, Detection, DetectionRecord, FrameFlags, FrameMeta, MetricId, StageStats, Status,
+    Times, numeral,
 };
-use hanja_common::stage::StageName;
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
 /// One detection record.
@@ -109,7 +108,7 @@ impl RecordJson {
             },
             backend: record.backend().name(),
             model: (h.model_id != 0).then(|| format!("{:016x}", h.model_id)),
-            status: status_name(h.status),
+            status: Status::name_of(h.status),
             detections: record.detections.iter().map(DetectionJson::from).collect(),
             candidates: h.candidates,
             suppressed: h.suppressed,
@@ -124,15 +123,6 @@ impl RecordJson {
             ),
             end_to_end_ms: rounded(h.times.end_to_end_ms()),
         }
-    }
-}
-
-fn status_name(status: u16) -> &'static str {
-    match status {
-        0 => "ok",
-        1 => "undecodable",
-        2 => "no_signal",
-        _ => "unknown",
     }
 }
 
@@ -237,7 +227,6 @@ impl StatsJson {
     /// The record in words and milliseconds; `description`: the words behind it, [`StageStats::words_in`].
     #[must_use]
     pub fn new(s: &StageStats, description: &str) -> Self {
-        let stage = StageName::ALL.into_iter().find(|n| *n as u16 == s.stage);
         let ms = |us: u32| f64::from(us) / 1e3;
         let metrics = s.metrics.iter().filter(|m| m.count > 0).map(|m| {
             let json = MetricJson {
@@ -251,7 +240,7 @@ impl StatsJson {
         });
         let backend = Backend::from_u16(s.backend);
         Self {
-            stage: stage.map_or("unknown", StageName::name),
+            stage: s.stage_name(),
             pid: s.pid,
             generation: s.generation,
             t_ns: s.t_ns,
@@ -356,24 +345,6 @@ impl FrameJson {
             new_since_ns: Pairs(new.into_iter().filter(|(_, ns)| *ns != 0).collect()),
         }
     }
-}
-
-/// JSON with everything beyond ASCII escaped, so that it can travel in an HTTP header. Never contains a line break:
-/// JSON escapes control characters already.
-#[must_use]
-pub fn ascii(json: &str) -> String {
-    let mut out = String::with_capacity(json.len());
-    let mut units = [0; 2];
-    for c in json.chars() {
-        if c.is_ascii() {
-            out.push(c);
-            continue;
-        }
-        for unit in c.encode_utf16(&mut units) {
-            out.push_str(&format!("\\u{unit:04x}"));
-        }
-    }
-    out
 }
 
 #[cfg(test)]
