@@ -100,6 +100,21 @@ fn a_frame_that_changes_size() {
     place.assert_clean();
 }
 
+/// What `hanja run` hands to its stages is text; a name that is none reaches them all the same.
+#[test]
+fn a_model_whose_name_is_not_utf_8() {
+    use std::os::unix::ffi::OsStringExt;
+    let place = Place::new();
+    let name = std::ffi::OsString::from_vec(b"m\xff.onnx".to_vec());
+    let model = place.runtime_dir().with_file_name(name);
+    std::fs::write(&model, b"this is not ONNX").unwrap();
+    let mut command = place.hanja(&["run", "--source=synth:", "--http=off"]);
+    command.arg("--model").arg(&model);
+    let out = command.output().unwrap();
+    assert_refused(&out, 1, &["m\u{fffd}.onnx is not a usable ONNX model"]);
+    place.assert_clean();
+}
+
 #[test]
 fn models_that_are_none() {
     let place = Place::new();

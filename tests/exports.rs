@@ -3,7 +3,6 @@
 use crate::harness::*;
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap};
-use std::time::Duration;
 
 const SMALL: &str = "--source=synth:?size=320x240&fps=15&glyphs=1";
 
@@ -169,6 +168,31 @@ fn assert_arrows(events: &[Value], tracks: &BTreeMap<(u64, u64), Vec<&Value>>) {
     }
 }
 
+/// Until a trace must have seen a frame: it would obey a signal, has a frames ring mapped (of its own look before that
+/// nothing is left), frames have come since, and it has slept and woken twice after that.
+fn wait_for_frames(place: &Place, pid: u32) {
+    let read = |what: &str| std::fs::read_to_string(format!("/proc/{pid}/{what}")).ok();
+    let field = |name: &str| {
+        let status = read("status")?;
+        let line = status.lines().find_map(|l| l.strip_prefix(name))?;
+        Some(line.trim().to_owned())
+    };
+    until("the trace's signal handler", || {
+        let caught = u64::from_str_radix(&field("SigCgt:")?, 16).ok()?;
+        (caught & 1 << 1 != 0).then_some(()) // SIGINT is 2
+    });
+    until("the trace's tap", || {
+        read("maps")?.contains("hanja-frames").then_some(())
+    });
+    let frames = place.output(&["tap", "frames", "--json", "--count=3"]);
+    assert!(frames.status.success(), "{}", text(&frames));
+    let slept = || field("voluntary_ctxt_switches:")?.parse::<u64>().ok();
+    let before = slept().expect("it runs");
+    until("the trace's next look", || {
+        (slept()? >= before + 2).then_some(())
+    });
+}
+
 #[test]
 fn a_trace_of_nothing_says_so() {
     let place = Place::new();
@@ -194,7 +218,7 @@ fn a_trace_of_nothing_says_so() {
         .stdout(std::process::Stdio::piped())
         .spawn()
         .expect("hanja starts");
-    std::thread::sleep(Duration::from_secs(2)); // long enough for frames, whatever the machine does
+    wait_for_frames(&place, child.id());
     running.signal(child.id() as i32, "INT");
     let out = child.wait_with_output().expect("output");
     let json: Value = serde_json::from_slice(&out.stdout).expect("whole JSON");

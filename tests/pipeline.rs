@@ -1,4 +1,4 @@
-//! The pipeline as a whole, from outside: it finds what is drawn, keeps its books, survives kills, leaves nothing.
+//! The pipeline as a whole, from outside: it finds what is drawn, accounts for every frame, survives kills, leaves nothing.
 
 use crate::harness::*;
 use std::io::Write;
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 const SYNTH: &str = "--source=synth:?seed=1&glyphs=3&truth=1";
 
 #[test]
-fn the_books_balance_and_the_summary_keeps_its_contract() {
+fn every_frame_is_accounted_for_and_the_summary_keeps_its_contract() {
     let place = Place::new();
     let s = place.summary("synth:?fps=200&glyphs=3", "3s");
     assert_balanced(&s);
@@ -109,7 +109,7 @@ fn iou(a: &serde_json::Value, b: &serde_json::Value) -> f64 {
 }
 
 #[test]
-fn killed_stages_come_back_alone_and_the_books_still_balance() {
+fn killed_stages_come_back_alone_and_every_frame_is_still_accounted_for() {
     let place = Place::new();
     let summary = place.path("summary.json");
     let flag = format!("--summary={}", summary.display());
@@ -162,7 +162,7 @@ fn killed_stages_come_back_alone_and_the_books_still_balance() {
 }
 
 /// A source so slow that the next life of infer finds the frame that its predecessor has recorded: it records it again,
-/// and the books count it once.
+/// and it is counted once.
 #[test]
 fn a_frame_that_two_lives_of_infer_record_is_counted_once() {
     let place = Place::new();

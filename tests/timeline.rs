@@ -4,7 +4,7 @@
 use crate::harness::{LONG, Place, assert_balanced, read_json, until};
 use hanja_record::{DetectionRecord, MetricId, StageName, StageStats, Status, Topic};
 use hanja_ring::{Sample, TapSubscriber};
-use hanja_stage::balance::RecordBalance;
+use hanja_stage::accounting::RecordCheck;
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -25,7 +25,7 @@ struct Seen {
     /// Nanoseconds of all steps, and of all frames from the first to the last stamp.
     steps: u128,
     whole: u128,
-    balance: RecordBalance,
+    record_check: RecordCheck,
     /// Newest frame of each generation.
     frames: BTreeMap<u64, u64>,
 }
@@ -63,7 +63,7 @@ impl Seen {
     fn take(&mut self, sample: &Sample) {
         let record = DetectionRecord::from_bytes(&sample.payload).expect("a record");
         let (head, times) = (&record.header, record.header.times);
-        self.balance.check(head).expect("it adds up");
+        self.record_check.check(head).expect("it adds up");
         let set: Vec<_> = times.stamps().into_iter().filter(|t| *t != 0).collect();
         assert!(set.is_sorted(), "{times:?}");
         let steps: f64 = times.stages_ms().iter().map(|(_, ms)| ms).sum();

@@ -2,7 +2,7 @@
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use hanja_infer::engine::Shape;
-use hanja_stage::config::Config;
+use hanja_stage::config::{Config, ConfigError};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -48,13 +48,9 @@ impl Global {
             .unwrap_or_else(hanja_record::runtime_dir::to_read)
     }
 
-    pub(crate) fn config(&self) -> anyhow::Result<Config> {
-        Ok(self
-            .config
-            .as_deref()
-            .map(Config::load)
-            .transpose()?
-            .unwrap_or_default())
+    pub(crate) fn config(&self) -> Result<Config, ConfigError> {
+        let file = self.config.as_deref().map(Config::load).transpose()?;
+        Ok(file.unwrap_or_default())
     }
 }
 
@@ -415,13 +411,13 @@ pub(crate) struct EnginePruneArgs {
 }
 
 impl EngineBuildArgs {
-    pub(crate) fn apply(&self, config: &mut Config) -> anyhow::Result<()> {
+    pub(crate) fn apply(&self, config: &mut Config) -> Result<(), ConfigError> {
         let c = &mut config.infer;
         set_path(&mut c.model, &self.model);
         set_path(&mut c.engine_cache, &self.engine_cache);
         set(&mut c.size, &self.size);
         set(&mut c.precision, &self.precision);
-        Ok(config.check(Path::new("command line"))?)
+        config.check(Path::new("command line"))
     }
 }
 
@@ -432,7 +428,7 @@ impl CaptureArgs {
 }
 
 impl InferArgs {
-    pub(crate) fn apply(&self, config: &mut Config) -> anyhow::Result<()> {
+    pub(crate) fn apply(&self, config: &mut Config) -> Result<(), ConfigError> {
         let c = &mut config.infer;
         set_path(&mut c.model, &self.model);
         set(&mut c.backend, &self.backend);
@@ -446,7 +442,7 @@ impl InferArgs {
         set_path(&mut c.engine, &self.engine);
         set_path(&mut c.engine_cache, &self.engine_cache);
         set(&mut c.precision, &self.precision);
-        Ok(config.check(Path::new("command line"))?)
+        config.check(Path::new("command line"))
     }
 }
 

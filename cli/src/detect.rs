@@ -9,8 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 pub(crate) fn detect(global: &Global, args: &DetectArgs) -> anyhow::Result<ExitCode> {
-    hanja_stage::logging::start(global.log.as_deref().or(Some("warn")), None)
-        .map_err(anyhow::Error::msg)?;
+    hanja_stage::logging::start(global.log.as_deref().or(Some("warn")), None)?;
     let mut config = global.config()?;
     args.infer.apply(&mut config)?;
     if let Some(dir) = &args.save {

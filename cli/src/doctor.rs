@@ -176,6 +176,6 @@ fn engine_cache(config: &hanja_stage::config::InferConfig) -> Check {
 fn found(name: &'static str, found: Result<String, impl Display>) -> Check {
     match found {
         Ok(description) => check(name, true, description, None),
-        Err(e) => check(name, false, e.to_string(), None),
+        Err(why) => check(name, false, why.to_string(), None),
     }
 }

@@ -33,7 +33,8 @@ pub(crate) fn engine(global: &Global, args: &EngineArgs) -> anyhow::Result<ExitC
 
 /// The child. It has told its parent why it failed, which tells people.
 fn worker() -> anyhow::Result<ExitCode> {
-    let built = engine::worker(|filter| logging::start(Some(filter), None))?;
+    let built =
+        engine::worker(|filter| logging::start(Some(filter), None).map_err(|e| e.to_string()))?;
     Ok(if built {
         ExitCode::SUCCESS
     } else {
@@ -42,8 +43,7 @@ fn worker() -> anyhow::Result<ExitCode> {
 }
 
 fn build(global: &Global, args: &EngineBuildArgs) -> anyhow::Result<()> {
-    logging::start(Some(global.log.as_deref().unwrap_or("warn")), None)
-        .map_err(anyhow::Error::msg)?;
+    logging::start(Some(global.log.as_deref().unwrap_or("warn")), None)?;
     let mut config = global.config()?;
     args.apply(&mut config)?;
     let infer = &config.infer;

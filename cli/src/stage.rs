@@ -9,13 +9,18 @@ use hanja_infer::InferError;
 use hanja_record::StageName;
 use hanja_render::RenderError;
 use hanja_stage::config::{Config, ConfigError};
+use hanja_stage::telemetry::FPS_TARGET;
 use hanja_stage::{EXIT_CONFIG, Stage, StageError, is_managed, logging};
+use std::ffi::OsString;
 use std::io::IsTerminal;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
 /// Set by `hanja run` for its children: its own process id.
 pub(crate) const SUPERVISED: &str = "HANJA_SUPERVISED";
+/// Set by `hanja run` for its children: their whole configuration, [`Config::to_toml`].
+pub(crate) const HANDED: &str = "HANJA_SUPERVISED_CONFIG";
 
 /// What a failed start waits before it ends. systemd starts a service again at once, which is right after a crash; it
 /// has no back-off before version 254, and the one it has since never forgets.
@@ -63,27 +68,28 @@ pub(crate) fn render(global: &Global, args: RenderArgs) -> anyhow::Result<ExitCo
 fn run(
     name: StageName,
     global: &Global,
-    flags: impl Fn(&mut Config) -> anyhow::Result<()> + Clone + Send + Sync + 'static,
+    flags: impl Fn(&mut Config) -> Result<(), ConfigError> + Clone + Send + Sync + 'static,
     serve: impl FnOnce(&Stage, &Config) -> anyhow::Result<()>,
 ) -> anyhow::Result<ExitCode> {
     let again = global.clone();
-    let read = move || {
-        let mut config = again.config()?;
-        flags(&mut config)?;
-        config.log = again.log.clone().or(config.log);
-        Ok(config)
+    let read = move || match handed(std::env::var_os(HANDED).filter(|_| is_supervised())) {
+        Some(config) => config,
+        None => {
+            let mut config = again.config()?;
+            flags(&mut config)?;
+            config.log = again.log.clone().or(config.log);
+            Ok(config)
+        }
     };
     let mut was_ready = false;
     let whole = || {
         let config: Config = read()?;
-        logging::start(config.log.as_deref(), Some(name)).map_err(anyhow::Error::msg)?;
+        logging::start(filter(&config).as_deref(), Some(name))?;
         follow_supervisor()?;
         let mut stage = Stage::start(name, &global.runtime_dir())?;
         // A closed terminal ends what was started from it, by SIGHUP as well.
         if global.config.is_some() && !std::io::stdin().is_terminal() {
-            let read = read.clone();
-            let read = Box::new(move || read().map_err(|e| crate::one_line(&e)));
-            stage.reloads(&config, read)?;
+            stage.reloads(&config, Box::new(read.clone()))?;
         }
         let result = serve(&stage, &config);
         was_ready = stage.is_ready();
@@ -119,6 +125,26 @@ fn is_final(e: &anyhow::Error) -> bool {
     let render = e.downcast_ref::<RenderError>().map(RenderError::is_final);
     let one = stage.or(capture).or(infer).or(render);
     one.unwrap_or_else(|| e.is::<ConfigError>())
+}
+
+/// The configuration that `hanja run` handed over: its own file and flags, so none are looked at here.
+pub(crate) fn handed(text: Option<OsString>) -> Option<Result<Config, ConfigError>> {
+    // It is text; if somebody else's, an error like any other.
+    let text = text?.to_string_lossy().into_owned();
+    Some(Config::from_toml(
+        &text,
+        Path::new("the configuration of hanja run"),
+    ))
+}
+
+/// What is logged.
+fn filter(config: &Config) -> Option<String> {
+    if !is_supervised() {
+        return config.log.clone();
+    }
+    // The once-a-second lines of three stages would drown the supervisor's one.
+    let own = config.log.as_deref().unwrap_or("info");
+    Some(format!("{own},{FPS_TARGET}=off"))
 }
 
 /// A child of `hanja run`.

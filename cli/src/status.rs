@@ -5,7 +5,7 @@ use crate::args::{Global, StatusArgs};
 use anyhow::bail;
 use hanja_record::StageStats;
 use hanja_ring::now_ns;
-use hanja_stage::liveness::{Judgement, Liveness, Observer, Presence, Sight, StageSight, State};
+use hanja_stage::liveness::{Health, Liveness, Observer, Presence, Snapshot, StageSnapshot, State};
 use serde::Serialize;
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
@@ -34,28 +34,31 @@ pub(crate) fn status(global: &Global, args: &StatusArgs) -> anyhow::Result<ExitC
     let deadline = args.wait.map(|wait| Instant::now() + wait);
     let live = loop {
         let live = observer.judge(PATIENCE);
-        refuse(observer.sight())?;
+        refuse(observer.snapshot())?;
         match deadline {
             Some(deadline) if !live.ok && Instant::now() < deadline => std::thread::sleep(LOOK),
             _ => break live,
         }
     };
-    let sight = observer.sight();
+    let snapshot = observer.snapshot();
     let text = if args.json {
-        let mut text =
-            serde_json::to_string(&StatusJson::new(&dir.display().to_string(), &live, sight))?;
+        let mut text = serde_json::to_string(&StatusJson::new(
+            &dir.display().to_string(),
+            &live,
+            snapshot,
+        ))?;
         text.push('\n');
         text
     } else {
-        lines(&dir.display().to_string(), &live, sight)
+        lines(&dir.display().to_string(), &live, snapshot)
     };
     io::stdout().write_all(text.as_bytes())?;
     Ok(ExitCode::from(exit_status(live.overall.state)))
 }
 
 /// Not to be allowed to look is no state of the pipeline.
-fn refuse(sight: &Sight) -> anyhow::Result<()> {
-    let refused = sight.stages.iter().find_map(|s| match &s.presence {
+fn refuse(snapshot: &Snapshot) -> anyhow::Result<()> {
+    let refused = snapshot.stages.iter().find_map(|s| match &s.presence {
         Presence::Refused(why) => Some(why),
         _ => None,
     });
@@ -89,20 +92,23 @@ struct ProcessJson {
 }
 
 impl<'a> StatusJson<'a> {
-    fn new(runtime_dir: &'a str, live: &'a Liveness, sight: &Sight) -> Self {
+    fn new(runtime_dir: &'a str, live: &'a Liveness, snapshot: &Snapshot) -> Self {
         let now = now_ns();
         let named = live.stages.named().map(|(name, _)| name);
-        let processes = named.into_iter().zip(&sight.stages).map(|(stage, seen)| {
-            let stats = seen.stats.as_ref();
-            ProcessJson {
-                stage,
-                pid: stats.map(|s| s.pid),
-                uptime_s: stats.map(|s| now.saturating_sub(s.started_ns) / 1_000_000_000),
-                fps: stats.map(StageStats::fps),
-                readers: stats.map(|s| s.readers),
-                what: stats.map(StageStats::what),
-            }
-        });
+        let processes = named
+            .into_iter()
+            .zip(&snapshot.stages)
+            .map(|(stage, seen)| {
+                let stats = seen.stats.as_ref();
+                ProcessJson {
+                    stage,
+                    pid: stats.map(|s| s.pid),
+                    uptime_s: stats.map(|s| now.saturating_sub(s.started_ns) / 1_000_000_000),
+                    fps: stats.map(StageStats::fps),
+                    readers: stats.map(|s| s.readers),
+                    what: stats.map(StageStats::what),
+                }
+            });
         Self {
             runtime_dir,
             live,
@@ -113,7 +119,7 @@ impl<'a> StatusJson<'a> {
 }
 
 /// A line for the whole, one per stage, one per notice.
-fn lines(dir: &str, live: &Liveness, sight: &Sight) -> String {
+fn lines(dir: &str, live: &Liveness, snapshot: &Snapshot) -> String {
     let overall = &live.overall;
     let stages = live.stages.named();
     let nobody = stages.iter().all(|(_, j)| j.state == State::NotRunning);
@@ -124,34 +130,34 @@ fn lines(dir: &str, live: &Liveness, sight: &Sight) -> String {
         (State::NotRunning, _) if nobody => {
             writeln!(text, "not running: no pipeline runs in {dir}")
         }
-        (state, _) => writeln!(text, "{}: {}", spoken(state), overall.words),
+        (state, _) => writeln!(text, "{}: {}", spoken(state), overall.message),
     };
     if !overall.remedy.is_empty() {
         let _ = writeln!(text, "  {}", overall.remedy);
     }
-    for ((name, judgement), seen) in stages.into_iter().zip(&sight.stages) {
-        line(&mut text, name, judgement, seen);
+    for ((name, health), seen) in stages.into_iter().zip(&snapshot.stages) {
+        line(&mut text, name, health, seen);
     }
     for notice in &live.notices {
-        let _ = writeln!(text, "note: {}", notice.words);
+        let _ = writeln!(text, "note: {}", notice.message);
     }
     text
 }
 
-fn line(text: &mut String, name: &str, judgement: &Judgement, seen: &StageSight) {
-    let state = spoken(judgement.state);
+fn line(text: &mut String, name: &str, health: &Health, seen: &StageSnapshot) {
+    let state = spoken(health.state);
     let _ = write!(text, "{name:8} {state:13}");
-    let Some(stats) = seen.stats.filter(|_| judgement.state != State::NotRunning) else {
+    let Some(stats) = seen.stats.filter(|_| health.state != State::NotRunning) else {
         text.truncate(text.trim_end().len());
         text.push('\n');
         return;
     };
-    let age = judgement
+    let age = health
         .age_ms
         .map_or_else(|| "-".into(), |ms| format!("{ms} ms"));
     let up = now_ns().saturating_sub(stats.started_ns);
     // A rate of long ago would be taken for one of now.
-    let fps = match judgement.state {
+    let fps = match health.state {
         State::Stale | State::Starting => "-".into(),
         _ => format!("{:.1}", stats.fps()),
     };
@@ -197,11 +203,11 @@ mod tests {
 
     #[test]
     fn the_lines_of_nothing_and_of_something() {
-        let mut sight = Sight::default();
-        for stage in &mut sight.stages {
+        let mut snapshot = Snapshot::default();
+        for stage in &mut snapshot.stages {
             stage.presence = Presence::Absent;
         }
-        let text = lines("/run/x", &judge(&sight, 1), &sight);
+        let text = lines("/run/x", &judge(&snapshot, 1), &snapshot);
         assert_eq!(
             text,
             "not running: no pipeline runs in /run/x\n  start it with: systemctl start hanja-pipeline, or: hanja run\n\
@@ -211,8 +217,8 @@ mod tests {
         (stats.t_ns, stats.started_ns, stats.pid, stats.fps_milli) =
             (now_ns(), now_ns(), 7, 30_000);
         stats.set_what("synth:");
-        (sight.stages[0].stats, sight.stages[0].presence) = (Some(stats), Presence::Attached);
-        let text = lines("/run/x", &judge(&sight, now_ns()), &sight);
+        (snapshot.stages[0].stats, snapshot.stages[0].presence) = (Some(stats), Presence::Attached);
+        let text = lines("/run/x", &judge(&snapshot, now_ns()), &snapshot);
         assert!(text.contains("capture  starting          - fps"), "{text}");
         assert!(text.contains("process 7  synth:\n"), "{text}");
     }

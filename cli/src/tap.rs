@@ -5,9 +5,8 @@ mod csv;
 
 use crate::args::{FrameFormat, Global, TapArgs, TapTopic};
 use anyhow::Context;
-use hanja_record::{
-    DetectionRecord, FrameMeta, FrameRef, PixelFormat, StageName, StageStats, Topic,
-};
+use hanja_record::json::{FrameJson, RecordJson, StatsJson};
+use hanja_record::{DetectionRecord, FrameMeta, FrameRef, PixelFormat, StageStats, Taps, Topic};
 use hanja_render::picture::{to_i420, to_jpeg};
 use hanja_ring::{Sample, TapSubscriber};
 use hanja_stage::logging;
@@ -26,16 +25,13 @@ const RATE_PATIENCE: Duration = Duration::from_millis(2500);
 pub(crate) fn tap(global: &Global, args: &TapArgs) -> anyhow::Result<()> {
     // What is wrong with a stage that is there but cannot be read.
     let level = global.log.as_deref().unwrap_or("warn");
-    logging::start(Some(level), None).map_err(anyhow::Error::msg)?;
+    logging::start(Some(level), None)?;
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
         signal_hook::flag::register(signal, Arc::clone(&stop))?;
     }
     let dir = global.reading_dir();
-    let mut taps: Vec<_> = sources(args.topic)
-        .iter()
-        .map(|(stage, topic)| topic.tap(&dir, *stage))
-        .collect();
+    let mut taps = topic(args.topic).taps(&dir);
     let mut writer = Writer {
         args,
         dir: &dir,
@@ -82,17 +78,13 @@ fn header(rows: &mut csv::Rows, topic: TapTopic) -> anyhow::Result<()> {
     }
 }
 
-fn sources(topic: TapTopic) -> &'static [(StageName, Topic)] {
+fn topic(topic: TapTopic) -> Topic {
     match topic {
-        TapTopic::Detections => &[(StageName::Infer, Topic::Detections)],
-        TapTopic::Frames => &[(StageName::Capture, Topic::Frames)],
-        TapTopic::Truth => &[(StageName::Capture, Topic::Truth)],
-        TapTopic::Presented => &[(StageName::Render, Topic::Presented)],
-        TapTopic::Stats => &[
-            (StageName::Capture, Topic::Stats),
-            (StageName::Infer, Topic::Stats),
-            (StageName::Render, Topic::Stats),
-        ],
+        TapTopic::Detections => Topic::Detections,
+        TapTopic::Frames => Topic::Frames,
+        TapTopic::Stats => Topic::Stats,
+        TapTopic::Truth => Topic::Truth,
+        TapTopic::Presented => Topic::Presented,
     }
 }
 
@@ -187,8 +179,8 @@ impl<W: Write> Writer<'_, W> {
             }
             TapTopic::Stats => match StageStats::from_bytes(bytes) {
                 Ok(stats) => {
-                    let words = stats.words_in(bytes);
-                    return self.stats(&stats, &words).map(|()| true);
+                    let description = stats.words_in(bytes);
+                    return self.stats(&stats, &description).map(|()| true);
                 }
                 Err(e) => e,
             },
@@ -203,7 +195,7 @@ impl<W: Write> Writer<'_, W> {
         if self.args.csv {
             return self.csv(|rows| rows.detections(record));
         }
-        let json = hanja_render::json::RecordJson::new(record);
+        let json = RecordJson::new(record);
         if self.args.json {
             self.line(&json)
         } else {
@@ -218,11 +210,11 @@ impl<W: Write> Writer<'_, W> {
         }
     }
 
-    fn stats(&mut self, stats: &StageStats, words: &str) -> anyhow::Result<()> {
+    fn stats(&mut self, stats: &StageStats, description: &str) -> anyhow::Result<()> {
         if self.args.csv {
             return self.csv(|rows| rows.stats(stats));
         }
-        let json = hanja_render::json::StatsJson::new(stats, words);
+        let json = StatsJson::new(stats, description);
         if self.args.json {
             self.line(&json)
         } else {
@@ -243,7 +235,7 @@ impl<W: Write> Writer<'_, W> {
             return self.left_out("it has no metadata: use the same release on both sides");
         };
         if self.args.json {
-            self.line(&hanja_render::json::FrameJson::new(&meta))?;
+            self.line(&FrameJson::new(&meta))?;
             return Ok(true);
         }
         if self.args.csv {
@@ -324,7 +316,7 @@ impl<W: Write> Writer<'_, W> {
 /// Frames per second of the source, from the times and numbers it gave its frames: half a second of them, or two frames
 /// if they are rare. `None` if it does not deliver.
 fn measure_fps(dir: &Path, stop: &AtomicBool) -> Option<f64> {
-    let mut tap = Topic::Frames.tap(dir, StageName::Capture);
+    let mut tap = Taps::new(dir).frames;
     let mut sample = Sample::default();
     let begin = Instant::now();
     let mut first: Option<FrameMeta> = None;

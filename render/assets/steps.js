@@ -1,13 +1,8 @@
 // The steps of a frame on its way from the sensor to the eye, and what records say of them.
 
-/** In the order in which a frame takes them; the names are those of the records. */
-export const STEPS = [
-  "dequeue", "publish", "queue", "preprocess", "submit", "inference", "postprocess", "announce", "deliver", "present",
-];
+import { STEPS, TO_DETECTIONS, TOTALS } from "./table.js";
 
-/** The first of them make up "end to end": sensor to detections. All together are "show": sensor to screen. */
-export const TO_DETECTIONS = STEPS.slice(0, 8);
-export const TOTALS = ["end_to_end", "show"];
+export { STEPS, TO_DETECTIONS, TOTALS };
 
 /** Milliseconds of a step or a total in a record; undefined: has not happened. */
 export function spent(record, step) {

@@ -1,13 +1,13 @@
 //! The hub: takes every record in order, fetches its picture while someone watches, and hands both to the server.
 
-use crate::json::{FrameJson, RecordJson};
 use crate::picture::{PictureError, to_jpeg};
 use crate::presented::Presented;
 use crate::shared::{Event, EventId, Shared, View};
-use hanja_record::{Detection, DetectionRecord, FrameMeta, MetricId, StageName, Status, Topic};
+use hanja_record::json::{FrameJson, RecordJson};
+use hanja_record::{Detection, DetectionRecord, MetricId, StageName, Status, Topic};
 use hanja_ring::{Lease, LeaseSubscriber, RingError, Sample, TapSubscriber, now_ns};
 use hanja_stage::Stage;
-use hanja_stage::balance::RecordBalance;
+use hanja_stage::accounting::RecordCheck;
 use hanja_stage::liveness::Observer;
 use hanja_stage::telemetry::{Drops, Reason, Reporter};
 use std::sync::{Arc, mpsc};
@@ -33,7 +33,7 @@ pub(crate) struct Hub {
     frames: LeaseSubscriber,
     observer: Observer,
     presented: Presented,
-    balance: RecordBalance,
+    record_check: RecordCheck,
     sample: Sample,
     /// When the next picture is due.
     due: Instant,
@@ -63,7 +63,7 @@ impl Hub {
             frames: Topic::Frames.lease(dir, StageName::Capture, 3),
             observer: Observer::new(dir),
             presented: Presented::new(stage)?,
-            balance: RecordBalance::default(),
+            record_check: RecordCheck::default(),
             sample: Sample::default(),
             due: now,
             last_id: None,
@@ -110,8 +110,8 @@ impl Hub {
             let mut n = self.shared.numbers();
             n.records_missed_total = n.records_missed_total.saturating_add(missed);
             drop(n);
-            let words = || "the machine is too busy for the view".into();
-            self.drops.count(Reason::RecordMissed, missed, words);
+            let message = || "the machine is too busy for the view".into();
+            self.drops.count(Reason::RecordMissed, missed, message);
         }
         let mut record = match DetectionRecord::from_bytes(&self.sample.payload) {
             Ok(record) => record,
@@ -121,7 +121,7 @@ impl Hub {
             }
         };
         if reporter.on() {
-            reporter.check(self.balance.check(&record.header));
+            reporter.check(self.record_check.check(&record.header));
         }
         record.header.times.render_acquired = now;
         self.recorded = (record.header.frame_generation, record.header.frame_seq);
@@ -214,7 +214,7 @@ impl Hub {
         self.due = (self.due + pace).max(Instant::now().checked_sub(pace).unwrap_or(self.due));
         match jpeg(lease) {
             Ok(jpeg) => {
-                let frame = FrameJson::new(&FrameMeta::read(lease.meta()));
+                let frame = FrameJson::new(&hanja_record::FrameMeta::read(lease.meta()));
                 self.shared.show(View::new(jpeg, record, frame, now));
                 self.shown = (lease.generation(), lease.seq());
                 true
@@ -227,16 +227,16 @@ impl Hub {
     }
 
     fn numbers(&mut self) {
-        let sight = self.observer.look(Duration::ZERO);
+        let snapshot = self.observer.look(Duration::ZERO);
         let mut numbers = self.shared.numbers();
-        for (name, stage) in StageName::ALL.into_iter().zip(&sight.stages) {
+        for (name, stage) in StageName::ALL.into_iter().zip(&snapshot.stages) {
             let known = numbers.stage(name).map(|s| s.t_ns);
             if let Some(stats) = stage.stats.filter(|s| known != Some(s.t_ns)) {
                 self.shared.history().add(name, &stats);
                 numbers.set_stage(name, stats, &stage.bytes);
             }
         }
-        numbers.sight.clone_from(sight);
+        numbers.snapshot.clone_from(snapshot);
     }
 
     fn fail(&mut self, text: &str) {
@@ -247,7 +247,7 @@ impl Hub {
 
 /// The JPEG of a leased frame.
 fn jpeg(lease: &Lease) -> Result<Vec<u8>, PictureError> {
-    let meta = FrameMeta::read(lease.meta());
+    let meta = hanja_record::FrameMeta::read(lease.meta());
     // Only on kernels that cannot seal a ring is anything copied.
     let mut copy = Vec::new();
     let frame = meta.frame(lease.stable_payload(&mut copy));

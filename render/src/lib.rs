@@ -8,7 +8,6 @@
 
 mod history;
 mod hub;
-pub mod json;
 pub mod picture;
 mod presented;
 mod server;

@@ -7,7 +7,7 @@
 use hanja_record::{DetectionRecord, MetricId, Times, Topic};
 use hanja_ring::{Geometry, Publisher, RingError};
 use hanja_stage::Stage;
-use hanja_stage::balance::check_times;
+use hanja_stage::accounting::check_times;
 use hanja_stage::telemetry::Reporter;
 use std::collections::VecDeque;
 

@@ -2,11 +2,11 @@
 //! the server; a slow client misses views, and finds out.
 
 use crate::history::History;
-use crate::json::{FrameJson, StatsJson};
 use axum::body::Bytes;
+use hanja_record::json::{FrameJson, StatsJson};
 use hanja_record::{Detection, Histograms, StageName, StageStats};
 use hanja_ring::now_ns;
-use hanja_stage::liveness::Sight;
+use hanja_stage::liveness::Snapshot;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
@@ -26,7 +26,7 @@ pub(crate) const READERS: usize = 64;
 pub(crate) struct View {
     /// A JPEG.
     pub(crate) jpeg: Bytes,
-    /// [`crate::json::RecordJson`] as text; none when infer is silent.
+    /// [`hanja_record::json::RecordJson`] as text; none when infer is silent.
     pub(crate) record: Option<Arc<str>>,
     /// The record's detections.
     pub(crate) detections: Vec<Detection>,
@@ -108,7 +108,7 @@ pub(crate) struct Numbers {
     /// The life each is in.
     pub(crate) lives: [Life; 3],
     /// What liveness is judged by.
-    pub(crate) sight: Sight,
+    pub(crate) snapshot: Snapshot,
     /// When the frame of the last record left the sensor.
     pub(crate) record_sensor_ns: u64,
     pub(crate) records_total: u64,
@@ -160,11 +160,11 @@ impl Numbers {
 
     pub(crate) fn stage_json(&self, name: StageName) -> Option<StatsJson> {
         self.stage(name)
-            .map(|s| StatsJson::new(s, &self.words(name)))
+            .map(|s| StatsJson::new(s, &self.description(name)))
     }
 
-    /// What the stage says in words; empty: nothing.
-    pub(crate) fn words(&self, name: StageName) -> String {
+    /// What the stage says of itself; empty: nothing.
+    pub(crate) fn description(&self, name: StageName) -> String {
         let report = self.reports[name as usize - 1].as_ref();
         report.map_or_else(String::new, |r| r.stats.words_in(&r.bytes))
     }

@@ -107,7 +107,7 @@ fn capture_may_die_while_the_gpu_reads_its_ring() {
             let capture = running.stage("capture").unwrap();
             running.signal(capture, "KILL");
             running.wait_for_nth("where they lie in the ring", round + 1);
-            // The books are kept by a reader that has to find the new ring as well.
+            // Frames are counted by a reader that has to find the new ring as well.
             std::thread::sleep(std::time::Duration::from_millis(500));
         }
         std::thread::sleep(std::time::Duration::from_millis(500));

@@ -53,11 +53,9 @@ impl TapOptions {
                 Failure::argument(format!("there is no topic {topic}: use HANJA_TOPIC_*"))
             })?;
         let named = StageName::ALL.into_iter().find(|s| *s as i32 == stage);
-        let stage = match (stage, named, topic) {
-            (0, _, Topic::Frames | Topic::Truth) => StageName::Capture,
-            (0, _, Topic::Detections) => StageName::Infer,
-            (0, _, Topic::Presented) => StageName::Render,
-            (0, _, Topic::Stats) => {
+        let stage = match (stage, named, topic.publishers()) {
+            (0, _, [only]) => *only,
+            (0, _, _) => {
                 return Err(Failure::argument(
                     "every stage has statistics: name one with HANJA_STAGE_*",
                 ));

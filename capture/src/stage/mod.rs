@@ -11,7 +11,7 @@ use hanja_record::{
 };
 use hanja_ring::{Geometry, Publisher, RingError, Stamp, now_ns};
 use hanja_stage::Stage;
-use hanja_stage::balance::{SourceBalance, check_times};
+use hanja_stage::accounting::{SourceCheck, check_times};
 use hanja_stage::config::CaptureConfig;
 use hanja_stage::telemetry::{Drops, Reason, Reporter};
 use std::time::Duration;
@@ -185,7 +185,7 @@ struct FrameSink<'a> {
     shape: (PixelFormat, u32, u32),
     last_driver_seq: Option<u64>,
     freshness: Freshness,
-    balance: SourceBalance,
+    source_check: SourceCheck,
     lost: u64,
     dropped: u64,
     record: DetectionRecord,
@@ -208,7 +208,7 @@ impl<'a> FrameSink<'a> {
             shape: (PixelFormat::Grey, 0, 0),
             last_driver_seq: None,
             freshness: Freshness::default(),
-            balance: SourceBalance::default(),
+            source_check: SourceCheck::default(),
             lost: 0,
             dropped: 0,
             record,
@@ -235,7 +235,7 @@ impl<'a> FrameSink<'a> {
         self.uri.clone_from(&named.uri);
         self.reporter.stats_mut().set_what(named.name());
         self.last_driver_seq = None; // another source numbers its frames anew
-        self.balance = SourceBalance::default();
+        self.source_check = SourceCheck::default();
         Ok(self.offer_truth(named)?)
     }
 
@@ -333,7 +333,7 @@ impl<'a> FrameSink<'a> {
         }
         let stats = self.reporter.stats_mut();
         let counted = stats.frames_total + stats.dropped_total + stats.lost_total;
-        let counts = self.balance.check(frame.driver_seq, counted);
+        let counts = self.source_check.check(frame.driver_seq, counted);
         self.reporter.check(counts);
         let times = Times {
             sensor: frame.t_sensor,

@@ -10,7 +10,7 @@ use hanja_bench::stats::median;
 use hanja_record::{DetectionHeader, DetectionRecord, StageName, Times};
 use hanja_ring::now_ns;
 use hanja_stage::Stage;
-use hanja_stage::balance::RecordBalance;
+use hanja_stage::accounting::RecordCheck;
 use hanja_stage::telemetry::{OFF, Reporter};
 use serde::Serialize;
 use std::fmt;
@@ -172,7 +172,7 @@ fn calls(dir: &Path) -> anyhow::Result<Calls> {
     const REPORTS: u32 = 200;
     let stage = Stage::start(StageName::Infer, &dir.join("calls"))?;
     let mut reporter = Reporter::new(&stage, "the calls alone")?;
-    let mut balance = RecordBalance::default();
+    let mut check = RecordCheck::default();
     let started = now_ns();
     for n in 1..=FRAMES {
         let head = head(n);
@@ -180,7 +180,7 @@ fn calls(dir: &Path) -> anyhow::Result<Calls> {
             reporter.record(id, from, to);
         }
         reporter.frame(head.times.sensor);
-        reporter.check(balance.check(&head));
+        reporter.check(check.check(&head));
     }
     let ns_per_frame = (now_ns() - started) as f64 / FRAMES as f64;
     let started = now_ns();
@@ -264,9 +264,9 @@ mod tests {
             c.ns_per_frame > 0.0 && c.us_per_second > 0.0 && c.ns_per_stamp > 0.0,
             "{c:?}"
         );
-        let mut balance = RecordBalance::default();
+        let mut check = RecordCheck::default();
         for n in 1..3 {
-            assert_eq!(balance.check(&head(n)), Ok(()));
+            assert_eq!(check.check(&head(n)), Ok(()));
         }
         assert!(childrens_cpu_ms().unwrap() >= 0.0);
     }

@@ -1,13 +1,12 @@
 //! One supervised stage: spawn, forward its log with its name in front, restart with back-off, stop.
 
 use super::notify::Notice;
-use crate::stage::SUPERVISED;
+use crate::stage::{HANDED, SUPERVISED};
 use anyhow::Context;
 use hanja_record::StageName;
 use hanja_stage::EXIT_CONFIG;
-use hanja_stage::config::Config;
+use hanja_stage::config::{Config, ConfigError};
 use hanja_stage::process::describe;
-use hanja_stage::telemetry::FPS_TARGET;
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::process::CommandExt;
@@ -40,7 +39,7 @@ pub(super) enum Ended {
 #[derive(Debug)]
 pub(super) struct Child {
     stage: StageName,
-    arguments: Vec<OsString>,
+    arguments: [OsString; 2],
     environment: Vec<(&'static str, OsString)>,
     stdin: bool,
     process: Option<std::process::Child>,
@@ -55,72 +54,27 @@ pub(super) struct Child {
 }
 
 impl Child {
+    /// The stage gets the whole configuration as it stands here, at every restart the same, in its environment: that is
+    /// read by this user's processes alone (it holds a token), nobody can change it, and nothing is left behind. As it
+    /// gets no `--config`, there is nothing that SIGHUP would read again.
     pub(super) fn new(
         stage: StageName,
         config: &Config,
         runtime_dir: &Path,
         notify: &Path,
-        log: Option<&str>,
-    ) -> Self {
-        let mut arguments: Vec<OsString> = vec![stage.name().into()];
-        let mut flag = |name: &str, value: OsString| {
-            let mut argument = OsString::from(format!("--{name}="));
-            argument.push(value);
-            arguments.push(argument);
-        };
-        flag("runtime-dir", runtime_dir.into());
-        // The once-a-second lines of three stages would drown the supervisor's one.
-        flag(
-            "log",
-            format!("{},{FPS_TARGET}=off", log.unwrap_or("info")).into(),
-        );
-        let mut environment = vec![
+    ) -> Result<Self, ConfigError> {
+        let mut directory = OsString::from("--runtime-dir=");
+        directory.push(runtime_dir);
+        let environment = vec![
             ("NOTIFY_SOCKET", notify.into()),
             (SUPERVISED, std::process::id().to_string().into()),
+            (HANDED, config.to_toml()?.into()),
         ];
-        match stage {
-            StageName::Capture => flag("source", config.capture.source.clone().into()),
-            StageName::Infer => {
-                let c = &config.infer;
-                if let Some(model) = &c.model {
-                    flag("model", model.into());
-                }
-                flag("backend", c.backend.clone().into());
-                if let Some(conf) = c.conf {
-                    flag("conf", conf.to_string().into());
-                }
-                flag("iou", c.iou.to_string().into());
-                if let Some(agnostic) = c.agnostic {
-                    flag("agnostic", agnostic.to_string().into());
-                }
-                flag("size", c.size.to_string().into());
-                if let Some(size) = c.coarse_size {
-                    flag("coarse-size", size.to_string().into());
-                }
-                flag("verify", c.verify.to_string().into());
-                if let Some(threads) = c.threads {
-                    flag("threads", threads.to_string().into());
-                }
-                if let Some(engine) = &c.engine {
-                    flag("engine", engine.into());
-                }
-                if let Some(cache) = &c.engine_cache {
-                    flag("engine-cache", cache.into());
-                }
-                flag("precision", c.precision.clone().into());
-            }
-            StageName::Render => {
-                flag("http", config.render.http.clone().into());
-                if let Some(token) = &config.render.token {
-                    environment.push(("HANJA_TOKEN", token.into())); // not on a command line that ps shows
-                }
-            }
-        }
         let stdin = stage == StageName::Capture && config.capture.source.starts_with("y4m:-");
         let started = Instant::now();
-        Self {
+        Ok(Self {
             stage,
-            arguments,
+            arguments: [stage.name().into(), directory],
             environment,
             stdin,
             process: None,
@@ -130,7 +84,7 @@ impl Child {
             respawn_at: None,
             failures: 0,
             restarts: 0,
-        }
+        })
     }
 
     pub(super) fn stage(&self) -> StageName {
@@ -278,5 +232,71 @@ fn forward(pipe: impl Read, prefix: &str) -> String {
         let text = text.trim_end();
         let _ = writeln!(std::io::stderr().lock(), "{prefix:8}| {text}");
         text.clone_into(&mut last);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stage::handed;
+
+    /// Every key, none with its default.
+    const EVERY_KEY: &str = r#"
+        log = "debug"
+        [capture]
+        source = "synth:?fps=7"
+        [infer]
+        model = "m.onnx"
+        backend = "rten"
+        conf = 0.3
+        iou = 0.1
+        agnostic = false
+        size = 320
+        coarse_size = 64
+        verify = false
+        threads = 2
+        engine = "m.engine"
+        engine_cache = "/var/cache/engines"
+        precision = "fp32"
+        [render]
+        http = "off"
+        token = "secret"
+    "#;
+
+    fn arrives(config: &Config, stage: StageName) -> Config {
+        let (dir, notify) = (Path::new("/run/x"), Path::new("/run/x/n"));
+        let child = Child::new(stage, config, dir, notify).unwrap();
+        assert_eq!(
+            child.arguments,
+            [stage.name(), "--runtime-dir=/run/x"],
+            "ps shows no secret"
+        );
+        let mut set = child.environment.iter();
+        let text = set.find(|(name, _)| *name == HANDED);
+        handed(text.map(|(_, text)| text.clone()))
+            .expect("handed over")
+            .unwrap()
+    }
+
+    #[test]
+    fn every_key_arrives_at_every_stage() {
+        let config = Config::from_toml(EVERY_KEY, Path::new("x")).unwrap();
+        let default = Config::default();
+        for stage in StageName::ALL {
+            let arrived = arrives(&config, stage);
+            for table in StageName::ALL.map(StageName::name) {
+                let sent = config.settings(table);
+                assert_eq!(arrived.settings(table).len(), sent.len());
+                for (n, setting) in sent.iter().enumerate() {
+                    let key = &setting.key;
+                    assert_eq!(&arrived.settings(table)[n], setting, "{key}");
+                    assert_ne!(&default.settings(table)[n], setting, "{key} is not above");
+                }
+            }
+            assert_eq!(arrived, config, "{}", stage.name());
+            assert_eq!(arrives(&default, stage), default);
+        }
+        assert!(handed(None).is_none());
+        assert!(handed(Some("[infer]\nnew = 1".into())).unwrap().is_err());
     }
 }

@@ -33,6 +33,7 @@ pub(crate) fn run(global: &Global, args: &RunArgs) -> anyhow::Result<ExitCode> {
     args.infer.apply(&mut config)?;
     args.render.apply(&mut config);
     config.capture.source = choose_source(&config.capture.source);
+    config.log = global.log.clone().or(config.log);
     if let Some(path) = &args.summary {
         check_writable(path)?;
     }
@@ -46,7 +47,7 @@ pub(crate) fn run(global: &Global, args: &RunArgs) -> anyhow::Result<ExitCode> {
             return Err(StageError::in_use(stage, dir.path(), pid).into());
         }
     }
-    let mut supervisor = Supervisor::start(&dir, config, global.log.as_deref())?;
+    let mut supervisor = Supervisor::start(&dir, config)?;
     let outcome = supervisor.watch(&stop, args.duration);
     supervisor.stop();
     if let Some(path) = &args.summary {
@@ -93,8 +94,7 @@ struct Supervisor {
 }
 
 impl Supervisor {
-    fn start(dir: &RuntimeDir, config: Config, log: Option<&str>) -> anyhow::Result<Self> {
-        let log = log.or(config.log.as_deref()).map(str::to_owned);
+    fn start(dir: &RuntimeDir, config: Config) -> anyhow::Result<Self> {
         let runtime_dir = dir.path().to_owned();
         let notify = NotifySocket::bind(&runtime_dir).map_err(|source| StageError::RuntimeDir {
             path: runtime_dir.clone(),
@@ -104,7 +104,7 @@ impl Supervisor {
         let mut children = Vec::new();
         // Render and infer first: they are listening when the first frame comes.
         for stage in [StageName::Render, StageName::Infer, StageName::Capture] {
-            let mut child = Child::new(stage, &config, &runtime_dir, notify.path(), log.as_deref());
+            let mut child = Child::new(stage, &config, &runtime_dir, notify.path())?;
             child.spawn()?;
             children.push(child);
         }

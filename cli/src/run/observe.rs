@@ -1,35 +1,28 @@
-//! What the supervisor sees of its own pipeline, through taps like anybody else's: rates, latencies, the books.
+//! What the supervisor sees of its own pipeline, through taps like anybody else's: rates, latencies, what became of every frame.
 
 use hanja_record::{
-    Backend, DetectionRecord, FrameMeta, Histogram, Histograms, MetricId, StageName, StageStats,
-    Status, Times, Topic,
+    Backend, DetectionRecord, Histogram, Histograms, MetricId, StageName, StageStats, Status, Taps,
 };
-use hanja_ring::{Sample, TapSubscriber};
-use hanja_stage::balance::RecordBalance;
-use hanja_stage::ledger::{Ledger, Totals};
+use hanja_ring::Sample;
+use hanja_stage::accounting::RecordCheck;
+use hanja_stage::accounting::{FrameAccounting, FrameTotals};
 use hdrhistogram::Histogram as Precise;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
-use zerocopy::FromBytes;
 
-/// Start and end of a span in nanoseconds.
-type Span = fn(&Times) -> (u64, u64);
-
-/// Spans that get a histogram, with their names in the summary. `capture` + `infer` = end to end.
-const SPANS: [(&str, Span); 11] = [
-    ("capture", |t| (t.sensor, t.published)),
-    ("infer", |t| (t.published, t.detections_published)),
-    ("dequeue", |t| (t.sensor, t.dequeued)),
-    ("publish", |t| (t.dequeued, t.published)),
-    ("queue", |t| (t.published, t.acquired)),
-    ("preprocess", |t| (t.acquired, t.preprocessed)),
-    ("submit", |t| (t.preprocessed, t.submitted)),
-    ("inference", |t| (t.submitted, t.inferred)),
-    ("postprocess", |t| (t.inferred, t.postprocessed)),
-    ("announce", |t| (t.postprocessed, t.detections_published)),
-    ("end_to_end", |t| (t.sensor, t.detections_published)),
-];
+/// Spans that get a histogram: their names in the summary, and where they lie among a frame's stamps. `capture` + `infer`
+/// = end to end.
+fn spans() -> Vec<(&'static str, (usize, usize))> {
+    let [capture, infer] = [MetricId::CAPTURE, MetricId::INFER];
+    let mut all = vec![
+        ("capture", MetricId::whole(capture)),
+        ("infer", MetricId::whole(infer)),
+    ];
+    let single = [capture, infer, &[MetricId::EndToEnd]].concat();
+    all.extend(single.into_iter().map(|id| (id.name(), id.ends())));
+    all
+}
 
 /// A latency over the whole run, milliseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize)]
@@ -46,7 +39,7 @@ pub(super) struct Report {
     /// In words, with the reasons.
     pub(super) backend_choice: String,
     pub(super) model: String,
-    pub(super) totals: Totals,
+    pub(super) totals: FrameTotals,
     pub(super) detections: u64,
     pub(super) fps: [f64; 3],
     pub(super) latency: Vec<(&'static str, Quantiles)>,
@@ -55,9 +48,8 @@ pub(super) struct Report {
 /// The newest word of one stage.
 #[derive(Debug)]
 struct StageView {
-    tap: TapSubscriber,
     stats: Option<StageStats>,
-    words: String,
+    description: String,
     /// Since the process started.
     histograms: Histograms,
     /// Frames of earlier lives of the stage.
@@ -68,17 +60,16 @@ struct StageView {
 #[derive(Debug)]
 pub(super) struct Observer {
     started: Instant,
-    detections: TapSubscriber,
-    frames: TapSubscriber,
+    taps: Taps,
     stages: [StageView; 3],
     sample: Sample,
     frame_sample: Sample,
-    ledger: Ledger,
+    accounting: FrameAccounting,
     /// To three digits, which the buckets of statistics are not: the summary is for measuring.
-    histograms: Vec<Precise<u64>>,
+    spans: Vec<(&'static str, (usize, usize), Precise<u64>)>,
     /// Of render, in its own words; lives that are over.
     deliver: Histogram,
-    balance: RecordBalance,
+    record_check: RecordCheck,
     last: Option<DetectionRecord>,
     newest_frame: (u64, u64),
     found: u64,
@@ -89,25 +80,26 @@ impl Observer {
     pub(super) fn new(dir: &Path) -> Self {
         // Up to ten minutes, to three digits.
         let histogram = || Precise::new_with_bounds(1, 600_000_000, 3).expect("constant bounds");
-        let view = |stage| StageView {
-            tap: Topic::Stats.tap(dir, stage),
+        let view = |_| StageView {
             stats: None,
-            words: String::new(),
+            description: String::new(),
             histograms: Histograms::default(),
             earlier: 0,
             first_ns: 0,
         };
         Self {
             started: Instant::now(),
-            detections: Topic::Detections.tap(dir, StageName::Infer),
-            frames: Topic::Frames.tap(dir, StageName::Capture),
+            taps: Taps::new(dir),
             stages: StageName::ALL.map(view),
             sample: Sample::default(),
             frame_sample: Sample::default(),
-            ledger: Ledger::default(),
-            histograms: SPANS.iter().map(|_| histogram()).collect(),
+            accounting: FrameAccounting::default(),
+            spans: spans()
+                .into_iter()
+                .map(|(name, ends)| (name, ends, histogram()))
+                .collect(),
             deliver: Histogram::new(),
-            balance: RecordBalance::default(),
+            record_check: RecordCheck::default(),
             last: None,
             newest_frame: (0, 0),
             found: 0,
@@ -122,7 +114,7 @@ impl Observer {
         let mut wait = timeout;
         // Bounded, so that a fast stream cannot keep the supervisor from its children.
         for _ in 0..64 {
-            if !self.detections.next(&mut self.sample, wait) {
+            if !self.taps.records.next(&mut self.sample, wait) {
                 break;
             }
             wait = Duration::ZERO;
@@ -140,22 +132,22 @@ impl Observer {
                 return;
             }
         };
-        self.take_frame(); // the ledger wants to know the frame before its record
-        let before = self.ledger.unseen();
-        self.ledger.record(&record.header);
-        let unseen = self.ledger.unseen() - before;
+        self.take_frame(); // the accounting wants to know the frame before its record
+        let before = self.accounting.unseen();
+        self.accounting.record(&record.header);
+        let unseen = self.accounting.unseen() - before;
         if unseen > 0 {
             super::say(&format!(
-                "the books have {unseen} frames by infer's word alone: their ring was gone before it could be read"
+                "{unseen} frames are counted by infer's word alone: their ring was gone before it could be read"
             ));
         }
-        if let Err(imbalance) = self.balance.check(&record.header) {
-            super::say(&format!("{imbalance}; a bug, please report it"));
+        if let Err(discrepancy) = self.record_check.check(&record.header) {
+            super::say(&format!("{discrepancy}; a bug, please report it"));
         }
         self.found += record.detections.len() as u64;
         if record.header.status == Status::Ok as u16 {
-            for (histogram, (_, span)) in self.histograms.iter_mut().zip(&SPANS) {
-                let (from, to) = span(&record.header.times);
+            for (_, ends, histogram) in &mut self.spans {
+                let (from, to) = record.header.times.between(*ends);
                 if from != 0 && to >= from {
                     histogram.saturating_record((to - from) / 1000);
                 }
@@ -174,22 +166,15 @@ impl Observer {
 
     fn take_frame(&mut self) {
         // Until there is no news: at a change of generation the old one's last frame comes first.
-        while self
-            .frames
-            .peek_newest(&mut self.frame_sample, Duration::ZERO)
-            .is_some()
-        {
-            let Ok((meta, _)) = FrameMeta::read_from_prefix(&self.frame_sample.meta) else {
-                return;
-            };
+        while let Some(meta) = self.taps.newest_frame(&mut self.frame_sample) {
             self.newest_frame = (meta.generation, meta.seq);
-            self.ledger.frame(&meta);
+            self.accounting.frame(&meta);
         }
     }
 
     fn take_stats(&mut self) {
-        for view in &mut self.stages {
-            while view.tap.next(&mut self.sample, Duration::ZERO) {
+        for (view, tap) in self.stages.iter_mut().zip(&mut self.taps.stats) {
+            while tap.next(&mut self.sample, Duration::ZERO) {
                 let Ok(stats) = StageStats::from_bytes(&self.sample.payload) else {
                     continue;
                 };
@@ -211,7 +196,7 @@ impl Observer {
                     }
                 }
                 view.histograms = histograms;
-                view.words = stats.words_in(&self.sample.payload);
+                view.description = stats.words_in(&self.sample.payload);
                 view.stats = Some(stats);
             }
         }
@@ -277,10 +262,10 @@ impl Observer {
             p50: q(0.5) / 1000.0,
             p99: q(0.99) / 1000.0,
         };
-        let mut latency: Vec<_> = SPANS
+        let mut latency: Vec<_> = self
+            .spans
             .iter()
-            .zip(&self.histograms)
-            .map(|((name, _), h)| (*name, quantiles(&|q| h.value_at_quantile(q) as f64)))
+            .map(|(name, _, h)| (*name, quantiles(&|q| h.value_at_quantile(q) as f64)))
             .collect();
         let deliver = |q| self.deliver.quantile(q).unwrap_or(0.0);
         latency.push(("render", quantiles(&deliver)));
@@ -289,13 +274,13 @@ impl Observer {
         Report {
             seconds: self.started.elapsed().as_secs_f64(),
             backend: last.map_or(Backend::None, DetectionRecord::backend),
-            backend_choice: std::mem::take(&mut self.stages[1].words),
+            backend_choice: std::mem::take(&mut self.stages[1].description),
             model: self.stages[1]
                 .stats
                 .as_ref()
                 .map(StageStats::what)
                 .unwrap_or_default(),
-            totals: self.ledger.close(),
+            totals: self.accounting.close(),
             detections: self.found,
             fps,
             latency,
@@ -328,11 +313,11 @@ impl StageView {
 pub(crate) fn labels(record: &DetectionRecord, most: usize) -> String {
     let mut best: Vec<_> = record.detections.iter().collect();
     best.sort_by(|a, b| b.score.total_cmp(&a.score));
-    let words = best
+    let labels = best
         .iter()
         .take(most)
         .map(|d| format!("{} {:.2}", hanja_record::numeral(d.class), d.score));
-    let mut text = words.collect::<Vec<_>>().join("  ");
+    let mut text = labels.collect::<Vec<_>>().join("  ");
     if best.len() > most {
         let _ = write!(text, "  and {} more", best.len() - most);
     }

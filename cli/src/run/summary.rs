@@ -3,8 +3,8 @@
 use super::observe::{Quantiles, Report};
 use anyhow::Context;
 use hanja_record::StageName;
+use hanja_stage::accounting::FrameTotals;
 use hanja_stage::config::Config;
-use hanja_stage::ledger::Totals;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -16,7 +16,7 @@ pub(super) struct Summary {
     backend_choice: String,
     model: String,
     seconds: f64,
-    frames: Totals,
+    frames: FrameTotals,
     fps: BTreeMap<&'static str, f64>,
     latency_ms: BTreeMap<&'static str, Quantiles>,
     end_to_end_ms: Quantiles,

@@ -1,8 +1,8 @@
 //! Rows for spreadsheets and data frames, as RFC 4180 has them: a header, CRLF, quotes where needed. Units stand in the
 //! names of the columns; `docs/tap.md` has them in a table. Columns are only ever added at the end.
 
+use hanja_record::json::{FrameJson, RecordJson, StatsJson};
 use hanja_record::{DetectionRecord, FrameMeta, MetricId, StageStats};
-use hanja_render::json::{FrameJson, RecordJson, StatsJson};
 use hanja_ring::now_ns;
 use std::time::{Duration, SystemTime};
 

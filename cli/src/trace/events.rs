@@ -3,7 +3,7 @@
 
 use super::lanes::Lanes;
 use super::{FrameId, Look, Seen};
-use hanja_record::{FrameMeta, StageName, StageStats, Times};
+use hanja_record::{FrameMeta, MetricId, StageName, StageStats, Status, Times};
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::collections::HashMap;
@@ -115,14 +115,13 @@ pub(super) fn json(seen: &Seen, (from, to): (u64, u64)) -> String {
 struct Stay {
     stage: StageName,
     index: usize,
-    steps: Vec<(&'static str, u64, u64)>,
+    steps: Vec<(MetricId, u64, u64)>,
 }
 
 impl Stay {
-    /// The steps between those of `marks` that are set; `None` if there is none.
-    fn new(stage: StageName, index: usize, marks: &[(&'static str, u64)]) -> Option<Self> {
-        let set: Vec<_> = marks.iter().filter(|(_, ns)| *ns != 0).collect();
-        let steps: Vec<_> = set.windows(2).map(|w| (w[1].0, w[0].1, w[1].1)).collect();
+    /// The stage's steps that have happened; `None` if there is none.
+    fn new(stage: StageName, index: usize, times: &Times) -> Option<Self> {
+        let steps = times.steps(MetricId::steps_of(stage as u16));
         let sound = steps.iter().all(|(_, from, to)| from <= to);
         (sound && !steps.is_empty()).then_some(Self {
             stage,
@@ -139,32 +138,8 @@ impl Stay {
 
 /// The frame's stays. Their steps follow upon each other, so that they sum to the record's end to end.
 fn stays(index: usize, times: &Times) -> Vec<Stay> {
-    let t = times;
-    let capture = [
-        ("", t.sensor),
-        ("dequeue", t.dequeued),
-        ("publish", t.published),
-    ];
-    let infer = [
-        ("", t.published),
-        ("queue", t.acquired),
-        ("preprocess", t.preprocessed),
-        ("submit", t.submitted),
-        ("inference", t.inferred),
-        ("postprocess", t.postprocessed),
-        ("announce", t.detections_published),
-    ];
-    let render = [
-        ("", t.detections_published),
-        ("deliver", t.render_acquired),
-        ("present", t.presented),
-    ];
-    let all = [
-        Stay::new(StageName::Capture, index, &capture),
-        Stay::new(StageName::Infer, index, &infer),
-        Stay::new(StageName::Render, index, &render),
-    ];
-    all.into_iter().flatten().collect()
+    let stay = |stage| Stay::new(stage, index, times);
+    StageName::ALL.into_iter().filter_map(stay).collect()
 }
 
 /// Slices and arrows of all frames, and the names of their tracks.
@@ -203,8 +178,8 @@ fn frames(seen: &Seen) -> Vec<Event> {
         let mut outer = Event::slice(stay.stage, lane, (from, to), format!("frame {}", id.1));
         outer.args = Some(about(stay.stage, *id, meta, look));
         events.push(outer);
-        for (name, from, to) in &stay.steps {
-            events.push(Event::slice(stay.stage, lane, (*from, *to), *name));
+        for (step, from, to) in &stay.steps {
+            events.push(Event::slice(stay.stage, lane, (*from, *to), step.name()));
         }
         // An arrow leaves with the last step and arrives with the first.
         let at = if stay.stage == StageName::Capture {
@@ -232,7 +207,7 @@ fn about(stage: StageName, id: FrameId, meta: &FrameMeta, look: Option<&Look>) -
         }),
         (StageName::Infer, Some(look)) => json!({
             "generation": id.0, "frame": id.1, "detections": look.detections, "found": look.found,
-            "status": match look.status { 0 => "ok", 1 => "undecodable", 2 => "no_signal", _ => "unknown" },
+            "status": Status::name_of(look.status),
         }),
         (_, look) => json!({
             "generation": id.0, "frame": id.1, "shown": look.is_some_and(|l| l.times.presented != 0),

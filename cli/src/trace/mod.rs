@@ -6,7 +6,7 @@ mod lanes;
 
 use crate::args::{Global, TraceArgs};
 use anyhow::{Context, bail};
-use hanja_record::{DetectionRecord, FrameMeta, StageName, StageStats, Times, Topic};
+use hanja_record::{DetectionRecord, FrameMeta, StageStats, Taps, Times};
 use hanja_ring::{Sample, now_ns};
 use hanja_stage::liveness::{Observer, State};
 use hanja_stage::logging;
@@ -51,12 +51,12 @@ struct Seen {
 
 pub(crate) fn trace(global: &Global, args: &TraceArgs) -> anyhow::Result<()> {
     let level = global.log.as_deref().unwrap_or("warn");
-    logging::start(Some(level), None).map_err(anyhow::Error::msg)?;
+    logging::start(Some(level), None)?;
     let dir = global.reading_dir();
     let live = Observer::new(&dir).judge(PATIENCE);
     if live.overall.state == State::NotRunning && live.stages.capture.state == State::NotRunning {
-        let (words, remedy) = (&live.overall.words, &live.overall.remedy);
-        bail!("nothing to trace in {}: {words}; {remedy}", dir.display());
+        let (message, remedy) = (&live.overall.message, &live.overall.remedy);
+        bail!("nothing to trace in {}: {message}; {remedy}", dir.display());
     }
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
@@ -70,7 +70,7 @@ pub(crate) fn trace(global: &Global, args: &TraceArgs) -> anyhow::Result<()> {
         .retain(|_, f| (from..to).contains(&f.t_published));
     seen.looks.retain(|id, _| seen.frames.contains_key(id));
     if seen.frames.is_empty() {
-        let why = &live.overall.words;
+        let why = &live.overall.message;
         bail!(
             "no frame came in {:.1} s: {why}; look with: hanja status",
             (to - from) as f64 / 1e9
@@ -92,26 +92,21 @@ fn write(args: &TraceArgs, json: &str) -> anyhow::Result<()> {
 }
 
 fn collect(dir: &Path, duration: Duration, stop: &AtomicBool) -> Seen {
-    let tap = |stage, topic: Topic| topic.tap(dir, stage);
-    let mut frames = tap(StageName::Capture, Topic::Frames);
-    let mut records = tap(StageName::Infer, Topic::Detections);
-    // The same records once more, with render's times.
-    let mut presented = tap(StageName::Render, Topic::Presented);
-    let mut stats = StageName::ALL.map(|stage| tap(stage, Topic::Stats));
+    let mut taps = Taps::new(dir);
     let (mut seen, mut sample) = (Seen::default(), Sample::default());
     let end = Instant::now() + duration + AFTER;
     while Instant::now() < end && !stop.load(Ordering::Relaxed) {
         let mut wait = LOOK;
-        while frames.peek_next(&mut sample, wait).is_some() {
+        while taps.frames.peek_next(&mut sample, wait).is_some() {
             wait = Duration::ZERO;
             seen.frame(&sample);
         }
-        for tap in [&mut records, &mut presented] {
+        for tap in [&mut taps.records, &mut taps.presented] {
             while tap.next(&mut sample, Duration::ZERO) {
                 seen.record(&sample);
             }
         }
-        for tap in &mut stats {
+        for tap in &mut taps.stats {
             if tap.next(&mut sample, Duration::ZERO)
                 && let Ok(stats) = StageStats::from_bytes(&sample.payload)
             {

@@ -30,7 +30,7 @@ pub(crate) struct Life {
     /// Busy, lost, ring full, undecodable: a second.
     pub(crate) losses: [u64; 4],
     pub(crate) what: String,
-    pub(crate) words: String,
+    pub(crate) description: String,
     pub(crate) histograms: Vec<(MetricId, Histogram)>,
 }
 
@@ -46,7 +46,7 @@ impl Life {
             steps: steps.to_vec(),
             losses: [0; 4],
             what: String::new(),
-            words: String::new(),
+            description: String::new(),
             histograms: Vec::new(),
         }
     }
@@ -71,7 +71,7 @@ impl Life {
         ];
         Self {
             what: "hanja-pico 416x320".into(),
-            words: "rten; not tensorrt: libnvinfer.so is not there; not onnxruntime: libonnxruntime.so is not there".into(),
+            description: "rten; not tensorrt: libnvinfer.so is not there; not onnxruntime: libonnxruntime.so is not there".into(),
             ..Self::new(StageName::Infer, 0.46, 61, &steps)
         }
     }
@@ -130,7 +130,7 @@ impl Life {
         }
         let mut bytes = Vec::new();
         let histograms = self.histograms.iter().map(|(id, h)| (*id, h));
-        s.encode_into(&self.words, histograms, &mut bytes);
+        s.encode_into(&self.description, histograms, &mut bytes);
         bytes
     }
 
@@ -140,9 +140,9 @@ impl Life {
             let bytes = self.record(t);
             model.take_stats(self.stage, &bytes, t);
         }
-        let sight = model.sight_mut(self.stage);
-        sight.presence = Presence::Attached;
-        sight.process = Some(Process {
+        let snapshot = model.snapshot_mut(self.stage);
+        snapshot.presence = Presence::Attached;
+        snapshot.process = Some(Process {
             pid: self.pid as i32,
             age_ns: to.saturating_sub(self.started),
             stopped: false,

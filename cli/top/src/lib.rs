@@ -1,7 +1,7 @@
 //! `hanja top`: a pipeline at a glance, on a terminal. It reads taps alone, so it can neither slow nor disturb a stage;
 //! whatever is missing, stopped, restarted or of an older version is shown as that.
 //!
-//! Three parts that know nothing of each other's insides: `model` is what is known, `words` says it in sentences,
+//! Three parts that know nothing of each other's insides: `model` is what is known, `messages` says it in sentences,
 //! `draw` makes the picture. Around them, `feed` fills the model from the taps, `app` is what keys do, and `terminal`
 //! keeps the terminal in order, whatever happens.
 
@@ -14,9 +14,9 @@ mod feed;
 mod fixture;
 mod keys;
 mod look;
+mod messages;
 mod model;
 mod terminal;
-mod words;
 
 pub use look::{Colors, Look};
 

@@ -56,6 +56,19 @@ pub enum Status {
     NoSignal = 2,
 }
 
+impl Status {
+    /// The name in JSON of a number in a record.
+    #[must_use]
+    pub fn name_of(status: u16) -> &'static str {
+        match status {
+            0 => "ok",
+            1 => "undecodable",
+            2 => "no_signal",
+            _ => "unknown",
+        }
+    }
+}
+
 /// Who computed the record ([`DetectionHeader::backend`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u16)]

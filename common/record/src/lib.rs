@@ -1,4 +1,5 @@
-//! What travels in the pipeline's rings: topics, and the records in them. Fixed-width, little-endian, `repr(C)`, every offset asserted.
+//! What travels in the pipeline's rings: topics, and the records in them, fixed-width, little-endian, `repr(C)`, with every
+//! offset asserted; and their one JSON form.
 //!
 //! The layout is an ABI: `docs/abi.md` documents it, `tests/abi.rs` holds golden bytes. Fields are only ever added in
 //! reserved words (minor version) or the major version rises. No bool, enum or usize lives in a record.
@@ -6,10 +7,13 @@
 mod detection;
 mod frame;
 mod histogram;
+#[cfg(feature = "json")]
+pub mod json;
 mod layout;
 pub mod runtime_dir;
 mod stage_name;
 mod stats;
+mod taps;
 mod times;
 mod topic;
 
@@ -22,6 +26,7 @@ pub use histogram::{BUCKETS, Histogram, HistogramRecord, Histograms};
 pub use layout::{Channel, Colour, LayoutError, MAX_PIXELS, MAX_SIDE, PixelLayout, Plane};
 pub use stage_name::StageName;
 pub use stats::{Metric, MetricId, StageStats};
+pub use taps::Taps;
 pub use times::{Times, span_ms};
 pub use topic::Topic;
 

@@ -1,5 +1,7 @@
 //! Stage statistics: what each stage says about itself once a second on its `stats` topic.
 
+#[cfg(doc)]
+use crate::Times;
 use crate::{ABI_MAJOR, ABI_MINOR, Histogram, HistogramRecord, Histograms, RecordError};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -57,6 +59,42 @@ impl MetricId {
     /// The steps of a frame's way from the sensor to the viewer, without their sums.
     pub const STEPS: [Self; 10] = *Self::ALL.first_chunk().expect("the sums are the last two");
 
+    /// Of them, those of capture.
+    pub const CAPTURE: &'static [Self] = Self::STEPS.split_at(2).0;
+    /// Those of infer.
+    pub const INFER: &'static [Self] = Self::STEPS.split_at(2).1.split_at(6).0;
+    /// Those of render.
+    pub const RENDER: &'static [Self] = Self::STEPS.split_at(8).1;
+
+    /// The steps of a stage, as [`StageStats::stage`] numbers them; none of an unknown one.
+    #[must_use]
+    pub fn steps_of(stage: u16) -> &'static [Self] {
+        match stage {
+            1 => Self::CAPTURE,
+            2 => Self::INFER,
+            3 => Self::RENDER,
+            _ => &[],
+        }
+    }
+
+    /// Where it begins and ends: places in [`Times::stamps`]. Steps are numbered by the stamp that ends them.
+    #[must_use]
+    pub fn ends(self) -> (usize, usize) {
+        match self {
+            Self::None => (0, 0),
+            Self::EndToEnd => Self::whole(Self::STEPS.split_at(8).0),
+            Self::Show => Self::whole(&Self::STEPS),
+            step => (step as usize - 1, step as usize),
+        }
+    }
+
+    /// Where steps that follow upon each other begin and end together.
+    #[must_use]
+    pub fn whole(steps: &[Self]) -> (usize, usize) {
+        let end = |step: Option<&Self>| step.map_or((0, 0), |step| step.ends());
+        (end(steps.first()).0, end(steps.last()).1)
+    }
+
     /// From the number in a record.
     #[must_use]
     pub fn from_u16(n: u16) -> Self {
@@ -66,7 +104,7 @@ impl MetricId {
             .unwrap_or(Self::None)
     }
 
-    /// The name used in logs, summaries and metrics; the same as in [`crate::Times::stages_ms`].
+    /// The name used in logs, summaries, metrics and JSON.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -247,6 +285,17 @@ impl StageStats {
             return Err(RecordError::Version(s.abi_major));
         }
         Ok(s)
+    }
+
+    /// Name of the stage that writes, in JSON.
+    #[must_use]
+    pub fn stage_name(&self) -> &'static str {
+        match self.stage {
+            1 => "capture",
+            2 => "infer",
+            3 => "render",
+            _ => "unknown",
+        }
     }
 
     /// Frames per second over the last second.

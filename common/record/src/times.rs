@@ -37,7 +37,23 @@ pub struct Times {
 }
 
 impl Times {
-    /// All that have a name, in the order in which they happen.
+    /// Names of [`stamps`](Self::stamps), in JSON.
+    pub const NAMES: [&'static str; 11] = [
+        "sensor",
+        "dequeued",
+        "published",
+        "acquired",
+        "preprocessed",
+        "submitted",
+        "inferred",
+        "postprocessed",
+        "detections_published",
+        "render_acquired",
+        "presented",
+    ];
+
+    /// All that have a name, in the order in which they happen. Each of [`MetricId::STEPS`] lies between two that follow
+    /// upon each other.
     #[must_use]
     pub fn stamps(&self) -> [u64; 11] {
         [
@@ -72,44 +88,53 @@ impl Times {
         sum.abs_diff(whole) <= whole / 100 && latest == last
     }
 
-    /// What infer measures of a frame: metric, its beginning, its end.
+    /// Where a metric begins and ends; either is 0 where that has not happened.
+    #[must_use]
+    pub fn span(&self, id: MetricId) -> (u64, u64) {
+        self.between(id.ends())
+    }
+
+    /// The stamps at two places.
+    #[must_use]
+    pub fn between(&self, (from, to): (usize, usize)) -> (u64, u64) {
+        let stamps = self.stamps();
+        (stamps[from], stamps[to])
+    }
+
+    /// What infer measures of a frame: metric, its beginning, its end. Does not allocate.
     #[must_use]
     pub fn infer_metrics(&self) -> [(MetricId, u64, u64); 7] {
-        [
-            (MetricId::Queue, self.published, self.acquired),
-            (MetricId::Preprocess, self.acquired, self.preprocessed),
-            (MetricId::Submit, self.preprocessed, self.submitted),
-            (MetricId::Inference, self.submitted, self.inferred),
-            (MetricId::Postprocess, self.inferred, self.postprocessed),
-            (
-                MetricId::Announce,
-                self.postprocessed,
-                self.detections_published,
-            ),
-            (MetricId::EndToEnd, self.sensor, self.detections_published),
-        ]
+        const { assert!(MetricId::INFER.len() == 6) };
+        let id = |n| {
+            MetricId::INFER
+                .get(n)
+                .copied()
+                .unwrap_or(MetricId::EndToEnd)
+        };
+        [0, 1, 2, 3, 4, 5, 6].map(|n| {
+            let (from, to) = self.span(id(n));
+            (id(n), from, to)
+        })
+    }
+
+    /// Of these steps, which follow upon each other, what has happened: step, its beginning, its end. One whose beginning
+    /// is not known begins where the last one before it that is ended; without such a one it is left out.
+    #[must_use]
+    pub fn steps(&self, steps: &[MetricId]) -> Vec<(MetricId, u64, u64)> {
+        let mut last = steps.first().map_or(0, |step| self.span(*step).0);
+        let ends = steps.iter().map(|step| (*step, self.span(*step).1));
+        let known = ends.filter(|(_, end)| *end != 0);
+        let spans = known.map(|(step, end)| (step, std::mem::replace(&mut last, end), end));
+        spans.filter(|(_, from, _)| *from != 0).collect()
     }
 
     /// Consecutive stages as (name, milliseconds), from the sensor to the detections being visible, and on to render
     /// where that has happened. They sum to [`end_to_end_ms`](Self::end_to_end_ms) by construction.
     #[must_use]
     pub fn stages_ms(&self) -> Vec<(&'static str, f64)> {
-        let marks = [
-            ("sensor", self.sensor),
-            ("dequeue", self.dequeued),
-            ("publish", self.published),
-            ("queue", self.acquired),
-            ("preprocess", self.preprocessed),
-            ("submit", self.submitted),
-            ("inference", self.inferred),
-            ("postprocess", self.postprocessed),
-            ("announce", self.detections_published),
-            ("deliver", self.render_acquired),
-            ("present", self.presented),
-        ];
-        let set: Vec<_> = marks.into_iter().filter(|m| m.1 != 0).collect();
-        set.windows(2)
-            .map(|w| (w[1].0, span_ms(w[0].1, w[1].1)))
+        let steps = self.steps(&MetricId::STEPS).into_iter();
+        steps
+            .map(|(step, from, to)| (step.name(), span_ms(from, to)))
             .collect()
     }
 
@@ -204,6 +229,46 @@ mod tests {
             }
             .add_up()
         );
+    }
+
+    #[test]
+    fn a_step_lies_between_two_stamps_and_a_sum_over_its_steps() {
+        let mut t = GOOD;
+        (t.render_acquired, t.presented) = (16_000_000, 17_000_000);
+        let stamps = t.stamps();
+        for (n, step) in MetricId::STEPS.into_iter().enumerate() {
+            assert_eq!(step.ends(), (n, n + 1), "{step:?}");
+            assert_eq!(t.span(step), (stamps[n], stamps[n + 1]), "{step:?}");
+        }
+        assert_eq!(t.span(MetricId::Inference), (t.submitted, t.inferred));
+        assert_eq!(
+            t.span(MetricId::EndToEnd),
+            (t.sensor, t.detections_published)
+        );
+        assert_eq!(t.span(MetricId::Show), (t.sensor, t.presented));
+        let [capture, infer, render] = [1, 2, 3].map(MetricId::steps_of);
+        assert_eq!([capture, infer, render].concat(), MetricId::STEPS);
+        assert_eq!(infer.first(), Some(&MetricId::Queue));
+        assert_eq!(infer.last(), Some(&MetricId::Announce));
+        let measured = t.infer_metrics().map(|(id, ..)| id);
+        assert_eq!(measured[..6], *infer);
+        assert_eq!(measured[6], MetricId::EndToEnd);
+        assert_eq!(MetricId::whole(&MetricId::STEPS), MetricId::Show.ends());
+        // A stamp that is missing: its time belongs to the next step.
+        t.submitted = 0;
+        let names: Vec<_> = t.steps(infer).iter().map(|(id, ..)| id.name()).collect();
+        assert_eq!(
+            names,
+            [
+                "queue",
+                "preprocess",
+                "inference",
+                "postprocess",
+                "announce"
+            ]
+        );
+        t.published = 0;
+        assert_eq!(t.steps(infer)[0].0, MetricId::Preprocess);
     }
 
     proptest! {

@@ -48,6 +48,24 @@ impl Topic {
         }
     }
 
+    /// The stages that serve it, in the order in which a frame passes.
+    #[must_use]
+    pub const fn publishers(self) -> &'static [StageName] {
+        match self {
+            Self::Frames | Self::Truth => &[StageName::Capture],
+            Self::Detections => &[StageName::Infer],
+            Self::Presented => &[StageName::Render],
+            Self::Stats => &StageName::ALL,
+        }
+    }
+
+    /// Taps on it, one for each stage that serves it. They attach when first asked for something.
+    #[must_use]
+    pub fn taps(self, runtime_dir: &Path) -> Vec<TapSubscriber> {
+        let stages = self.publishers().iter();
+        stages.map(|stage| self.tap(runtime_dir, *stage)).collect()
+    }
+
     /// As the ring knows it.
     #[must_use]
     pub const fn ring(self) -> hanja_ring::Topic {

@@ -1,7 +1,8 @@
 //! Configuration: a TOML file whose every key mirrors a command-line flag. Unknown keys are refused with the nearest
-//! valid one.
+//! valid one. The same text hands a configuration to another process of this executable: [`Config::to_toml`].
 
 use serde::{Deserialize, Serialize};
+use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -42,6 +43,7 @@ impl Default for CaptureConfig {
 #[serde(default)]
 pub struct InferConfig {
     /// ONNX file, or the name of a model inside the executable; none: the narrow one of those, `hanja-pico`.
+    #[serde(with = "path")]
     pub model: Option<PathBuf>,
     /// `auto`, `tensorrt`, `onnxruntime` or `rten`.
     pub backend: String,
@@ -64,8 +66,10 @@ pub struct InferConfig {
     /// Threads of the CPU backend; none: all cores.
     pub threads: Option<usize>,
     /// A TensorRT engine that is ready, made by `trtexec` or `hanja engine build --out`; none: one from the cache.
+    #[serde(with = "path")]
     pub engine: Option<PathBuf>,
     /// Directory of TensorRT engines; none: systemd's, else the user's cache directory.
+    #[serde(with = "path")]
     pub engine_cache: Option<PathBuf>,
     /// What TensorRT computes with: `fp16` or `fp32`.
     pub precision: String,
@@ -150,6 +154,9 @@ pub enum ConfigError {
         /// All valid ones.
         known: Vec<String>,
     },
+    /// It cannot be written down.
+    #[error("cannot hand the configuration on: {0}")]
+    Write(#[from] toml::ser::Error),
     /// A number outside its range.
     #[error("{}: {key} = {value} is out of range: {range}", path.display())]
     Range {
@@ -193,19 +200,32 @@ impl Config {
     }
 
     pub(crate) fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
-        let syntax = |message: String| ConfigError::Syntax {
-            path: path.to_owned(),
-            message,
-        };
-        let table: toml::Table = text
-            .parse()
-            .map_err(|e: toml::de::Error| syntax(e.to_string().trim_end().replace('\n', " ")))?;
-        check_keys(&table, path)?;
-        let config: Self = table
-            .try_into()
-            .map_err(|e: toml::de::Error| syntax(e.to_string().trim_end().replace('\n', " ")))?;
+        let config = Self::from_toml(text, path)?;
         config.check(path)?;
         Ok(config)
+    }
+
+    /// The whole of it, whatever keys there are, for [`from_toml`](Self::from_toml) in another process. It holds a
+    /// secret.
+    ///
+    /// # Errors
+    /// [`ConfigError::Write`].
+    pub fn to_toml(&self) -> Result<String, ConfigError> {
+        Ok(toml::to_string(self)?)
+    }
+
+    /// Reads what [`to_toml`](Self::to_toml) wrote: keys and types are checked, values are not. `path` is named in errors.
+    ///
+    /// # Errors
+    /// [`ConfigError::Syntax`] and [`ConfigError::UnknownKey`].
+    pub fn from_toml(text: &str, path: &Path) -> Result<Self, ConfigError> {
+        let syntax = |e: toml::de::Error| ConfigError::Syntax {
+            path: path.to_owned(),
+            message: e.to_string().trim_end().replace('\n', " "),
+        };
+        let table: toml::Table = text.parse().map_err(syntax)?;
+        check_keys(&table, path)?;
+        table.try_into().map_err(syntax)
     }
 
     /// What a stage can be set to, by key: its own table, and `log`. In a fixed order.
@@ -227,6 +247,8 @@ impl Config {
                     None => "the default".to_owned(),
                     // These are f32 in truth.
                     Some(toml::Value::Float(f)) => (*f as f32).to_string(),
+                    // A path that is not UTF-8, see `path`.
+                    Some(toml::Value::Array(bytes)) => format!("{:?}", path::from_bytes(bytes)),
                     Some(value) => value.to_string(),
                 }),
             });
@@ -250,7 +272,7 @@ impl Config {
         if let Some(Err(reason)) = self.log.as_deref().map(crate::logging::check_filter) {
             return Err(ConfigError::Syntax {
                 path: path.to_owned(),
-                message: reason,
+                message: reason.to_string(),
             });
         }
         let i = &self.infer;
@@ -283,6 +305,70 @@ impl Config {
             return range("infer.precision", i.precision.clone(), "fp16 or fp32");
         }
         Ok(())
+    }
+}
+
+/// A path as a string; one that is not UTF-8, which a command line can name and TOML cannot, as an array of its bytes.
+/// So a configuration holds every path that a flag can give.
+mod path {
+    use super::{OsString, PathBuf};
+    use serde::de::{SeqAccess, Visitor};
+    use serde::{Deserialize, Deserializer, Serializer};
+    use std::fmt;
+    use std::os::unix::ffi::{OsStrExt, OsStringExt};
+
+    pub(super) fn serialize<S: Serializer>(
+        path: &Option<PathBuf>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        match path.as_deref().map(|path| (path.to_str(), path)) {
+            None => to.serialize_none(),
+            Some((Some(text), _)) => to.serialize_some(text),
+            Some((None, path)) => to.serialize_some(path.as_os_str().as_bytes()),
+        }
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Option<PathBuf>, D::Error> {
+        Ok(Option::<Written>::deserialize(from)?.map(|written| written.0))
+    }
+
+    struct Written(PathBuf);
+
+    impl<'de> Deserialize<'de> for Written {
+        fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+            from.deserialize_any(Either).map(Self)
+        }
+    }
+
+    struct Either;
+
+    impl<'de> Visitor<'de> for Either {
+        type Value = PathBuf;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("path string")
+        }
+
+        fn visit_str<E>(self, text: &str) -> Result<PathBuf, E> {
+            Ok(text.into())
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut array: A) -> Result<PathBuf, A::Error> {
+            let mut bytes = Vec::new();
+            while let Some(byte) = array.next_element()? {
+                bytes.push(byte);
+            }
+            Ok(OsString::from_vec(bytes).into())
+        }
+    }
+
+    /// As it stands in a table.
+    pub(super) fn from_bytes(array: &[toml::Value]) -> PathBuf {
+        let byte = |value: &toml::Value| value.as_integer().and_then(|n| u8::try_from(n).ok());
+        let bytes = array.iter().filter_map(byte).collect();
+        OsString::from_vec(bytes).into()
     }
 }
 
@@ -388,22 +474,87 @@ mod tests {
         );
     }
 
-    #[test]
-    fn every_default_key_is_known() {
-        let mut config = Config {
+    /// Of a struct, all fields (the compiler sees to it that none is left out) with values that are not the defaults.
+    macro_rules! unlike_the_default {
+        ($name:ident { $($field:ident: $value:expr),* $(,)? }) => {{
+            let (all, default) = ($name { $($field: $value),* }, $name::default());
+            $(assert_ne!(all.$field, default.$field, stringify!($field));)*
+            all
+        }};
+    }
+
+    /// Every key set.
+    fn whole() -> Config {
+        unlike_the_default!(Config {
             log: Some("debug".into()),
-            ..Config::default()
-        };
-        config.infer.model = Some("m.onnx".into());
-        config.infer.conf = Some(0.5);
-        config.infer.agnostic = Some(false);
-        config.infer.coarse_size = Some(128);
-        config.infer.threads = Some(2);
-        config.infer.engine = Some("m.engine".into());
-        config.infer.engine_cache = Some("/var/cache/engines".into());
-        config.render.token = Some("t".into());
-        let text = toml::to_string(&config).unwrap();
-        assert_eq!(parse(&text).unwrap(), config);
+            capture: unlike_the_default!(CaptureConfig {
+                source: "dir:/a \"b\"\n[render]\nhttp = 'off'?fps=30".into(),
+            }),
+            infer: unlike_the_default!(InferConfig {
+                model: Some("m.onnx".into()),
+                backend: "rten".into(),
+                conf: Some(0.3),
+                iou: 0.1,
+                agnostic: Some(false),
+                size: 320,
+                coarse_size: Some(0),
+                verify: false,
+                threads: Some(2),
+                engine: Some("m.engine".into()),
+                engine_cache: Some("/var/cache/engines".into()),
+                precision: "fp32".into(),
+            }),
+            render: unlike_the_default!(RenderConfig {
+                http: "off".into(),
+                token: Some("t".into()),
+            }),
+        })
+    }
+
+    /// A new key cannot be left out here, and fails this test if it does not come out of the text as it went in.
+    #[test]
+    fn every_key_survives_being_handed_on() {
+        let config = whole();
+        let text = config.to_toml().unwrap();
+        let back = Config::from_toml(&text, Path::new("x")).unwrap();
+        assert_eq!(back, config);
+        assert_eq!(parse(&text).unwrap(), config, "and a file may hold it");
+        // By its key, as SIGHUP sees it; no key is in the text that `TABLES` does not have, and the other way round.
+        let written: toml::Table = text.parse().unwrap();
+        assert_eq!(written.len(), TABLES.len() + TOP.len());
+        for (table, keys) in TABLES {
+            let mut found: Vec<_> = written[table].as_table().unwrap().keys().collect();
+            let mut keys = keys.to_vec();
+            found.sort_unstable();
+            keys.sort_unstable();
+            assert_eq!(found, keys, "[{table}]");
+            assert_eq!(back.settings(table), config.settings(table));
+            let defaults = Config::default().settings(table);
+            for (set, default) in config.settings(table).iter().zip(&defaults) {
+                assert_ne!(set, default);
+            }
+        }
+    }
+
+    #[test]
+    fn a_path_that_is_not_utf_8_is_a_path_like_others() {
+        use std::os::unix::ffi::OsStringExt;
+        let mut config = whole();
+        let odd = PathBuf::from(OsString::from_vec(b"/m/\xff\0.onnx".to_vec()));
+        for path in [
+            &mut config.infer.model,
+            &mut config.infer.engine,
+            &mut config.infer.engine_cache,
+        ] {
+            *path = Some(odd.clone());
+        }
+        let text = config.to_toml().unwrap();
+        assert_eq!(Config::from_toml(&text, Path::new("x")).unwrap(), config);
+        let model = &config.settings("infer")[1];
+        assert_eq!(model.shown(), format!("{odd:?}"));
+        assert_ne!(config.settings("infer"), whole().settings("infer"));
+        let e = parse("[infer]\nmodel = 3").unwrap_err();
+        assert!(e.contains("integer `3`, expected path string"), "{e}");
     }
 
     #[test]

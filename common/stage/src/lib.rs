@@ -6,18 +6,17 @@
 //! | `activation` | sockets that the service manager made |
 //! | `config`, `logging` | the configuration file; where messages go |
 //! | `telemetry` | once a second: a log line, and statistics in the ring |
-//! | `balance`, `ledger` | whether the times and counts of every frame add up |
+//! | `accounting` | what became of every frame, and whether its times and counts add up |
 //! | `liveness` | from what was seen to what is the matter |
 //! | `process` | how child processes ended |
 
 #![deny(unsafe_code)]
 
+pub mod accounting;
 mod activation;
-pub mod balance;
 pub mod config;
 #[cfg(fuzzing)]
 pub mod fuzzing;
-pub mod ledger;
 pub mod liveness;
 pub mod logging;
 pub mod process;

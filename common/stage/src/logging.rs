@@ -9,6 +9,7 @@ use std::fmt;
 use std::sync::OnceLock;
 use tracing::field::Field;
 use tracing_journald::{Priority, PriorityMappings};
+use tracing_subscriber::filter::ParseError;
 use tracing_subscriber::fmt::format::{Writer, debug_fn};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -21,12 +22,28 @@ const DEFAULT: &str = "info";
 
 static FILTER: OnceLock<reload::Handle<EnvFilter, Registry>> = OnceLock::new();
 
+/// Why what is logged cannot be set.
+#[derive(Debug, thiserror::Error)]
+pub enum LogError {
+    /// No filter.
+    #[error("--log {text}: {reason}; use for example info or debug or hanja_infer=debug")]
+    Filter {
+        /// As given.
+        text: String,
+        /// What is wrong with it.
+        reason: ParseError,
+    },
+    /// The log has been taken down.
+    #[error("{0}")]
+    Gone(#[from] reload::Error),
+}
+
 /// Starts logging; a second call changes nothing. `filter` is a tracing filter such as `info,hanja_infer=debug`; default `info`. `stage` goes with
 /// every line into the journal.
 ///
 /// # Errors
-/// The filter in words, if it cannot be parsed.
-pub fn start(filter: Option<&str>, stage: Option<StageName>) -> Result<(), String> {
+/// [`LogError::Filter`].
+pub fn start(filter: Option<&str>, stage: Option<StageName>) -> Result<(), LogError> {
     let (filter, handle) = reload::Layer::new(parse(filter)?);
     let registry = tracing_subscriber::registry().with(filter);
     let first = match journal(stage) {
@@ -55,11 +72,11 @@ pub fn start(filter: Option<&str>, stage: Option<StageName>) -> Result<(), Strin
 /// Changes what is logged from now on.
 ///
 /// # Errors
-/// The filter in words, if it cannot be parsed; the present one stays.
-pub fn set_filter(filter: Option<&str>) -> Result<(), String> {
+/// [`LogError`]; the present one stays.
+pub fn set_filter(filter: Option<&str>) -> Result<(), LogError> {
     let filter = parse(filter)?;
     match FILTER.get() {
-        Some(handle) => handle.reload(filter).map_err(|e| e.to_string()),
+        Some(handle) => Ok(handle.reload(filter)?),
         None => Ok(()), // nothing is logged in this process
     }
 }
@@ -67,15 +84,16 @@ pub fn set_filter(filter: Option<&str>) -> Result<(), String> {
 /// Whether `filter` could be set.
 ///
 /// # Errors
-/// The filter in words, if not.
-pub fn check_filter(filter: &str) -> Result<(), String> {
+/// [`LogError::Filter`].
+pub fn check_filter(filter: &str) -> Result<(), LogError> {
     parse(Some(filter)).map(|_| ())
 }
 
-fn parse(filter: Option<&str>) -> Result<EnvFilter, String> {
+fn parse(filter: Option<&str>) -> Result<EnvFilter, LogError> {
     let text = filter.unwrap_or(DEFAULT);
-    EnvFilter::try_new(text).map_err(|e| {
-        format!("--log {text}: {e}; use for example info or debug or hanja_infer=debug")
+    EnvFilter::try_new(text).map_err(|reason| LogError::Filter {
+        text: text.to_owned(),
+        reason,
     })
 }
 

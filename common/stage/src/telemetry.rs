@@ -1,6 +1,6 @@
 //! What a stage says about itself: a log line and a [`StageStats`] record once a second.
 
-use crate::balance::Imbalance;
+use crate::accounting::Discrepancy;
 use crate::stage::{Manager, Stage};
 use hanja_record::{Histogram, Metric, MetricId, StageStats, Topic};
 use hanja_ring::{Geometry, Publisher, RingError, Server, now_ns};
@@ -117,14 +117,14 @@ impl Reporter {
     }
 
     /// What a check of the frame's numbers gave. Counted always; said once a second at most.
-    pub fn check(&mut self, outcome: Result<(), Imbalance>) {
-        let Err(imbalance) = outcome else { return };
+    pub fn check(&mut self, outcome: Result<(), Discrepancy>) {
+        let Err(discrepancy) = outcome else { return };
         self.stats.unbalanced_total += 1;
         let now = now_ns();
         if self.complained_ns == 0 || now.saturating_sub(self.complained_ns) >= SECOND {
             self.complained_ns = now;
             let n = self.stats.unbalanced_total;
-            tracing::error!("{imbalance}; a bug, please report it (number {n} of this process)");
+            tracing::error!("{discrepancy}; a bug, please report it (number {n} of this process)");
         }
     }
 

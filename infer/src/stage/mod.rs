@@ -13,7 +13,7 @@ use hanja_record::{
 };
 use hanja_ring::{Geometry, Lease, LeaseSubscriber, Publisher, Slot, now_ns};
 use hanja_stage::Stage;
-use hanja_stage::balance::RecordBalance;
+use hanja_stage::accounting::RecordCheck;
 use hanja_stage::config::InferConfig;
 use hanja_stage::telemetry::{Drops, Reason, Reporter};
 use std::collections::VecDeque;
@@ -89,7 +89,7 @@ struct Worker {
     last: (u64, u64),
     /// Frames taken whose records are not published yet, oldest first.
     pending: VecDeque<Pending>,
-    balance: RecordBalance,
+    balance: RecordCheck,
     drops: Drops,
     /// `conf` and `iou` as last configured.
     thresholds: (Option<f32>, f32),
@@ -142,7 +142,7 @@ impl Worker {
             copy: Vec::new(),
             last: (0, 0),
             pending: VecDeque::with_capacity(QUOTA as usize),
-            balance: RecordBalance::default(),
+            balance: RecordCheck::default(),
             drops: Drops::default(),
             thresholds: (config.conf, config.iou),
             upgrade,

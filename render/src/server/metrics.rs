@@ -314,9 +314,9 @@ fn health(t: &mut Text, n: &Numbers, now: u64) {
         "gauge",
         "1 at the state the stage is in, 0 at the others.",
     );
-    for (name, judgement) in health.live.stages.named() {
+    for (name, stage) in health.live.stages.named() {
         for state in liveness::State::ALL {
-            let is = u8::from(state == judgement.state);
+            let is = u8::from(state == stage.state);
             t.sample(STAGE, &[("stage", name), ("state", state.code())], is);
         }
     }

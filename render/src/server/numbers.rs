@@ -1,12 +1,12 @@
 //! The numbers as JSON, and whether all is well, judged by the age of the data.
 
-use crate::json::StatsJson;
 use crate::shared::{Numbers, Shared};
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
 use hanja_record::StageName;
+use hanja_record::json::StatsJson;
 use hanja_ring::now_ns;
 use hanja_stage::liveness::Liveness;
 use serde::{Deserialize, Serialize};
@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 /// Answer of `/healthz`.
 #[derive(Debug, Serialize)]
-pub(super) struct Health {
+pub(super) struct HealthJson {
     /// The judgement that `hanja status` gives as well.
     #[serde(flatten)]
     pub(super) live: Liveness,
@@ -30,7 +30,7 @@ pub(super) struct Health {
 struct Stats {
     /// When this was written, CLOCK_MONOTONIC milliseconds.
     now_ms: f64,
-    health: Health,
+    health: HealthJson,
     watchers: usize,
     pictures: u64,
     records: u64,
@@ -57,10 +57,10 @@ pub(super) fn age_s(now: u64, stamp: u64) -> Option<f64> {
 }
 
 /// Judges the numbers as of `now`.
-pub(super) fn judge(n: &Numbers, now: u64) -> Health {
-    let live = hanja_stage::liveness::judge(&n.sight, now);
-    let backend = Some(n.words(StageName::Infer)).filter(|w| !w.is_empty());
-    Health {
+pub(super) fn judge(n: &Numbers, now: u64) -> HealthJson {
+    let live = hanja_stage::liveness::judge(&n.snapshot, now);
+    let backend = Some(n.description(StageName::Infer)).filter(|d| !d.is_empty());
+    HealthJson {
         reasons: live.reasons(),
         live,
         data_age_s: age_s(now, n.record_sensor_ns),
@@ -138,18 +138,18 @@ mod tests {
     const SECOND: u64 = 1_000_000_000;
 
     #[test]
-    fn health_is_the_judgement_and_the_backends_words() {
+    fn health_is_the_judgement_and_the_backends_description() {
         let now = 100 * SECOND;
         let mut n = Numbers::default();
         let unheard = judge(&n, now);
         assert!(!unheard.live.ok && unheard.backend.is_none());
         assert_eq!(unheard.reasons.len(), 3, "{:?}", unheard.reasons);
         let (mut stats, mut bytes) = (StageStats::new(2), Vec::new());
-        stats.encode_into("words of infer", [], &mut bytes);
+        stats.encode_into("description of infer", [], &mut bytes);
         n.set_stage(StageName::Infer, stats, &bytes);
         n.record_sensor_ns = now - SECOND;
         let health = judge(&n, now);
-        assert_eq!(health.backend.as_deref(), Some("words of infer"));
+        assert_eq!(health.backend.as_deref(), Some("description of infer"));
         assert_eq!(health.data_age_s, Some(1.0));
         let json = serde_json::to_value(&health).unwrap();
         assert_eq!(

@@ -1,7 +1,6 @@
 //! The picture: as an endless multipart stream, and as a single JPEG with the boxes burnt in.
 
 use super::door;
-use crate::json::ascii;
 use crate::picture::{FrameRef, annotated_jpeg};
 use crate::shared::{STREAMS, Shared, View};
 use axum::body::{Body, Bytes};
@@ -62,6 +61,23 @@ fn part(view: &View, now: u64) -> Bytes {
     [head.as_bytes(), &view.jpeg, b"\r\n"].concat().into()
 }
 
+/// JSON with everything beyond ASCII escaped, so that it can travel in an HTTP header. Never contains a line break:
+/// JSON escapes control characters already.
+fn ascii(json: &str) -> String {
+    let mut out = String::with_capacity(json.len());
+    let mut units = [0; 2];
+    for c in json.chars() {
+        if c.is_ascii() {
+            out.push(c);
+            continue;
+        }
+        for unit in c.encode_utf16(&mut units) {
+            out.push_str(&format!("\\u{unit:04x}"));
+        }
+    }
+    out
+}
+
 /// The next picture with its boxes; 503 when there is none within two seconds.
 pub(super) async fn snapshot(State(shared): State<Arc<Shared>>) -> Response {
     let (_guard, mut views) = shared.watch();
@@ -99,8 +115,20 @@ pub(super) async fn snapshot(State(shared): State<Arc<Shared>>) -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::json::FrameJson;
     use hanja_record::FrameMeta;
+    use hanja_record::json::FrameJson;
+    use serde_json::{Value, json};
+
+    #[test]
+    fn ascii_json_is_the_same_json() {
+        let text = serde_json::to_string(&json!({"label": "三", "rare": "𠀋\n"})).unwrap();
+        let safe = ascii(&text);
+        assert!(safe.bytes().all(|b| (32..127).contains(&b)), "{safe}");
+        assert_eq!(
+            serde_json::from_str::<Value>(&safe).unwrap(),
+            serde_json::from_str::<Value>(&text).unwrap()
+        );
+    }
 
     #[test]
     fn a_part_is_framed_to_the_byte() {

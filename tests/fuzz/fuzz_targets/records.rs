@@ -1,19 +1,19 @@
-//! Records as they stand in a ring, and what is made of them: JSON, the books. Records of 2000 bytes at most, one
-//! after the other: a sequence is what a ledger sees.
+//! Records as they stand in a ring, and what is made of them: JSON, frame accounting. Records of 2000 bytes at most, one
+//! after the other: a sequence is what frame accounting sees.
 #![no_main]
 
+use hanja_record::json::{FrameJson, RecordJson, StatsJson};
 use hanja_record::{DetectionRecord, FrameMeta, StageStats};
-use hanja_stage::ledger::Ledger;
-use hanja_render::json::{FrameJson, RecordJson, StatsJson};
+use hanja_stage::accounting::FrameAccounting;
 use zerocopy::FromBytes;
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
-    let mut ledger = Ledger::default();
+    let mut accounting = FrameAccounting::default();
     for part in bytes.chunks(2000) {
         if let Ok(record) = DetectionRecord::from_bytes(part) {
             assert!(record.detections.len() == record.header.count as usize);
             serde_json::to_string(&RecordJson::new(&record)).expect("JSON for every record");
-            ledger.record(&record.header);
+            accounting.record(&record.header);
         }
         if let Ok(stats) = StageStats::from_bytes(part) {
             let words = stats.words_in(part);
@@ -26,9 +26,9 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
         }
         if let Ok((meta, _)) = FrameMeta::read_from_prefix(part) {
             serde_json::to_string(&FrameJson::new(&meta)).expect("JSON for every frame");
-            ledger.frame(&meta);
+            accounting.frame(&meta);
         }
     }
-    let _ = ledger.totals().balanced();
-    let _ = ledger.close().balanced();
+    let _ = accounting.totals().adds_up();
+    let _ = accounting.close().adds_up();
 });

@@ -3,8 +3,8 @@
 use super::Screen;
 use super::pen::{Pen, width_of};
 use crate::look;
+use crate::messages::{count, span};
 use crate::model::{Count, Found};
-use crate::words::{count, span};
 use hanja_record::{Detection, StageName, Status, numeral};
 use ratatui::style::{Color, Style};
 

@@ -6,8 +6,8 @@ use super::spark::{self, Meaning};
 use super::way::MOST;
 use super::{head, help};
 use crate::look;
-use crate::model::{Count, Latency, Second, Stage, judgement};
-use crate::words::{count, cpu, memory, ms, sign, span};
+use crate::messages::{count, cpu, memory, ms, sign, span};
+use crate::model::{Count, Latency, Second, Stage, health};
 use hanja_record::{MetricId, StageName, StageStats};
 use hanja_stage::liveness::State;
 use ratatui::style::{Color, Style};
@@ -18,18 +18,18 @@ pub(super) fn draw(screen: &Screen<'_>, name: StageName, pen: &mut Pen<'_>) {
     head::state(screen, &mut pen.rows(0, 1));
     help::keys_back(&mut pen.rows(height.saturating_sub(1), u16::from(height > 4)));
     let pen = &mut pen.rows(1, height.saturating_sub(2));
-    let judged = judgement(&screen.live, name);
-    let word = sign(judged.state);
+    let health = health(&screen.live, name);
+    let word = sign(health.state);
     pen.rule(0, &format!("{} · {}", name.name(), word.to_lowercase()), "");
     let mut y = 1;
-    if judged.state != State::Live {
+    if health.state != State::Live {
         let x = pen.text(
             1,
             y,
             &format!(" {word} "),
-            look::badge(head::style(judged.state)),
+            look::badge(head::style(health.state)),
         );
-        let sentence = [&judged.words, &judged.remedy].map(String::as_str);
+        let sentence = [&health.message, &health.remedy].map(String::as_str);
         let sentence = sentence.into_iter().filter(|t| !t.is_empty());
         pen.text(
             x + 1,
@@ -65,7 +65,7 @@ fn identity(screen: &Screen<'_>, stage: &Stage, stats: &StageStats) -> Vec<Strin
     }
     let mut lines = vec![who];
     lines.extend(
-        [&stage.what, &stage.words]
+        [&stage.what, &stage.description]
             .into_iter()
             .filter(|t| !t.is_empty())
             .cloned(),

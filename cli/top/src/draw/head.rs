@@ -3,8 +3,8 @@
 use super::Screen;
 use super::pen::{Pen, width_of, wrap};
 use crate::look;
+use crate::messages::{Level, ms, sign, span};
 use crate::model::Count;
-use crate::words::{Level, ms, sign, span};
 use hanja_record::{MetricId, StageName};
 use hanja_stage::liveness::State;
 use ratatui::style::Style;

@@ -6,10 +6,10 @@ use super::pen::Pen;
 use super::plan::Plan;
 use super::spark::{self, Meaning};
 use crate::look;
-use crate::model::{Second, Stage, judgement};
-use crate::words::{cpu, memory, sign, span};
+use crate::messages::{cpu, memory, sign, span};
+use crate::model::{Second, Stage, health};
 use hanja_record::StageName;
-use hanja_stage::liveness::{Judgement, State};
+use hanja_stage::liveness::{Health, State};
 use ratatui::style::Style;
 
 /// Where the curves begin.
@@ -90,7 +90,7 @@ fn top(screen: &Screen<'_>) -> f64 {
 }
 
 fn lane(screen: &Screen<'_>, stage: &Stage, top: f64, pen: &mut Pen<'_>) {
-    let judged = judgement(&screen.live, stage.name);
+    let health = health(&screen.live, stage.name);
     let color = look::stage(stage.name);
     let single = pen.height() < 2;
     let (columns, seconds) = curve(pen.width());
@@ -103,21 +103,21 @@ fn lane(screen: &Screen<'_>, stage: &Stage, top: f64, pen: &mut Pen<'_>) {
     let mut area = pen.part(CURVE, 0, columns, rows);
     spark::draw(&mut area, &values, top, Meaning::Rate, color);
     let at = numbers_at(pen.width());
-    if single && judged.state != State::Live {
+    if single && health.state != State::Live {
         pen.text(
             at,
             0,
-            sign(judged.state),
-            style(judged.state).patch(look::bold()),
+            sign(health.state),
+            style(health.state).patch(look::bold()),
         );
         return;
     }
     let last = stage.current(screen.now);
-    let last = last.filter(|_| judged.state != State::NotRunning);
+    let last = last.filter(|_| health.state != State::NotRunning);
     numbers(stage, last, at, pen);
-    let word = sign(judged.state).to_lowercase();
-    pen.within(1, 1, CURVE - 2, &word, style(judged.state));
-    let [first, second] = about(screen, stage, judged);
+    let word = sign(health.state).to_lowercase();
+    pen.within(1, 1, CURVE - 2, &word, style(health.state));
+    let [first, second] = about(screen, stage, health);
     pen.text(at + 1, 1, &first, Style::new());
     pen.text(at + 1, 2, &second, look::dim());
 }
@@ -144,9 +144,9 @@ fn numbers(stage: &Stage, last: Option<&Second>, at: u16, pen: &mut Pen<'_>) {
 }
 
 /// What the stage works on, and how long it has been there. What is wrong with it stands in the sentences.
-fn about(screen: &Screen<'_>, stage: &Stage, judged: &Judgement) -> [String; 2] {
-    let Some(stats) = stage.newest().filter(|_| judged.state != State::NotRunning) else {
-        return [judged.words.clone(), String::new()];
+fn about(screen: &Screen<'_>, stage: &Stage, health: &Health) -> [String; 2] {
+    let Some(stats) = stage.newest().filter(|_| health.state != State::NotRunning) else {
+        return [health.message.clone(), String::new()];
     };
     let up = span(screen.now.saturating_sub(stats.started_ns));
     let mut first = describe(screen, stage);
@@ -169,7 +169,7 @@ fn describe(screen: &Screen<'_>, stage: &Stage) -> String {
         }
         StageName::Infer => {
             // "rten; not tensorrt: why; not onnxruntime: why": the reasons have their place in the stage's own view.
-            let backend = stage.words.split(';').next().unwrap_or_default();
+            let backend = stage.description.split(';').next().unwrap_or_default();
             let parts = [backend, &stage.what];
             let parts = parts.into_iter().filter(|p| !p.is_empty());
             parts.collect::<Vec<_>>().join(" · ")

@@ -11,8 +11,8 @@ mod spark;
 mod way;
 
 use crate::look::Look;
+use crate::messages::{Warning, warnings};
 use crate::model::Model;
-use crate::words::{Warning, warnings};
 use hanja_record::StageName;
 use hanja_stage::liveness::Liveness;
 use pen::Pen;

@@ -64,7 +64,7 @@ fn pictures_are_as_they_were_looked_at() {
     let well = healthy();
     let mut nothing = Model::new(NOW);
     for stage in StageName::ALL {
-        nothing.sight_mut(stage).presence = Presence::Absent;
+        nothing.snapshot_mut(stage).presence = Presence::Absent;
     }
     let busy = with(
         Life {
@@ -121,7 +121,7 @@ fn pictures_are_as_they_were_looked_at() {
 #[test]
 fn what_is_wrong_is_seen() {
     let mut gone = healthy();
-    gone.sight_mut(StageName::Render).presence = Presence::Absent;
+    gone.snapshot_mut(StageName::Render).presence = Presence::Absent;
     compare(
         "render-gone-80x24",
         &shot(&gone, COLOR, View::All, (80, 24)),
@@ -144,7 +144,7 @@ fn what_is_wrong_is_seen() {
     let old = frame(NOW - 4 * SECOND);
     stopped.take_frame(&frame(NOW - 20_000_000), NOW);
     stopped.take_found(&record(&old, &DESK));
-    if let Some(process) = &mut stopped.sight_mut(StageName::Infer).process {
+    if let Some(process) = &mut stopped.snapshot_mut(StageName::Infer).process {
         process.stopped = true;
     }
     compare(
@@ -182,7 +182,7 @@ fn every_size_and_every_model_can_be_drawn() {
         },
         Life {
             started: u64::MAX,
-            words: "x".repeat(400),
+            description: "x".repeat(400),
             steps: vec![(MetricId::Inference, 1e9), (MetricId::Queue, 0.0)],
             ..Life::infer()
         },

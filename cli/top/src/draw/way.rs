@@ -4,8 +4,8 @@ use super::Screen;
 use super::pen::{Pen, width_of};
 use super::plan::{Plan, Steps};
 use crate::look;
+use crate::messages::ms;
 use crate::model::Latency;
-use crate::words::ms;
 use hanja_record::MetricId;
 use ratatui::style::{Color, Modifier, Style};
 

@@ -10,19 +10,13 @@ pub(crate) use picture::{Found, Picture};
 pub(crate) use stage::{Latency, Second, Stage};
 
 use hanja_record::{DetectionRecord, FrameMeta, MetricId, StageName};
-use hanja_stage::liveness::{Judgement, Liveness, Sight, StageSight, judge};
+use hanja_stage::liveness::{Health, Liveness, Snapshot, StageSnapshot, judge};
 
 /// A second in nanoseconds.
 pub(crate) const SECOND: u64 = 1_000_000_000;
 
 /// The steps in which infer works, rather than waits, on a frame.
-const WORK: [MetricId; 5] = [
-    MetricId::Preprocess,
-    MetricId::Submit,
-    MetricId::Inference,
-    MetricId::Postprocess,
-    MetricId::Announce,
-];
+const WORK: &[MetricId] = MetricId::INFER.split_at(1).1;
 
 /// See the module.
 #[derive(Clone, Debug)]
@@ -30,7 +24,7 @@ pub(crate) struct Model {
     /// In the order in which a frame passes.
     pub(crate) stages: [Stage; 3],
     /// What the judgement goes by.
-    sight: Sight,
+    snapshot: Snapshot,
     /// The newest frame.
     pub(crate) picture: Option<Picture>,
     /// The newest detection record.
@@ -43,7 +37,7 @@ impl Model {
     pub(crate) fn new(now: u64) -> Self {
         Self {
             stages: StageName::ALL.map(|name| Stage::new(name, now)),
-            sight: Sight::default(),
+            snapshot: Snapshot::default(),
             picture: None,
             found: None,
             unreadable: None,
@@ -56,20 +50,23 @@ impl Model {
     }
 
     /// What is at the other end of a stage's socket, and its process.
-    pub(crate) fn sight_mut(&mut self, name: StageName) -> &mut StageSight {
-        &mut self.sight.stages[name as usize - 1]
+    pub(crate) fn snapshot_mut(&mut self, name: StageName) -> &mut StageSnapshot {
+        &mut self.snapshot.stages[name as usize - 1]
     }
 
     /// Asks the system about the stages' processes.
     pub(crate) fn explain(&mut self) {
-        self.sight.stages.iter_mut().for_each(StageSight::explain);
+        self.snapshot
+            .stages
+            .iter_mut()
+            .for_each(StageSnapshot::explain);
     }
 
     /// Takes the bytes of a stage's statistics record.
     pub(crate) fn take_stats(&mut self, name: StageName, bytes: &[u8], now: u64) {
         let at = name as usize - 1;
         if let Some(stats) = self.stages[at].take(bytes, now) {
-            self.sight.stages[at].stats = Some(stats);
+            self.snapshot.stages[at].stats = Some(stats);
         }
     }
 
@@ -82,14 +79,14 @@ impl Model {
     pub(crate) fn take_frame(&mut self, meta: &FrameMeta, now: u64) {
         let before = self.picture.take();
         self.picture = Some(Picture::after(before, meta, now));
-        self.sight.frame = Some(*meta);
+        self.snapshot.frame = Some(*meta);
     }
 
     /// Takes the bytes of a detection record.
     pub(crate) fn take_found(&mut self, bytes: &[u8]) {
         match DetectionRecord::from_bytes(bytes) {
             Ok(record) => {
-                self.sight.record = Some(record.header);
+                self.snapshot.record = Some(record.header);
                 self.found = Some(Found::new(record));
                 self.unreadable = None;
             }
@@ -99,7 +96,7 @@ impl Model {
 
     /// How it all is: the judgement that `/healthz` and `hanja status` give too.
     pub(crate) fn liveness(&self, now: u64) -> Liveness {
-        judge(&self.sight, now)
+        judge(&self.snapshot, now)
     }
 
     /// Counts and measures from now on.
@@ -156,8 +153,8 @@ impl Model {
     }
 }
 
-/// The judgement of one stage.
-pub(crate) fn judgement(live: &Liveness, name: StageName) -> &Judgement {
+/// The health of one stage.
+pub(crate) fn health(live: &Liveness, name: StageName) -> &Health {
     match name {
         StageName::Capture => &live.stages.capture,
         StageName::Infer => &live.stages.infer,

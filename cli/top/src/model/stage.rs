@@ -37,7 +37,7 @@ pub(crate) struct Stage {
     /// Those of the newest record: of its whole life.
     histograms: Histograms,
     /// Behind the newest record: the backend and why no better one.
-    pub(crate) words: String,
+    pub(crate) description: String,
     /// Source, model or address.
     pub(crate) what: String,
     /// Counted since [`since_ns`](Self::since_ns), over all lives seen.
@@ -60,7 +60,7 @@ impl Stage {
             name,
             seconds: VecDeque::with_capacity(REMEMBERED),
             histograms: Histograms::default(),
-            words: String::new(),
+            description: String::new(),
             what: String::new(),
             totals: Counts::default(),
             since_ns: now,
@@ -95,7 +95,7 @@ impl Stage {
         match StageStats::from_bytes(bytes) {
             Ok(stats) => {
                 self.unreadable = None;
-                self.words = clean(&stats.words_in(bytes));
+                self.description = clean(&stats.words_in(bytes));
                 self.what = clean(&stats.what());
                 self.add(stats, stats.histograms_in(bytes), now);
                 Some(stats)

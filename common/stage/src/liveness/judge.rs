@@ -1,8 +1,8 @@
 //! The judgement itself: a pure function of what was seen and when.
 
 use super::{
-    FRESH, Judgement, Liveness, Notice, SILENT, SLOWEST, STANDS, START, Sight, StageSight, Stages,
-    State,
+    FRESH, Health, Liveness, Notice, SILENT, SLOWEST, STANDS, START, Snapshot, StageSnapshot,
+    Stages, State,
 };
 use hanja_record::{FrameFlags, FrameMeta, StageStats, Status};
 use hanja_ring::Presence;
@@ -11,10 +11,10 @@ use std::time::Duration;
 
 /// Judges what was seen as of `now` (CLOCK_MONOTONIC nanoseconds).
 #[must_use]
-pub fn judge(sight: &Sight, now: u64) -> Liveness {
+pub fn judge(snapshot: &Snapshot, now: u64) -> Liveness {
     let of = |stage: usize| Of {
-        sight,
-        stage: &sight.stages[stage],
+        snapshot,
+        stage: &snapshot.stages[stage],
         name: ["capture", "infer", "render"][stage],
         now,
     };
@@ -30,20 +30,20 @@ pub fn judge(sight: &Sight, now: u64) -> Liveness {
     Liveness {
         ok: overall.state.ok(),
         overall,
-        notices: notices(sight, &stages),
+        notices: notices(snapshot, &stages),
         stages,
     }
 }
 
 /// The worst stage speaks for the whole; of two equally bad ones the first, since the other suffers from it.
-fn overall(stages: &Stages) -> Judgement {
-    let all = stages.named().map(|(_, judgement)| judgement);
+fn overall(stages: &Stages) -> Health {
+    let all = stages.named().map(|(_, health)| health);
     if all.iter().all(|j| j.state == State::NotRunning) {
-        return Judgement {
+        return Health {
             state: State::NotRunning,
             age_ms: None,
             allowed_ms: stages.infer.allowed_ms,
-            words: "no pipeline runs here".into(),
+            message: "no pipeline runs here".into(),
             remedy: "start it with: systemctl start hanja-pipeline, or: hanja run".into(),
         };
     }
@@ -53,29 +53,29 @@ fn overall(stages: &Stages) -> Judgement {
         // What people see is what came through infer.
         overall.age_ms = stages.infer.age_ms;
         overall.allowed_ms = stages.infer.allowed_ms;
-        overall.words = "live".into();
+        overall.message = "live".into();
     }
     overall
 }
 
 /// One stage under judgement.
 struct Of<'a> {
-    sight: &'a Sight,
-    stage: &'a StageSight,
+    snapshot: &'a Snapshot,
+    stage: &'a StageSnapshot,
     name: &'static str,
     now: u64,
 }
 
 impl Of<'_> {
-    fn capture(&self) -> Judgement {
-        let frame = self.sight.frame.as_ref();
+    fn capture(&self) -> Health {
+        let frame = self.snapshot.frame.as_ref();
         // A record tells of its frame, also to who could not attach to capture.
-        let from_record = self.sight.record.map_or(0, |r| r.times.published);
+        let from_record = self.snapshot.record.map_or(0, |r| r.times.published);
         let newest = frame.map_or(0, |f| f.t_published).max(from_record);
-        if let Some(judgement) = self.overdue(newest, "frames") {
-            return judgement;
+        if let Some(health) = self.overdue(newest, "frames") {
+            return health;
         }
-        let no_signal = match (frame, &self.sight.record) {
+        let no_signal = match (frame, &self.snapshot.record) {
             (Some(frame), _) => frame.has(FrameFlags::NO_SIGNAL),
             (None, record) => record.is_some_and(|r| r.status == Status::NoSignal as u16),
         };
@@ -88,13 +88,13 @@ impl Of<'_> {
             );
         }
         frame.map_or_else(
-            || self.live(self.sight.record.map_or(0, |r| r.times.sensor)),
+            || self.live(self.snapshot.record.map_or(0, |r| r.times.sensor)),
             |frame| self.picture(frame),
         )
     }
 
     /// Frames come and claim to be pictures: whether they are new ones.
-    fn picture(&self, frame: &FrameMeta) -> Judgement {
+    fn picture(&self, frame: &FrameMeta) -> Health {
         let number = stands(frame, frame.t_new_number).is_some();
         let time = stands(frame, frame.t_new_time);
         let picture = stands(frame, frame.t_new_picture);
@@ -122,37 +122,37 @@ impl Of<'_> {
         }
     }
 
-    fn infer(&self, capture: State) -> Judgement {
+    fn infer(&self, capture: State) -> Health {
         let newest = self
-            .sight
+            .snapshot
             .record
             .map_or(0, |r| r.times.detections_published);
-        let Some(judgement) = self.overdue(newest, "detections") else {
-            return self.live(self.sight.record.map_or(0, |r| r.times.sensor));
+        let Some(health) = self.overdue(newest, "detections") else {
+            return self.live(self.snapshot.record.map_or(0, |r| r.times.sensor));
         };
-        if !self.turns() || judgement.state == State::NotRunning {
-            return judgement;
+        if !self.turns() || health.state == State::NotRunning {
+            return health;
         }
         let no_frames = matches!(capture, State::Stale | State::NotRunning | State::Starting);
         if no_frames {
-            let words = "infer waits: capture brings no frames".into();
-            return self.say(State::Waiting, judgement.age_ms, words, "");
+            let message = "infer waits: capture brings no frames".into();
+            return self.say(State::Waiting, health.age_ms, message, "");
         }
         // Capture may be allowed more time than infer: until that is over, nobody is to blame.
-        if judgement.state == State::Stale && self.owed() <= self.allowed() {
-            return self.live(self.sight.record.map_or(0, |r| r.times.sensor));
+        if health.state == State::Stale && self.owed() <= self.allowed() {
+            return self.live(self.snapshot.record.map_or(0, |r| r.times.sensor));
         }
-        judgement
+        health
     }
 
     /// For how long there has been a frame for infer that it has not given a record, nanoseconds. A silent source, and
     /// the first frame after it, are no fault of infer's. Frames in between are known by their numbers alone: they are
     /// taken to have come at capture's rate.
     fn owed(&self) -> u64 {
-        let Some(frame) = &self.sight.frame else {
+        let Some(frame) = &self.snapshot.frame else {
             return 0;
         };
-        let Some(record) = &self.sight.record else {
+        let Some(record) = &self.snapshot.record else {
             return u64::MAX;
         };
         let untaken = match frame.generation.cmp(&record.frame_generation) {
@@ -160,7 +160,7 @@ impl Of<'_> {
             Ordering::Equal => frame.seq.saturating_sub(record.frame_seq),
             Ordering::Greater => frame.seq,
         };
-        let capture = &self.sight.stages[0];
+        let capture = &self.snapshot.stages[0];
         let before = untaken.saturating_sub(1).saturating_mul(interval(capture));
         let since = frame.t_published.saturating_sub(before);
         // What capture had not seen when it last reported came later.
@@ -173,7 +173,7 @@ impl Of<'_> {
         }
     }
 
-    fn render(&self, infer: State) -> Judgement {
+    fn render(&self, infer: State) -> Health {
         let last = self.stage.stats.map_or(0, |s| s.t_ns);
         let Some(stats) = self.stage.stats.filter(|_| self.turns()) else {
             return self
@@ -181,17 +181,17 @@ impl Of<'_> {
                 .unwrap_or_else(|| self.hung(last));
         };
         if infer != State::Live {
-            let words = "render waits: infer brings no detections".into();
-            return self.say(State::Waiting, self.age(stats.newest_ns), words, "");
+            let message = "render waits: infer brings no detections".into();
+            return self.say(State::Waiting, self.age(stats.newest_ns), message, "");
         }
         // Statistics are a second old at most, records come in between: what infer has reported, render should have.
-        let reported = self.sight.stages[1].stats.map_or(0, |s| s.newest_ns);
-        let newest = self.sight.record.map_or(0, |r| r.times.sensor);
+        let reported = self.snapshot.stages[1].stats.map_or(0, |s| s.newest_ns);
+        let newest = self.snapshot.record.map_or(0, |r| r.times.sensor);
         let newest = newest.min(reported);
-        let slack = ns(FRESH) + ns(Duration::from_secs(1)) + 2 * interval(&self.sight.stages[1]);
+        let slack = ns(FRESH) + ns(Duration::from_secs(1)) + 2 * interval(&self.snapshot.stages[1]);
         if newest.saturating_sub(stats.newest_ns) > slack && self.up() > slack {
-            let words = "render runs, but takes no detections".into();
-            return self.stale(stats.newest_ns, words);
+            let message = "render runs, but takes no detections".into();
+            return self.stale(stats.newest_ns, message);
         }
         // As of its last word: the record it shows now is not known from outside.
         let age = stats.t_ns.saturating_sub(stats.newest_ns) / 1_000_000;
@@ -205,18 +205,18 @@ impl Of<'_> {
     }
 
     /// Why there are no new `what`, if there are none: the newest was put out at `newest`.
-    fn overdue(&self, newest: u64, what: &str) -> Option<Judgement> {
+    fn overdue(&self, newest: u64, what: &str) -> Option<Health> {
         if newest != 0 && self.now.saturating_sub(newest) <= self.allowed() {
             return None;
         }
-        if let Some(judgement) = self.absent_or_starting(what) {
-            return Some(judgement);
+        if let Some(health) = self.absent_or_starting(what) {
+            return Some(health);
         }
         // A process that is stopped need not be waited for to fall silent.
         if !self.turns() || self.stage.process.is_some_and(|p| p.stopped) {
             return Some(self.hung(newest));
         }
-        let words = match (self.name, newest) {
+        let message = match (self.name, newest) {
             ("capture", 0) => "the source has delivered no frame since capture started".into(),
             ("capture", _) => format!(
                 "the source has delivered no frame for {}",
@@ -225,24 +225,24 @@ impl Of<'_> {
             (_, 0) => "infer runs, but takes no frames".into(),
             _ => format!("infer has published nothing for {}", self.since(newest)),
         };
-        Some(self.stale(newest, words))
+        Some(self.stale(newest, message))
     }
 
     /// Nobody there, or somebody who has just come.
-    fn absent_or_starting(&self, what: &str) -> Option<Judgement> {
+    fn absent_or_starting(&self, what: &str) -> Option<Health> {
         let name = self.name;
         match &self.stage.presence {
             Presence::Absent => {
                 let remedy = format!(
                     "start it with: systemctl start hanja-{name}, or: hanja run; see its log for why it ended"
                 );
-                let words = format!("{name} does not run");
-                return Some(self.say(State::NotRunning, None, words, &remedy));
+                let message = format!("{name} does not run");
+                return Some(self.say(State::NotRunning, None, message, &remedy));
             }
             Presence::Refused(why) => {
-                let words = format!("{name} cannot be read: {why}");
+                let message = format!("{name} cannot be read: {why}");
                 let remedy = "become a member of the group hanja-tap, and use the same release on both sides";
-                return Some(self.say(State::Stale, None, words, remedy));
+                return Some(self.say(State::Stale, None, message, remedy));
             }
             _ => {}
         }
@@ -252,16 +252,16 @@ impl Of<'_> {
         let stopped = self.stage.process.is_some_and(|p| p.stopped);
         (young && fruitless && !stopped && (self.stage.stats.is_none() || self.turns())).then(
             || {
-                let words = format!("{name} starts: no {what} yet");
+                let message = format!("{name} starts: no {what} yet");
                 let remedy =
                     format!("wait; if it stays so, see its log: journalctl -u hanja-{name}");
-                self.say(State::Starting, None, words, &remedy)
+                self.say(State::Starting, None, message, &remedy)
             },
         )
     }
 
     /// The process is there and its loop does not turn.
-    fn hung(&self, newest: u64) -> Judgement {
+    fn hung(&self, newest: u64) -> Health {
         let last = self.stage.stats.map_or(0, |s| s.t_ns).max(newest);
         let (name, process) = (self.name, self.stage.process);
         let pid = process.map_or_else(|| "its process id".into(), |p| p.pid.to_string());
@@ -273,23 +273,23 @@ impl Of<'_> {
                 format!("restart it with: systemctl restart hanja-{name}, or: kill -9 {pid}");
             ("does nothing", remedy)
         };
-        let words = match last {
+        let message = match last {
             0 => format!("{name} {state}, and has said nothing yet"),
             last => format!("{name} {state}, for {}", self.since(last)),
         };
-        self.say(State::Stale, self.age(last), words, &remedy)
+        self.say(State::Stale, self.age(last), message, &remedy)
     }
 
     /// It turns, and nothing comes of it.
-    fn stale(&self, newest: u64, words: String) -> Judgement {
+    fn stale(&self, newest: u64, message: String) -> Health {
         let remedy = match self.name {
             "capture" => "look at the source: hanja doctor, and capture's log".to_owned(),
             name => format!("see its log; restart it with: systemctl restart hanja-{name}"),
         };
-        self.say(State::Stale, self.age(newest), words, &remedy)
+        self.say(State::Stale, self.age(newest), message, &remedy)
     }
 
-    fn live(&self, sensor: u64) -> Judgement {
+    fn live(&self, sensor: u64) -> Health {
         self.say(
             State::Live,
             self.age(sensor),
@@ -298,12 +298,12 @@ impl Of<'_> {
         )
     }
 
-    fn say(&self, state: State, age: Option<u64>, words: String, remedy: &str) -> Judgement {
-        Judgement {
+    fn say(&self, state: State, age: Option<u64>, message: String, remedy: &str) -> Health {
+        Health {
             state,
             age_ms: age,
             allowed_ms: self.allowed() / 1_000_000,
-            words,
+            message,
             remedy: remedy.to_owned(),
         }
     }
@@ -350,7 +350,7 @@ fn stands(frame: &FrameMeta, since: u64) -> Option<u64> {
 
 /// Nanoseconds between two frames of a stage, by its own word. The rate of the last second where there were several
 /// frames in it, else the mean of its life.
-fn interval(stage: &StageSight) -> u64 {
+fn interval(stage: &StageSnapshot) -> u64 {
     stage.stats.as_ref().map_or(0, interval_of)
 }
 
@@ -368,23 +368,26 @@ fn mean_interval(s: &StageStats) -> u64 {
     life.checked_div(s.frames_total).unwrap_or(0)
 }
 
-fn notices(sight: &Sight, stages: &Stages) -> Vec<Notice> {
+fn notices(snapshot: &Snapshot, stages: &Stages) -> Vec<Notice> {
     let mut notices = Vec::new();
-    let Some(frame) = sight.frame.filter(|_| stages.capture.state == State::Live) else {
+    let Some(frame) = snapshot
+        .frame
+        .filter(|_| stages.capture.state == State::Live)
+    else {
         return notices;
     };
     let spell = |since| seconds(Some(frame.t_dequeued.saturating_sub(since) / 1_000_000));
     if let Some(since) = stands(&frame, frame.t_new_picture) {
-        let words = format!(
+        let message = format!(
             "the picture has not changed for {}: a still source, a covered lens, or a camera that hangs",
             spell(since)
         );
         let code = "still_picture";
-        notices.push(Notice { code, words });
+        notices.push(Notice { code, message });
     } else if stands(&frame, frame.t_new_number).is_some() {
         notices.push(Notice {
             code: "unnumbered",
-            words: "the source does not number its frames: those it loses are not counted".into(),
+            message: "the source does not number its frames: those it loses are not counted".into(),
         });
     }
     notices

@@ -98,7 +98,7 @@ impl State {
 
 /// What is known of one stage.
 #[derive(Clone, Debug, Default)]
-pub struct StageSight {
+pub struct StageSnapshot {
     /// What is at the other end of its socket.
     pub presence: Presence,
     /// Its last statistics in this life.
@@ -113,18 +113,18 @@ pub struct StageSight {
 
 /// What is known of a pipeline: what [`judge()`] goes by.
 #[derive(Clone, Debug, Default)]
-pub struct Sight {
+pub struct Snapshot {
     /// Capture, infer, render.
-    pub stages: [StageSight; 3],
+    pub stages: [StageSnapshot; 3],
     /// Metadata of the newest frame in the frames ring.
     pub frame: Option<FrameMeta>,
     /// Head of the newest detection record.
     pub record: Option<DetectionHeader>,
 }
 
-/// The judgement of one stage.
+/// How one stage is, as judged.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Judgement {
+pub struct Health {
     /// How it is.
     pub state: State,
     /// Age of the newest data that can be called new, milliseconds; null: there is none. Live and without signal: since
@@ -133,8 +133,9 @@ pub struct Judgement {
     pub age_ms: Option<u64>,
     /// The age up to which the data of this stage counts as live, milliseconds: more where frames come seldom.
     pub allowed_ms: u64,
-    /// The state in words, one sentence without a full stop.
-    pub words: String,
+    /// The state in one sentence without a full stop; in JSON `words`.
+    #[serde(rename = "words")]
+    pub message: String,
     /// What to do about it; empty where nothing need be done.
     pub remedy: String,
 }
@@ -147,16 +148,17 @@ pub const NOTICES: [&str; 2] = ["still_picture", "unnumbered"];
 pub struct Notice {
     /// One of [`NOTICES`].
     pub code: &'static str,
-    /// In words.
-    pub words: String,
+    /// In one sentence; in JSON `words`.
+    #[serde(rename = "words")]
+    pub message: String,
 }
 
-/// The judgement of a pipeline.
+/// How a pipeline is.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Liveness {
     /// The worst of the stages, and what is said about that one.
     #[serde(flatten)]
-    pub overall: Judgement,
+    pub overall: Health,
     /// [`State::ok`] of it.
     pub ok: bool,
     /// Capture, infer, render.
@@ -165,21 +167,21 @@ pub struct Liveness {
     pub notices: Vec<Notice>,
 }
 
-/// One judgement per stage.
+/// The health of each stage.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Stages {
     /// Source to frames.
-    pub capture: Judgement,
+    pub capture: Health,
     /// Frames to detections.
-    pub infer: Judgement,
+    pub infer: Health,
     /// Detections to people.
-    pub render: Judgement,
+    pub render: Health,
 }
 
 impl Stages {
     /// With their names, in the order in which a frame passes.
     #[must_use]
-    pub fn named(&self) -> [(&'static str, &Judgement); 3] {
+    pub fn named(&self) -> [(&'static str, &Health); 3] {
         [
             ("capture", &self.capture),
             ("infer", &self.infer),
@@ -193,11 +195,11 @@ impl Liveness {
     /// has no sentence of its own.
     #[must_use]
     pub fn reasons(&self) -> Vec<String> {
-        let told = |j: &&Judgement| !matches!(j.state, State::Live | State::Waiting);
-        let all = self.stages.named().map(|(_, judgement)| judgement);
+        let told = |j: &&Health| !matches!(j.state, State::Live | State::Waiting);
+        let all = self.stages.named().map(|(_, health)| health);
         all.into_iter()
             .filter(told)
-            .map(|j| j.words.clone())
+            .map(|j| j.message.clone())
             .collect()
     }
 }

@@ -1,11 +1,10 @@
 //! Looking at a pipeline from outside, by taps alone: whoever may tap may judge.
 
-use super::{Liveness, Presence, Sight, StageSight, judge};
-use hanja_record::{DetectionRecord, FrameMeta, StageName, StageStats, Topic};
-use hanja_ring::{Sample, TapSubscriber, now_ns};
+use super::{Liveness, Presence, Snapshot, StageSnapshot, judge};
+use hanja_record::{DetectionRecord, StageStats, Taps};
+use hanja_ring::{Sample, now_ns};
 use std::path::Path;
 use std::time::{Duration, Instant};
-use zerocopy::FromBytes;
 
 /// Between two looks at sockets that have not answered yet.
 const PAUSE: Duration = Duration::from_millis(5);
@@ -47,62 +46,55 @@ impl Process {
 /// Taps on everything that [`judge()`] goes by.
 #[derive(Debug)]
 pub struct Observer {
-    stats: [TapSubscriber; 3],
-    frames: TapSubscriber,
-    records: TapSubscriber,
+    taps: Taps,
     sample: Sample,
-    sight: Sight,
+    snapshot: Snapshot,
 }
 
 impl Observer {
     /// Attaches when first asked to look.
     #[must_use]
     pub fn new(runtime_dir: &Path) -> Self {
-        let tap = |stage, topic: Topic| topic.tap(runtime_dir, stage);
         Self {
-            stats: StageName::ALL.map(|stage| tap(stage, Topic::Stats)),
-            frames: tap(StageName::Capture, Topic::Frames),
-            records: tap(StageName::Infer, Topic::Detections),
+            taps: Taps::new(runtime_dir),
             sample: Sample::default(),
-            sight: Sight::default(),
+            snapshot: Snapshot::default(),
         }
     }
 
     /// Looks for what is new, without waiting for it. A socket that has not answered yet is waited for, at most
     /// `patience` in all: give 300 ms at the first look, nothing later on.
-    pub fn look(&mut self, patience: Duration) -> &Sight {
+    pub fn look(&mut self, patience: Duration) -> &Snapshot {
         let deadline = Instant::now() + patience;
         loop {
             self.poll();
-            let waits = |tap: &TapSubscriber| {
-                matches!(tap.presence(), Presence::Unknown | Presence::Silent { .. })
-            };
-            let waiting =
-                self.stats.iter().any(waits) || waits(&self.frames) || waits(&self.records);
-            if !waiting || Instant::now() >= deadline {
+            if !self.taps.unanswered() || Instant::now() >= deadline {
                 break;
             }
             std::thread::sleep(PAUSE);
         }
-        self.sight.stages.iter_mut().for_each(StageSight::explain);
-        &self.sight
+        self.snapshot
+            .stages
+            .iter_mut()
+            .for_each(StageSnapshot::explain);
+        &self.snapshot
     }
 
     /// Looks and judges.
     pub fn judge(&mut self, patience: Duration) -> Liveness {
         self.look(patience);
-        judge(&self.sight, now_ns())
+        judge(&self.snapshot, now_ns())
     }
 
     /// What was seen at the last look.
     #[must_use]
-    pub fn sight(&self) -> &Sight {
-        &self.sight
+    pub fn snapshot(&self) -> &Snapshot {
+        &self.snapshot
     }
 
     fn poll(&mut self) {
         let sample = &mut self.sample;
-        for (tap, stage) in self.stats.iter_mut().zip(&mut self.sight.stages) {
+        for (tap, stage) in self.taps.stats.iter_mut().zip(&mut self.snapshot.stages) {
             if tap.newest(sample, Duration::ZERO)
                 && let Ok(stats) = StageStats::from_bytes(&sample.payload)
             {
@@ -111,21 +103,18 @@ impl Observer {
             }
             stage.meet(tap.presence(), now_ns());
         }
-        // The metadata only: pictures are large.
-        if self.frames.peek_newest(sample, Duration::ZERO).is_some()
-            && let Ok((meta, _)) = FrameMeta::read_from_prefix(&sample.meta)
-        {
-            self.sight.frame = Some(meta);
+        if let Some(meta) = self.taps.newest_frame(sample) {
+            self.snapshot.frame = Some(meta);
         }
-        if self.records.newest(sample, Duration::ZERO)
+        if self.taps.records.newest(sample, Duration::ZERO)
             && let Ok(record) = DetectionRecord::from_bytes(&sample.payload)
         {
-            self.sight.record = Some(record.header);
+            self.snapshot.record = Some(record.header);
         }
     }
 }
 
-impl StageSight {
+impl StageSnapshot {
     /// Takes what is at the other end of the socket, as of `now` (CLOCK_MONOTONIC nanoseconds).
     pub fn meet(&mut self, presence: Presence, now: u64) {
         self.presence = presence;

@@ -7,14 +7,14 @@
 )]
 
 use super::StageName;
-use crate::config::{Config, Setting};
+use crate::config::{Config, ConfigError, Setting};
 use std::fmt;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Reads the configuration again, flags applied; or says why not.
-pub type ReadConfig = Box<dyn Fn() -> Result<Config, String> + Send + Sync>;
+pub type ReadConfig = Box<dyn Fn() -> Result<Config, ConfigError> + Send + Sync>;
 
 /// What is needed to answer a SIGHUP.
 pub(super) struct Reload {
@@ -51,6 +51,7 @@ impl Reload {
         let config = match (self.read)() {
             Ok(config) => config,
             Err(e) => {
+                let e = e.to_string().replace('\n', " ");
                 tracing::warn!("reload refused, everything stays as it was: {e}");
                 return;
             }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 const EVERY: Duration = Duration::from_secs(10);
 
-/// Why a frame went no further. The names are those of the books, see `docs/design.md`, where these have one.
+/// Why a frame went no further. The names are those of frame accounting, see `docs/design.md`, where these have one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
     /// Overwritten in the driver before capture took it.

@@ -51,9 +51,9 @@ impl Play {
     }
 
     /// What a look at `now` sees.
-    fn sight(&self, now: u64) -> Sight {
-        let mut sight = Sight::default();
-        for (n, stage) in sight.stages.iter_mut().enumerate() {
+    fn snapshot(&self, now: u64) -> Snapshot {
+        let mut snapshot = Snapshot::default();
+        for (n, stage) in snapshot.stages.iter_mut().enumerate() {
             let t_ns = (now - self.phases[n]) / S * S + self.phases[n];
             let before = t_ns.saturating_sub(S);
             let (seq, total, last) = if n == 0 {
@@ -78,23 +78,23 @@ impl Play {
             });
         }
         let seq = self.frame(now);
-        sight.frame = (seq > 0).then(|| FrameMeta {
+        snapshot.frame = (seq > 0).then(|| FrameMeta {
             seq,
             ..frame(self.published(seq))
         });
         let (seq, at, _) = self.record(now);
-        sight.record = (seq > 0).then(|| {
+        snapshot.record = (seq > 0).then(|| {
             let mut header = record(self.published(seq));
             header.frame_seq = seq;
             header.times.sensor = self.published(seq) - MS;
             header.times.detections_published = at;
             header
         });
-        sight
+        snapshot
     }
 
     fn judge(&self, now: u64) -> Liveness {
-        judge(&self.sight(now), now)
+        judge(&self.snapshot(now), now)
     }
 
     /// When the pause begins: its last frame.
@@ -141,16 +141,16 @@ proptest! {
         (frame_seq, record_seq) in (1u64..50, 1u64..50),
         rates in [0u32..120_000, 0u32..120_000],
     ) {
-        let mut sight = healthy();
-        for (stage, (rate, age)) in sight.stages.iter_mut().zip(rates.into_iter().zip(ages)) {
+        let mut snapshot = healthy();
+        for (stage, (rate, age)) in snapshot.stages.iter_mut().zip(rates.into_iter().zip(ages)) {
             let s = stage.stats.as_mut().unwrap();
             (s.fps_milli, s.newest_ns) = (rate, NOW - age);
         }
-        sight.frame = Some(FrameMeta { seq: frame_seq, ..frame(NOW - ages[2]) });
+        snapshot.frame = Some(FrameMeta { seq: frame_seq, ..frame(NOW - ages[2]) });
         let mut header = record(NOW - ages[3]);
         header.frame_seq = record_seq;
-        sight.record = Some(header);
-        let l = judge(&sight, NOW);
+        snapshot.record = Some(header);
+        let l = judge(&snapshot, NOW);
         let behind = frame_seq > record_seq;
         prop_assert!(behind || l.stages.infer.state != State::Stale, "{l:?}");
         // And never while capture is to blame.
@@ -169,24 +169,24 @@ proptest! {
         let late = play.stops + 10 * S + 8 * play.interval;
         let l = play.judge(late);
         prop_assert_eq!(l.stages.infer.state, State::Stale, "{:?}", l);
-        prop_assert!(l.overall.words.starts_with("infer has published nothing for "), "{}", l.overall.words);
+        prop_assert!(l.overall.message.starts_with("infer has published nothing for "), "{}", l.overall.message);
     }
 }
 
 /// As it was met: capture's last second was slow, so it is allowed more than infer.
 #[test]
 fn infer_is_not_blamed_before_its_source() {
-    let mut sight = healthy();
-    sight.stages[0].stats.as_mut().unwrap().fps_milli = 8_000;
-    sight.stages[1].stats.as_mut().unwrap().fps_milli = 15_000;
+    let mut snapshot = healthy();
+    snapshot.stages[0].stats.as_mut().unwrap().fps_milli = 8_000;
+    snapshot.stages[1].stats.as_mut().unwrap().fps_milli = 15_000;
     let last = NOW - 2172 * MS;
-    sight.frame = Some(frame(last));
+    snapshot.frame = Some(frame(last));
     let mut header = record(last);
     header.times.detections_published = NOW - 2166 * MS;
-    sight.record = Some(header);
-    let l = judge(&sight, NOW);
+    snapshot.record = Some(header);
+    let l = judge(&snapshot, NOW);
     assert_eq!(states(&l), [State::Live; 4], "{l:?}");
-    let l = after(&sight, 100 * MS);
+    let l = after(&snapshot, 100 * MS);
     assert_eq!(
         states(&l),
         [State::Stale, State::Stale, State::Waiting, State::Waiting]
@@ -196,24 +196,24 @@ fn infer_is_not_blamed_before_its_source() {
 /// Infer's own work is measured from the first frame after the pause.
 #[test]
 fn the_first_frame_after_a_pause_is_given_its_time() {
-    let mut sight = healthy();
-    for stage in &mut sight.stages {
+    let mut snapshot = healthy();
+    for stage in &mut snapshot.stages {
         let s = stage.stats.as_mut().unwrap();
         (s.fps_milli, s.newest_ns) = (0, NOW - 40 * S);
     }
-    sight.record = Some(record(NOW - 40 * S));
+    snapshot.record = Some(record(NOW - 40 * S));
     let seq = frame(NOW - 40 * S).seq;
     let fresh = FrameMeta {
         seq: seq + 1,
         ..frame(NOW)
     };
-    sight.frame = Some(fresh);
-    assert_eq!(states(&after(&sight, S))[2], State::Live);
+    snapshot.frame = Some(fresh);
+    assert_eq!(states(&after(&snapshot, S))[2], State::Live);
     // A restart of capture in between says nothing else.
-    sight.frame = Some(FrameMeta {
+    snapshot.frame = Some(FrameMeta {
         generation: 1,
         seq: 1,
         ..fresh
     });
-    assert_eq!(states(&after(&sight, S))[2], State::Live);
+    assert_eq!(states(&after(&snapshot, S))[2], State::Live);
 }

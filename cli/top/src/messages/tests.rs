@@ -84,7 +84,7 @@ fn losses_are_told_apart() {
 fn what_is_not_there_is_said_first() {
     let mut model = Model::new(NOW);
     for stage in StageName::ALL {
-        model.sight_mut(stage).presence = Presence::Absent;
+        model.snapshot_mut(stage).presence = Presence::Absent;
     }
     let all = said(&model);
     assert_eq!(all.len(), 1, "one sentence for all: {all:?}");
@@ -99,7 +99,7 @@ fn what_is_not_there_is_said_first() {
     let newest = frame(NOW - 20_000_000);
     model.take_frame(&newest, NOW);
     model.take_found(&record(&newest, &DESK));
-    model.sight_mut(StageName::Render).presence = Presence::Absent;
+    model.snapshot_mut(StageName::Render).presence = Presence::Absent;
     assert_eq!(said(&model), [(Level::Bad, "render does not run".into())]);
 }
 

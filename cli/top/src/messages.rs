@@ -69,7 +69,7 @@ pub(crate) fn warnings(model: &Model, live: &Liveness, now: u64) -> Vec<Warning>
     all.extend(losses(model, now));
     all.extend(restarts(model, now));
     let notices = live.notices.iter();
-    all.extend(notices.map(|n| Warning::new(Level::Note, n.words.clone(), "")));
+    all.extend(notices.map(|n| Warning::new(Level::Note, n.message.clone(), "")));
     all.sort_by_key(|w| w.level);
     all
 }
@@ -78,7 +78,7 @@ pub(crate) fn warnings(model: &Model, live: &Liveness, now: u64) -> Vec<Warning>
 fn judged(model: &Model, live: &Liveness, now: u64) -> Vec<Warning> {
     let named = live.stages.named();
     if named.iter().all(|(_, j)| j.state == State::NotRunning) {
-        let (text, remedy) = (&live.overall.words, &live.overall.remedy);
+        let (text, remedy) = (&live.overall.message, &live.overall.remedy);
         return vec![Warning::new(Level::Bad, text, remedy)];
     }
     let told = named.iter().filter_map(|(_, j)| {
@@ -90,9 +90,9 @@ fn judged(model: &Model, live: &Liveness, now: u64) -> Vec<Warning> {
         let dark = model.picture.as_ref().and_then(|p| p.no_signal_since);
         let text = match dark {
             Some(since) if j.state == State::NoSignal => {
-                format!("{}, for {}", j.words, span(now.saturating_sub(since)))
+                format!("{}, for {}", j.message, span(now.saturating_sub(since)))
             }
-            _ => j.words.clone(),
+            _ => j.message.clone(),
         };
         Some(Warning::new(level, text, &j.remedy))
     });

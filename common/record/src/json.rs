@@ -1,7 +1,7 @@
-//! The JSON faces of the records: one shape for `hanja tap --json`, the event stream, the picture stream and the page.
+//! The JSON form of the records: one shape for `hanja tap --json`, the event stream, the picture stream and the page.
 
-use hanja_record::{
-    Backend, Detection, DetectionRecord, FrameFlags, FrameMeta, MetricId, StageName, StageStats,
+use super::{
+    Backend, Detection, DetectionRecord, FrameFlags, FrameMeta, MetricId, StageStats, Status,
     Times, numeral,
 };
 use serde::{Serialize, Serializer, ser::SerializeMap};
@@ -108,7 +108,7 @@ impl RecordJson {
             },
             backend: record.backend().name(),
             model: (h.model_id != 0).then(|| format!("{:016x}", h.model_id)),
-            status: status_name(h.status),
+            status: Status::name_of(h.status),
             detections: record.detections.iter().map(DetectionJson::from).collect(),
             candidates: h.candidates,
             suppressed: h.suppressed,
@@ -126,30 +126,9 @@ impl RecordJson {
     }
 }
 
-fn status_name(status: u16) -> &'static str {
-    match status {
-        0 => "ok",
-        1 => "undecodable",
-        2 => "no_signal",
-        _ => "unknown",
-    }
-}
-
 fn times(t: &Times) -> Pairs<u64> {
-    let all = [
-        ("sensor", t.sensor),
-        ("dequeued", t.dequeued),
-        ("published", t.published),
-        ("acquired", t.acquired),
-        ("preprocessed", t.preprocessed),
-        ("submitted", t.submitted),
-        ("inferred", t.inferred),
-        ("postprocessed", t.postprocessed),
-        ("detections_published", t.detections_published),
-        ("render_acquired", t.render_acquired),
-        ("presented", t.presented),
-    ];
-    Pairs(all.into_iter().filter(|(_, ns)| *ns != 0).collect())
+    let all = Times::NAMES.into_iter().zip(t.stamps());
+    Pairs(all.filter(|(_, ns)| *ns != 0).collect())
 }
 
 /// To the microsecond: more digits are noise.
@@ -245,10 +224,9 @@ pub struct MetricJson {
 }
 
 impl StatsJson {
-    /// The record in words and milliseconds; `words`: those behind it, [`StageStats::words_in`].
+    /// The record in words and milliseconds; `description`: the words behind it, [`StageStats::words_in`].
     #[must_use]
-    pub fn new(s: &StageStats, words: &str) -> Self {
-        let stage = StageName::ALL.into_iter().find(|n| *n as u16 == s.stage);
+    pub fn new(s: &StageStats, description: &str) -> Self {
         let ms = |us: u32| f64::from(us) / 1e3;
         let metrics = s.metrics.iter().filter(|m| m.count > 0).map(|m| {
             let json = MetricJson {
@@ -262,7 +240,7 @@ impl StatsJson {
         });
         let backend = Backend::from_u16(s.backend);
         Self {
-            stage: stage.map_or("unknown", StageName::name),
+            stage: s.stage_name(),
             pid: s.pid,
             generation: s.generation,
             t_ns: s.t_ns,
@@ -292,7 +270,7 @@ impl StatsJson {
             },
             what: s.what(),
             backend: (backend != Backend::None).then(|| backend.name()),
-            backend_choice: (!words.is_empty()).then(|| words.to_owned()),
+            backend_choice: (!description.is_empty()).then(|| description.to_owned()),
             metrics: Pairs(metrics.collect()),
         }
     }
@@ -358,32 +336,15 @@ impl FrameJson {
             exposure_time: m.has(FrameFlags::EXPOSURE_TIME),
             lost: m.lost_total,
             dropped: m.dropped_total,
-            times_ns: Pairs(vec![
-                ("sensor", m.t_sensor),
-                ("dequeued", m.t_dequeued),
-                ("published", m.t_published),
-            ]),
+            times_ns: Pairs(
+                Times::NAMES
+                    .into_iter()
+                    .zip([m.t_sensor, m.t_dequeued, m.t_published])
+                    .collect(),
+            ),
             new_since_ns: Pairs(new.into_iter().filter(|(_, ns)| *ns != 0).collect()),
         }
     }
-}
-
-/// JSON with everything beyond ASCII escaped, so that it can travel in an HTTP header. Never contains a line break:
-/// JSON escapes control characters already.
-#[must_use]
-pub fn ascii(json: &str) -> String {
-    let mut out = String::with_capacity(json.len());
-    let mut units = [0; 2];
-    for c in json.chars() {
-        if c.is_ascii() {
-            out.push(c);
-            continue;
-        }
-        for unit in c.encode_utf16(&mut units) {
-            out.push_str(&format!("\\u{unit:04x}"));
-        }
-    }
-    out
 }
 
 #[cfg(test)]

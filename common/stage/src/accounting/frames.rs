@@ -1,23 +1,23 @@
-//! (D9) The books of the frames: captured = inferred + skipped(reason) + lost, to the last frame, across restarts.
+//! (D9) Every frame accounted for: captured = inferred + skipped(reason) + lost, to the last frame, across restarts.
 //!
 //! Two independent witnesses are compared. Frame metadata says how many frames each generation of capture produced,
 //! dropped and lost; detection records say how many each life of infer handled, and how. Frames between the two are
 //! given a reason by where the gap lies. Inside one life of infer on one generation of frames there may be no gap:
-//! what is missing there is booked as `unexplained`, which is a bug, not a reason.
+//! what is missing there is counted as `unexplained`, which is a bug, not a reason.
 //!
-//! Whoever keeps the books reads taps, and a capture that dies milliseconds after its start leaves a ring that no tap
+//! Whoever counts reads taps, and a capture that dies milliseconds after its start leaves a ring that no tap
 //! saw. Then the other witness is believed: a record proves that its frame, and all before it, were published.
 //!
-//! A new life of infer begins with the newest frame, which its predecessor may have recorded already. The frame is in
-//! the books once, however often it was looked at.
+//! A new life of infer begins with the newest frame, which its predecessor may have recorded already. The frame
+//! counts once, however often it was looked at.
 
 use hanja_record::{DetectionHeader, FrameMeta, Status};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
-/// Totals of a run.
+/// FrameTotals of a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Totals {
+pub struct FrameTotals {
     /// Frames the source produced, including those lost in the driver.
     pub captured: u64,
     /// Frames the model ran on.
@@ -29,10 +29,10 @@ pub struct Totals {
     pub lost: u64,
 }
 
-impl Totals {
-    /// Whether the books balance, with nothing unexplained.
+impl FrameTotals {
+    /// Whether they add up, with nothing unexplained.
     #[must_use]
-    pub fn balanced(&self) -> bool {
+    pub fn adds_up(&self) -> bool {
         let skipped = total(self.skipped.values().copied());
         let explained = !self.skipped.contains_key("unexplained");
         explained && self.captured == total([self.inferred, skipped, self.lost])
@@ -100,11 +100,11 @@ fn possible(missed: u64, busy: u64) -> u64 {
     }
 }
 
-/// Keeps the books. Feed it the newest frame metadata and every detection record, in order; missing some of either
+/// Accounts for the frames of a run. Feed it the newest frame metadata and every detection record, in order; missing some of either
 /// does no harm, since both carry totals.
 #[derive(Clone, Debug, Default)]
-pub struct Ledger {
-    totals: Totals,
+pub struct FrameAccounting {
+    totals: FrameTotals,
     /// Newest metadata of every generation, oldest first; those before `at` are closed. Of a generation known from
     /// records alone, only the number is filled in.
     frames: Vec<FrameMeta>,
@@ -120,7 +120,7 @@ pub struct Ledger {
     handled: Handled,
 }
 
-impl Ledger {
+impl FrameAccounting {
     /// Takes in the newest frame's metadata.
     pub fn frame(&mut self, meta: &FrameMeta) {
         match self
@@ -128,7 +128,7 @@ impl Ledger {
             .iter_mut()
             .find(|f| f.generation == meta.generation)
         {
-            // Totals only grow; those of a record's word are not known.
+            // FrameTotals only grow; those of a record's word are not known.
             Some(known) if known.seq < meta.seq => {
                 *known = FrameMeta {
                     lost_total: known.lost_total.max(meta.lost_total),
@@ -182,17 +182,17 @@ impl Ledger {
             (_, _, true) => "capture_restart",
             _ => "unexplained", // (D10)
         };
-        self.book(reason, between.saturating_sub(grown.sum()));
+        self.count(reason, between.saturating_sub(grown.sum()));
         self.totals.inferred = total([self.totals.inferred, grown.inferred]);
-        self.book("busy", grown.busy);
-        self.book("undecodable", grown.undecodable);
-        self.book("no_signal", grown.no_signal);
+        self.count("busy", grown.busy);
+        self.count("undecodable", grown.undecodable);
+        self.count("no_signal", grown.no_signal);
         self.status = h.status;
         (self.infer_generation, self.infer_seq) = (h.generation, h.seq);
         self.handled = now;
     }
 
-    /// Frames that are in the books by infer's word alone: of rings that were gone before anybody else read them.
+    /// Frames that are counted by infer's word alone: of rings that were gone before anybody else read them.
     #[must_use]
     pub fn unseen(&self) -> u64 {
         self.unseen
@@ -214,23 +214,23 @@ impl Ledger {
         total([total(passed).saturating_sub(from_seq), seq])
     }
 
-    fn book(&mut self, reason: &'static str, n: u64) {
+    fn count(&mut self, reason: &'static str, n: u64) {
         if n > 0 {
-            let booked = self.totals.skipped.entry(reason).or_default();
-            *booked = total([*booked, n]);
+            let counted = self.totals.skipped.entry(reason).or_default();
+            *counted = total([*counted, n]);
         }
     }
 
-    /// Totals up to the newest record; frames after it are not in the books yet.
+    /// Totals up to the newest record; frames after it are not counted yet.
     #[must_use]
-    pub fn totals(&self) -> &Totals {
+    pub fn totals(&self) -> &FrameTotals {
         &self.totals
     }
 
-    /// Closes the books: frames nobody took any more are booked as `shutdown` (or `capture_restart` where capture
+    /// The end: frames nobody took any more are counted as `shutdown` (or `capture_restart` where capture
     /// went on in a newer generation).
     #[must_use]
-    pub fn close(mut self) -> Totals {
+    pub fn close(mut self) -> FrameTotals {
         let (generation, seq) = self.at;
         let last = self.frames.last().map_or(0, |f| f.generation);
         let left: Vec<_> = self
@@ -246,12 +246,12 @@ impl Ledger {
             } else {
                 "capture_restart"
             };
-            self.book(reason, f.seq.saturating_sub(done));
+            self.count(reason, f.seq.saturating_sub(done));
         }
         let published = total(self.frames.iter().map(|f| f.seq));
         let dropped = total(self.frames.iter().map(|f| f.dropped_total));
         self.totals.lost = total(self.frames.iter().map(|f| f.lost_total));
-        self.book("ring_full", dropped);
+        self.count("ring_full", dropped);
         self.totals.captured = total([published, self.unseen, dropped, self.totals.lost]);
         self.totals
     }
@@ -310,7 +310,7 @@ mod tests {
 
     #[test]
     fn a_plain_run() {
-        let mut l = Ledger::default();
+        let mut l = FrameAccounting::default();
         let mut infer = Infer::start(5);
         for seq in [3, 4, 6] {
             l.frame(&FrameMeta {
@@ -326,7 +326,7 @@ mod tests {
             ..meta(1, 8)
         });
         let t = l.close();
-        assert!(t.balanced(), "{t:?}");
+        assert!(t.adds_up(), "{t:?}");
         assert_eq!((t.captured, t.inferred, t.lost), (11, 3, 2));
         let want = [
             ("busy", 1),
@@ -339,7 +339,7 @@ mod tests {
 
     #[test]
     fn a_frame_nobody_counted_is_unexplained() {
-        let mut l = Ledger::default();
+        let mut l = FrameAccounting::default();
         let mut infer = Infer::start(5);
         l.frame(&meta(1, 1));
         l.record(&infer.take(1, 1));
@@ -348,12 +348,12 @@ mod tests {
         l.record(&infer.take(1, 3));
         let t = l.close();
         assert_eq!(t.skipped["unexplained"], 1);
-        assert!(!t.balanced());
+        assert!(!t.adds_up());
     }
 
     #[test]
     fn a_ring_no_tap_saw_is_known_from_its_records() {
-        let mut l = Ledger::default();
+        let mut l = FrameAccounting::default();
         let mut infer = Infer::start(5);
         l.frame(&meta(1, 1));
         l.record(&infer.take(1, 1));
@@ -365,14 +365,14 @@ mod tests {
         l.frame(&meta(4, 2));
         l.record(&infer.take(4, 1));
         let t = l.close();
-        assert!(t.balanced(), "{t:?}");
+        assert!(t.adds_up(), "{t:?}");
         assert_eq!((t.captured, t.inferred), (6, 5));
         assert_eq!(t.skipped, BTreeMap::from([("shutdown", 1)]));
     }
 
     #[test]
     fn a_frame_counted_twice_shows() {
-        let mut l = Ledger::default();
+        let mut l = FrameAccounting::default();
         let mut infer = Infer::start(5);
         for seq in 1..3 {
             l.frame(&meta(1, seq));
@@ -381,12 +381,12 @@ mod tests {
         infer.head.inferred_total += 1;
         l.frame(&meta(1, 3));
         l.record(&infer.take(1, 3));
-        assert!(!l.close().balanced());
+        assert!(!l.close().adds_up());
     }
 
     #[test]
     fn a_frame_that_the_next_life_records_again_is_counted_once() {
-        let mut l = Ledger::default();
+        let mut l = FrameAccounting::default();
         for life in 5..8 {
             let mut infer = Infer::start(life);
             l.frame(&meta(1, 2));
@@ -401,7 +401,7 @@ mod tests {
         l.frame(&meta(1, 4));
         l.record(&infer.take(1, 4));
         let t = l.close();
-        assert!(t.balanced(), "{t:?}");
+        assert!(t.adds_up(), "{t:?}");
         assert_eq!((t.captured, t.inferred), (4, 2));
         let want = [("no_signal", 1), ("startup", 1)];
         assert_eq!(t.skipped, BTreeMap::from(want));
@@ -410,15 +410,15 @@ mod tests {
     #[test]
     fn a_frame_counted_twice_shows_at_a_restart_too() {
         // Of infer: one is its predecessor's, two are not.
-        let mut l = Ledger::default();
+        let mut l = FrameAccounting::default();
         l.record(&Infer::start(5).take(1, 1));
         let mut infer = Infer::start(6);
         infer.head.inferred_total += 1;
         l.record(&infer.take(1, 1));
-        assert!(!l.close().balanced());
+        assert!(!l.close().adds_up());
         // Of capture: no record was missed, so no ring was either; and one that was is no excuse for three frames.
         for missed in [0, 1] {
-            let mut l = Ledger::default();
+            let mut l = FrameAccounting::default();
             let mut infer = Infer::start(5);
             l.record(&infer.take(1, 1));
             infer.head.inferred_total += 1;
@@ -427,19 +427,19 @@ mod tests {
             }
             l.record(&infer.take(3, 1));
             let t = l.close();
-            assert!(!t.balanced(), "{t:?}");
+            assert!(!t.adds_up(), "{t:?}");
             assert_eq!((t.captured, t.inferred), (2 + missed, 3 + missed));
         }
     }
 
     proptest! {
         /// (D10) Kills of either side, skipped frames, records and frames the observer missed, frames that two lives of infer
-        /// looked at: the books always balance, and have every frame that there is a witness of.
+        /// looked at: it always adds up, and has every frame that there is a witness of.
         #[test]
-        fn balances_whatever_dies(
+        fn adds_up_whatever_dies(
             steps in prop::collection::vec((0u8..10, 0u64..4, any::<bool>(), any::<bool>()), 1..60)
         ) {
-            let mut l = Ledger::default();
+            let mut l = FrameAccounting::default();
             let (mut generation, mut seq, mut published) = (1, 0, 0);
             let mut infer = Infer::start(100);
             // By generation: the number of the newest frame that the observer heard of.

@@ -1,6 +1,6 @@
 //! Whether what is said about a frame adds up, asked of every frame by every stage that knows the numbers.
 //!
-//! The ledger ([`crate::ledger`]) keeps the books of a run from outside, at leisure; this is the check on the frame
+//! [`FrameAccounting`](super::FrameAccounting) counts a run from outside, at leisure; this is the check on the frame
 //! path: a few additions, no memory, no lock. What it finds is a bug, counted in
 //! [`StageStats::unbalanced_total`](hanja_record::StageStats::unbalanced_total) and said in the log.
 
@@ -9,7 +9,7 @@ use std::fmt;
 
 /// What does not add up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Imbalance {
+pub enum Discrepancy {
     /// The stages do not sum to the whole, or a stamp is missing.
     Times(Times),
     /// Frames that passed and frames that were accounted for, since the record or frame before.
@@ -21,7 +21,7 @@ pub enum Imbalance {
     },
 }
 
-impl fmt::Display for Imbalance {
+impl fmt::Display for Discrepancy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Times(t) => write!(f, "the times {:?} do not add up", t.stamps()),
@@ -35,33 +35,33 @@ impl fmt::Display for Imbalance {
     }
 }
 
-impl std::error::Error for Imbalance {}
+impl std::error::Error for Discrepancy {}
 
 /// (D11) Checks times that end before infer.
 ///
 /// # Errors
 /// They do not add up.
-pub fn check_times(times: &Times) -> Result<(), Imbalance> {
+pub fn check_times(times: &Times) -> Result<(), Discrepancy> {
     if times.add_up() {
         Ok(())
     } else {
-        Err(Imbalance::Times(*times))
+        Err(Discrepancy::Times(*times))
     }
 }
 
 /// What a source delivered: published + dropped + lost, by its own numbers.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct SourceBalance {
+pub struct SourceCheck {
     last: Option<(u64, u64)>,
 }
 
-impl SourceBalance {
+impl SourceCheck {
     /// After a frame with the source's number `driver_seq`; `counted`: frames published, dropped and lost until now, this
     /// one included. A source that counts backwards is none of our business.
     ///
     /// # Errors
     /// A frame was not accounted for, or twice.
-    pub fn check(&mut self, driver_seq: u64, counted: u64) -> Result<(), Imbalance> {
+    pub fn check(&mut self, driver_seq: u64, counted: u64) -> Result<(), Discrepancy> {
         let Some((seq, before)) = self.last.replace((driver_seq, counted)) else {
             return Ok(());
         };
@@ -73,19 +73,19 @@ impl SourceBalance {
 
 /// What infer says: within one of its lives and one generation of frames, each frame is inferred or skipped.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct RecordBalance {
+pub struct RecordCheck {
     life: u64,
     generation: u64,
     seq: u64,
     handled: u64,
 }
 
-impl RecordBalance {
+impl RecordCheck {
     /// The next record, or one after some that were missed: they carry totals.
     ///
     /// # Errors
     /// Its times or its counts do not add up.
-    pub fn check(&mut self, h: &DetectionHeader) -> Result<(), Imbalance> {
+    pub fn check(&mut self, h: &DetectionHeader) -> Result<(), Discrepancy> {
         let handled = [
             h.inferred_total,
             h.skipped_busy_total,
@@ -104,7 +104,7 @@ impl RecordBalance {
         );
         let whole = h.status != Status::Ok as u16 || h.times.stamps()[..9].iter().all(|t| *t != 0);
         if !whole || !h.times.add_up() {
-            return Err(Imbalance::Times(h.times));
+            return Err(Discrepancy::Times(h.times));
         }
         // Between two generations of frames nobody knows how many there were.
         if before.life == h.generation && before.generation == h.frame_generation {
@@ -115,11 +115,11 @@ impl RecordBalance {
     }
 }
 
-fn same(passed: u64, counted: u64) -> Result<(), Imbalance> {
+fn same(passed: u64, counted: u64) -> Result<(), Discrepancy> {
     if passed == counted {
         Ok(())
     } else {
-        Err(Imbalance::Counts { passed, counted })
+        Err(Discrepancy::Counts { passed, counted })
     }
 }
 
@@ -149,7 +149,7 @@ mod tests {
 
     #[test]
     fn every_frame_is_inferred_or_skipped() {
-        let mut b = RecordBalance::default();
+        let mut b = RecordCheck::default();
         assert_eq!(
             b.check(&head(5, 1, 0)),
             Ok(()),
@@ -158,13 +158,13 @@ mod tests {
         assert_eq!(b.check(&head(6, 2, 0)), Ok(()));
         assert_eq!(b.check(&head(9, 3, 2)), Ok(()));
         assert_eq!(b.check(&head(19, 8, 7)), Ok(()), "records were missed");
-        let forgot = Imbalance::Counts {
+        let forgot = Discrepancy::Counts {
             passed: 2,
             counted: 1,
         };
         assert_eq!(b.check(&head(21, 9, 7)), Err(forgot));
         assert!(forgot.to_string().contains("2 frames do not add up: 1"));
-        let twice = Imbalance::Counts {
+        let twice = Discrepancy::Counts {
             passed: 1,
             counted: 2,
         };
@@ -185,24 +185,24 @@ mod tests {
     /// (D11)
     #[test]
     fn a_frame_that_was_inferred_has_all_its_times() {
-        let mut b = RecordBalance::default();
+        let mut b = RecordCheck::default();
         let mut h = head(1, 1, 0);
         h.times.inferred = 0;
-        assert_eq!(b.check(&h), Err(Imbalance::Times(h.times)));
+        assert_eq!(b.check(&h), Err(Discrepancy::Times(h.times)));
         h.status = Status::NoSignal as u16;
         assert_eq!(b.check(&h), Ok(()));
         h.times.sensor = 1000;
-        assert_eq!(b.check(&h), Err(Imbalance::Times(h.times)));
+        assert_eq!(b.check(&h), Err(Discrepancy::Times(h.times)));
         assert!(check_times(&h.times).is_err() && check_times(&Times::default()).is_ok());
     }
 
     #[test]
     fn a_source_is_published_dropped_or_lost() {
-        let mut b = SourceBalance::default();
+        let mut b = SourceCheck::default();
         for (driver, counted) in [(7, 1), (8, 2), (12, 6), (12, 7), (3, 8)] {
             assert_eq!(b.check(driver, counted), Ok(()), "{driver}");
         }
-        let lost = Imbalance::Counts {
+        let lost = Discrepancy::Counts {
             passed: 4,
             counted: 1,
         };
