@@ -19,6 +19,13 @@ impl Pace {
         }
     }
 
+    /// Leaves out so many frames: the next one is due as much later.
+    pub(crate) fn pass_over(&mut self, frames: u32) {
+        if self.due_ns > 0 {
+            self.due_ns += u64::from(frames) * self.period_ns;
+        }
+    }
+
     /// Waits until the next frame is due, at most `wait`. Returns when it was due, in nanoseconds of CLOCK_MONOTONIC; none
     /// if it is not due yet.
     pub(crate) fn next_due(&mut self, wait: Duration) -> Option<u64> {

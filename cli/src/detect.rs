@@ -3,7 +3,7 @@
 use crate::args::{DetectArgs, Global};
 use anyhow::Context;
 use hanja_infer::Detector;
-use hanja_infer::stills::{PictureJson, read_picture};
+use hanja_infer::stills::PictureJson;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -45,7 +45,7 @@ fn one(
     args: &DetectArgs,
     out: &mut impl Write,
 ) -> anyhow::Result<()> {
-    let picture = read_picture(path)?;
+    let picture = hanja_picture::read(path, u64::MAX)?;
     let found = detector.detect(&picture.view())?;
     let detections = found.detections.to_vec();
     let json = PictureJson::new(path, &picture, &detections, detector.model_info());

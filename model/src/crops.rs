@@ -3,7 +3,6 @@
 
 use crate::eval::{EvalError, Frame, PixelBox, read_dataset};
 use hanja_handwriting::CLASSES;
-use hanja_infer::stills::read_picture;
 use hanja_infer::{Detector, SIDE};
 use hanja_record::Detection;
 use hanja_stage::config::InferConfig;
@@ -57,7 +56,7 @@ pub enum CropError {
     Model(#[from] hanja_infer::InferError),
     /// A picture cannot be decoded.
     #[error(transparent)]
-    Still(#[from] hanja_infer::stills::StillError),
+    Still(#[from] hanja_picture::StillError),
     /// The folder is in use.
     #[error("--out {path}: is there already; remove it or choose another folder")]
     Exists {
@@ -99,7 +98,7 @@ pub fn run(
     let mut rng = Pcg64Mcg::seed_from_u64(options.seed);
     let total = pictures.len();
     for (index, (path, frame)) in pictures.into_iter().enumerate() {
-        let picture = read_picture(&path)?;
+        let picture = hanja_picture::read(&path, u64::MAX)?;
         let found = detector.detect(&picture.view())?.detections.clone();
         let mut wrong = 0;
         for box_ in &found {

@@ -5,7 +5,6 @@
 mod support;
 
 use hanja_infer::Detector;
-use hanja_infer::stills::read_picture;
 use hanja_onnx::Model;
 use hanja_record::Detection;
 use hanja_stage::config::InferConfig;
@@ -29,7 +28,7 @@ fn detect(model: &Path, pictures: &Path) -> Vec<Vec<Detection>> {
         .collect();
     files.sort();
     let mut detect = |file: &std::path::PathBuf| {
-        let picture = read_picture(file).unwrap();
+        let picture = hanja_picture::read(file, u64::MAX).unwrap();
         detector.detect(&picture.view()).unwrap().detections.clone()
     };
     files.iter().map(&mut detect).collect()

@@ -31,6 +31,10 @@ pub(crate) struct Clip {
     ready: Option<(Range<usize>, usize, Shape)>,
     seq: u64,
     frames_this_round: u64,
+    /// Bytes of this round that made no sense.
+    lost_bytes: u64,
+    /// Places without a picture before the next one.
+    empty: u32,
 }
 
 enum Input {
@@ -109,6 +113,8 @@ impl Clip {
             ready: None,
             seq: 0,
             frames_this_round: 0,
+            lost_bytes: 0,
+            empty: 0,
         }
     }
 
@@ -142,6 +148,14 @@ impl Clip {
                     return Ok(true);
                 }
                 Step::Skip(n) => self.skip = n,
+                Step::Lost(n) => {
+                    self.skip = n;
+                    self.lost_bytes += n;
+                }
+                Step::Empty(n) => {
+                    self.skip = n;
+                    self.empty += 1;
+                }
                 Step::End => return Ok(true),
                 Step::Need(_) if self.eof => return Ok(true),
                 Step::Need(_) => {
@@ -197,6 +211,19 @@ impl Clip {
         Ok(true)
     }
 
+    /// Reports at the end of a round how much of the clip was part of no picture. What is true of the first round is true of
+    /// the others.
+    fn report_lost(&mut self) {
+        let lost = std::mem::take(&mut self.lost_bytes);
+        if lost > 0 && self.seq == self.frames_this_round {
+            tracing::warn!(
+                "{}: {lost} bytes between its {} pictures were not understood; is it damaged?",
+                self.name,
+                self.frames_this_round
+            );
+        }
+    }
+
     /// Starts again. False if that is not wanted, or there was no frame to repeat.
     fn rewind(&mut self) -> Result<bool, SourceError> {
         let Input::File(file) = &mut self.input else {
@@ -232,6 +259,7 @@ impl Source for Clip {
                 return Ok(Event::Idle);
             }
             if self.ready.is_none() {
+                self.report_lost();
                 if self.rewind()? {
                     return Ok(Event::Idle);
                 }
@@ -245,11 +273,9 @@ impl Source for Clip {
             Input::Stdin(_) => now_ns(),
             Input::File(_) => {
                 let fps = self.wanted_fps.or(self.demux.fps()).unwrap_or(30.0);
-                let Some(due) = self
-                    .pace
-                    .get_or_insert_with(|| Pace::new(fps))
-                    .next_due(wait)
-                else {
+                let pace = self.pace.get_or_insert_with(|| Pace::new(fps));
+                pace.pass_over(std::mem::take(&mut self.empty));
+                let Some(due) = pace.next_due(wait) else {
                     return Ok(Event::Idle);
                 };
                 due

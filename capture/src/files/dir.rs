@@ -1,11 +1,13 @@
 //! Pictures in a directory, one after the other. JPEGs go into the ring as they are, like a camera's; other kinds are
 //! decoded once.
 
-use super::{Shape, jpeg};
+use super::Shape;
 use crate::pace::Pace;
 use crate::source::{Event, Frame, Source, SourceError};
+use hanja_picture::{StillError, jpeg};
 use hanja_record::PixelFormat;
 use hanja_ring::now_ns;
+use image::metadata::Orientation;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -13,8 +15,8 @@ use std::time::Duration;
 const ENDINGS: [&str; 6] = ["jpg", "jpeg", "jpe", "png", "bmp", "webp"];
 /// Pictures are kept in memory up to this; the rest is read anew each time.
 const CACHE: usize = 64 << 20;
-/// A larger file is not a picture for a camera pipeline.
-const MAX_FILE: u64 = 128 << 20;
+/// A decoded picture takes three bytes a pixel in each slot of the ring: 8K, in 800 MB.
+const MAX_PIXELS: u64 = 34_000_000;
 
 #[derive(Debug)]
 pub(crate) struct Dir {
@@ -50,7 +52,7 @@ impl Dir {
         if files.is_empty() {
             return Err(SourceError::Empty(path.to_owned()));
         }
-        files.sort();
+        alphanumeric_sort::sort_path_slice(&mut files); // page2 before page10
         let shape = Shape {
             format: PixelFormat::Grey,
             width: 0,
@@ -86,9 +88,9 @@ impl Dir {
                 }
                 true
             }
-            Err(reason) => {
+            Err(error) => {
                 if !std::mem::replace(&mut self.warned[index], true) {
-                    tracing::warn!("{} left out: {reason}", self.files[index].display());
+                    tracing::warn!("{} left out: {}", self.files[index].display(), error.reason);
                 }
                 false
             }
@@ -142,44 +144,34 @@ impl Source for Dir {
     }
 }
 
-fn read(path: &Path) -> Result<(Shape, Vec<u8>), String> {
-    let about = std::fs::metadata(path).map_err(|e| e.to_string())?;
-    if !about.is_file() {
-        return Err("not a regular file".into()); // opening a pipe would wait for its writer
+/// A JPEG as it is, where every reader makes the same of it; anything else decoded, as `hanja detect` does.
+fn read(path: &Path) -> Result<(Shape, Vec<u8>), StillError> {
+    let bytes = hanja_picture::bytes(path)?;
+    let passes = |header: &jpeg::Header| {
+        header.orientation == Orientation::NoTransforms
+            && matches!(header.components, 1 | 3)
+            && jpeg::has_end(&bytes)
+    };
+    if let Some(header) = jpeg::Header::read(&bytes).filter(passes) {
+        let shape = Shape {
+            format: PixelFormat::Mjpg,
+            width: header.width,
+            height: header.height,
+        };
+        return Ok((shape, bytes));
     }
-    let length = about.len();
-    if length > MAX_FILE {
-        return Err(format!("{length} bytes are too many"));
-    }
-    let bytes = std::fs::read(path).map_err(|e| e.to_string())?;
-    if bytes.starts_with(b"\xff\xd8") {
-        // Not decoded here: infer decodes it, and reports damage.
-        let (width, height) = jpeg::size(&bytes).ok_or("the JPEG is cut before its size")?;
-        return Ok((
-            Shape {
-                format: PixelFormat::Mjpg,
-                width,
-                height,
-            },
-            bytes,
-        ));
-    }
-    let picture = image::load_from_memory(&bytes)
-        .map_err(|e| e.to_string())?
-        .into_rgb8();
-    let (width, height) = picture.dimensions();
-    Ok((
-        Shape {
-            format: PixelFormat::Rgb3,
-            width,
-            height,
-        },
-        picture.into_raw(),
-    ))
+    let picture = hanja_picture::decode(path, &bytes, MAX_PIXELS)?;
+    let shape = Shape {
+        format: PixelFormat::Rgb3,
+        width: picture.width,
+        height: picture.height,
+    };
+    Ok((shape, picture.into_rgb()))
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::sample_jpeg;
     use super::*;
 
     fn frames(
@@ -203,8 +195,8 @@ mod tests {
     fn jpegs_as_they_are_others_decoded_broken_ones_left_out() {
         let dir = tempfile::tempdir().unwrap();
         let at = |name: &str| dir.path().join(name);
-        std::fs::write(at("a.jpg"), jpeg::sample(32, 16, 1)).unwrap();
-        std::fs::write(at("b.jpg"), &jpeg::sample(32, 16, 1)[..15]).unwrap();
+        std::fs::write(at("a.jpg"), sample_jpeg(32, 16, 1)).unwrap();
+        std::fs::write(at("b.jpg"), &sample_jpeg(32, 16, 1)[..15]).unwrap();
         image::RgbImage::new(20, 10).save(at("c.png")).unwrap();
         std::fs::write(at("notes.txt"), "no picture").unwrap();
         let want = [(PixelFormat::Mjpg, 32), (PixelFormat::Rgb3, 20)];

@@ -1,11 +1,30 @@
 //! MJPEG as cameras and ffmpeg write it: JPEG pictures one after the other.
 
-use super::{Demux, MAX_FRAME, Shape, Step, jpeg};
+use super::{Demux, MAX_FRAME, Shape, Step};
+use hanja_picture::jpeg;
 use hanja_record::PixelFormat;
 
 #[derive(Debug, Default)]
 pub(super) struct Mjpeg {
     scan: jpeg::EndScan,
+    /// The last picture ended where the next one begins.
+    without_end: bool,
+}
+
+/// The picture that is the first `len` bytes.
+fn frame(bytes: &[u8], len: usize) -> Step {
+    let Some((width, height)) = jpeg::size(&bytes[..len]) else {
+        return Step::Lost(len as u64);
+    };
+    Step::Frame {
+        bytes: 0..len,
+        consume: len,
+        picture: Shape {
+            format: PixelFormat::Mjpg,
+            width,
+            height,
+        },
+    }
 }
 
 impl Demux for Mjpeg {
@@ -13,22 +32,16 @@ impl Demux for Mjpeg {
         match self.scan.find(bytes) {
             Ok(Some(len)) => {
                 self.scan = jpeg::EndScan::default();
-                let Some((width, height)) = jpeg::size(&bytes[..len]) else {
-                    return Ok(Step::Skip(len as u64));
-                };
-                let picture = Shape {
-                    format: PixelFormat::Mjpg,
-                    width,
-                    height,
-                };
-                Ok(Step::Frame {
-                    bytes: 0..len,
-                    consume: len,
-                    picture,
-                })
+                self.without_end = !jpeg::has_end(&bytes[..len]);
+                Ok(frame(bytes, len))
             }
             Ok(None) if bytes.len() > MAX_FRAME => {
                 Err("a picture has no end; is this MJPEG?".into())
+            }
+            // Where no picture has an end marker, neither has the last.
+            Ok(None) if eof && self.without_end && self.scan.scanned() => {
+                self.scan = jpeg::EndScan::default();
+                Ok(frame(bytes, bytes.len()))
             }
             Ok(None) if eof => {
                 if bytes.len() > 2 {
@@ -46,9 +59,10 @@ impl Demux for Mjpeg {
                     .position(|w| w == b"\xff\xd8\xff")
                     .map(|at| at + 1);
                 match next {
-                    Some(at) => Ok(Step::Skip(at as u64)),
-                    None if eof => Ok(Step::End),
-                    None => Ok(Step::Skip(bytes.len().saturating_sub(2).max(1) as u64)),
+                    Some(at) => Ok(Step::Lost(at as u64)),
+                    None if eof && bytes.is_empty() => Ok(Step::End),
+                    None if eof => Ok(Step::Lost(bytes.len() as u64)),
+                    None => Ok(Step::Lost(bytes.len().saturating_sub(2).max(1) as u64)),
                 }
             }
         }
@@ -61,12 +75,12 @@ impl Demux for Mjpeg {
 
 #[cfg(test)]
 mod tests {
-    use super::super::demux;
+    use super::super::{demux, sample_jpeg};
     use super::*;
 
     #[test]
     fn a_cut_picture_does_not_swallow_the_next() {
-        let (a, b) = (jpeg::sample(64, 64, 9), jpeg::sample(16, 16, 200));
+        let (a, b) = (sample_jpeg(64, 64, 9), sample_jpeg(16, 16, 200));
         let clip = [&a[..a.len() - 20], &b].concat();
         let frames = demux(Mjpeg::default(), &clip, 1000).unwrap();
         assert_eq!(frames.last().map(|f| &f.1), Some(&b));
@@ -74,7 +88,7 @@ mod tests {
 
     #[test]
     fn pictures_with_rubbish_between_and_a_cut_end() {
-        let (a, b) = (jpeg::sample(32, 16, 9), jpeg::sample(16, 16, 200));
+        let (a, b) = (sample_jpeg(32, 16, 9), sample_jpeg(16, 16, 200));
         let mut clip = a.clone();
         clip.extend([0; 7]);
         clip.extend(&b);

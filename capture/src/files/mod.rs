@@ -7,15 +7,14 @@
 mod avi;
 mod clip;
 mod dir;
-mod jpeg;
 mod mjpeg;
 mod y4m;
 
 pub(crate) use clip::Clip;
 pub(crate) use dir::Dir;
 #[cfg(test)]
-pub(crate) use jpeg::sample as sample_jpeg;
-
+#[cfg(fuzzing)]
+use hanja_picture::jpeg;
 use hanja_record::PixelFormat;
 use std::ops::Range;
 
@@ -26,6 +25,10 @@ enum Step {
     Need(usize),
     /// Skip so many, whether or not they have been read yet.
     Skip(u64),
+    /// The same for bytes that make no sense here: they are counted, and reported at the end.
+    Lost(u64),
+    /// The same for a place in the clip's time that has no picture of its own.
+    Empty(u64),
     /// A frame is in this range; skip `consume` bytes after it has been used.
     Frame {
         bytes: Range<usize>,
@@ -72,7 +75,7 @@ fn demux(mut d: impl Demux, bytes: &[u8], portion: usize) -> Result<Vec<(Shape, 
                     .max(at + n.min(portion))
                     .min(bytes.len().max(1))
             }
-            Step::Skip(n) => {
+            Step::Skip(n) | Step::Lost(n) | Step::Empty(n) => {
                 at = at
                     .saturating_add(usize::try_from(n).unwrap_or(usize::MAX))
                     .min(bytes.len());
@@ -105,6 +108,17 @@ pub(crate) fn fuzz(which: u8, bytes: &[u8], portion: usize) {
     if let Some((width, height)) = jpeg::size(bytes) {
         assert!(width > 0 && height > 0);
     }
+}
+
+/// A grey JPEG.
+#[cfg(test)]
+pub(crate) fn sample_jpeg(width: u32, height: u32, level: u8) -> Vec<u8> {
+    let picture = image::GrayImage::from_pixel(width, height, image::Luma([level]));
+    let mut out = Vec::new();
+    image::codecs::jpeg::JpegEncoder::new(&mut out)
+        .encode_image(&picture)
+        .expect("a small picture encodes");
+    out
 }
 
 #[cfg(test)]

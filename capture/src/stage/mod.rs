@@ -6,6 +6,7 @@ use crate::source::{Event, Frame, Patience, Source, SourceError};
 use crate::synth::Synth;
 use crate::uri::{SourceUri, UriError};
 use crate::v4l2::{Camera, CameraChoice, CameraRequest};
+use hanja_picture::jpeg;
 use hanja_record::{
     Backend, DetectionRecord, FrameMeta, MAX_DETECTIONS, MetricId, PixelFormat, Times, Topic,
 };
@@ -172,6 +173,33 @@ fn open(uri: SourceUri, patience: Patience) -> Result<Box<dyn Source>, SourceErr
     })
 }
 
+/// What a frame's slot is filled with.
+enum Content<'a> {
+    AsItIs([&'a [u8]; 1]),
+    Jpeg(jpeg::Whole<'a>),
+}
+
+impl<'a> Content<'a> {
+    /// A JPEG is made whole here, before anybody sees it: readers differ in what they forgive.
+    fn of(frame: &Frame<'a>) -> Self {
+        match frame.format {
+            PixelFormat::Mjpg => Self::Jpeg(jpeg::whole(frame.bytes)),
+            _ => Self::AsItIs([frame.bytes]),
+        }
+    }
+
+    fn parts(&self) -> &[&'a [u8]] {
+        match self {
+            Self::AsItIs(one) => one,
+            Self::Jpeg(whole) => whole.parts(),
+        }
+    }
+
+    fn len(&self) -> usize {
+        self.parts().iter().map(|part| part.len()).sum()
+    }
+}
+
 /// Takes a source's frames: publishes them, counts them and reports about them.
 struct FrameSink<'a> {
     stage: &'a Stage,
@@ -287,7 +315,8 @@ impl<'a> FrameSink<'a> {
     }
 
     fn publish(&mut self, frame: &Frame<'_>) -> Result<(), RingError> {
-        self.fit_ring(frame)?;
+        let whole = Content::of(frame);
+        self.fit_ring(frame, whole.len())?;
         self.count_lost(frame.driver_seq);
         let since = self.freshness.update(frame);
         let Some(frames) = &mut self.frames else {
@@ -295,12 +324,13 @@ impl<'a> FrameSink<'a> {
         };
         let mut published = 0;
         let (lost_total, dropped_total) = (self.lost, self.dropped);
-        let stamp = frames.publish(&[frame.bytes], |stamp| {
+        let stamp = frames.publish(whole.parts(), |stamp| {
             published = now_ns();
             FrameMeta {
                 t_new_number: since.number,
                 t_new_time: since.time,
                 t_new_picture: since.picture,
+                bytes_used: whole.len() as u64,
                 ..meta(frame, stamp, published, lost_total, dropped_total)
             }
         })?;
@@ -359,9 +389,9 @@ impl<'a> FrameSink<'a> {
 
     /// Makes sure that the ring suits this frame: a new generation begins if format or size changed, or the slots are too
     /// small.
-    fn fit_ring(&mut self, frame: &Frame<'_>) -> Result<(), RingError> {
+    fn fit_ring(&mut self, frame: &Frame<'_>, len: usize) -> Result<(), RingError> {
         let shape = (frame.format, frame.width, frame.height);
-        let needed = frame.bytes.len() as u64;
+        let needed = len as u64;
         // The size in a JPEG's header may be wrong: slots are sized for real cameras, and grow where that is not enough.
         let (format, width, height) = shape;
         let expected = format.frame_bytes(frame.stride, width, height);

@@ -4,7 +4,6 @@
 use super::boxes::{Detection, Frame, PixelBox};
 use super::{EvalError, read_dataset};
 use hanja_infer::Detector;
-use hanja_infer::stills::read_picture;
 use hanja_stage::config::InferConfig;
 use std::path::Path;
 
@@ -43,7 +42,7 @@ pub fn frames_from_model(
     let mut frames = Vec::with_capacity(pictures.len());
     let total = pictures.len();
     for (path, mut frame) in pictures {
-        let picture = read_picture(&path)?;
+        let picture = hanja_picture::read(&path, u64::MAX)?;
         let found = detector.detect(&picture.view())?;
         frame.detections = found.detections.iter().map(detection).collect();
         frames.push(frame);

@@ -78,7 +78,7 @@ pub enum EvalError {
     Model(#[from] hanja_infer::InferError),
     /// A picture cannot be decoded.
     #[error(transparent)]
-    Still(#[from] hanja_infer::stills::StillError),
+    Still(#[from] hanja_picture::StillError),
 }
 
 /// Scores frames; `threshold` is the operating threshold for precision, recall and false positives

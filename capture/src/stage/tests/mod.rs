@@ -108,8 +108,8 @@ fn a_missing_camera_is_one_clear_line() {
 
 #[test]
 fn a_jpeg_that_lies_about_its_size_is_passed_on() {
-    // 65535x65535 in the header of a small file: infer judges it.
-    let jpeg = b"\xff\xd8\xff\xc0\x00\x0b\x08\xff\xff\xff\xff\x01\x01\x11\x00\xff\xd9";
+    // 65535x65535 in the header of a small file, with tables and scan in name: infer judges it.
+    let jpeg = b"\xff\xd8\xff\xc0\x00\x0b\x08\xff\xff\xff\xff\x01\x01\x11\x00\xff\xc4\x00\x02\xff\xda\x00\x02\xff\xd9";
     let pictures = tempfile::tempdir().unwrap();
     std::fs::write(pictures.path().join("a.jpg"), jpeg).unwrap();
     with_stage(
