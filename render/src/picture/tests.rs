@@ -1,6 +1,7 @@
 //! Each pixel format goes to JPEG and comes back with its colours; numbers that lie are refused.
 
 use super::*;
+use hanja_record::LayoutError;
 use hanja_record::{Detection, PixelFormat};
 use image::RgbImage;
 

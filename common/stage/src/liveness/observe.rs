@@ -1,6 +1,6 @@
 //! Looking at a pipeline from outside, by taps alone: whoever may tap may judge.
 
-use super::{Liveness, Presence, Snapshot, StageSnapshot, judge};
+use super::{Liveness, Presence, Process, Snapshot, StageSnapshot, judge};
 use hanja_record::{DetectionRecord, StageStats, Taps};
 use hanja_ring::{Sample, now_ns};
 use std::path::Path;
@@ -8,17 +8,6 @@ use std::time::{Duration, Instant};
 
 /// Between two looks at sockets that have not answered yet.
 const PAUSE: Duration = Duration::from_millis(5);
-
-/// What the system says of a stage's process, where it may be asked (`/proc`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Process {
-    /// Its id.
-    pub pid: i32,
-    /// Nanoseconds since its start.
-    pub age_ns: u64,
-    /// Somebody sent it SIGSTOP, or a debugger holds it.
-    pub stopped: bool,
-}
 
 impl Process {
     /// The process `pid`; `None` if there is none, or it is hidden from us.
