@@ -62,12 +62,10 @@ fn a_source_nobody_knows() {
 #[test]
 fn a_truncated_jpeg_is_counted_and_the_rest_goes_on() {
     let place = Place::new();
-    let pictures = place.path("pictures");
-    std::fs::create_dir(&pictures).unwrap();
+    let clip = place.path("clip.mjpeg");
     let whole = jpeg(320, 240);
-    std::fs::write(pictures.join("a.jpg"), &whole).unwrap();
-    std::fs::write(pictures.join("b.jpg"), &whole[..whole.len() / 2]).unwrap();
-    let summary = place.summary(&format!("dir:{}?fps=20", pictures.display()), "2s");
+    std::fs::write(&clip, [&whole, &whole[..whole.len() / 2], &whole].concat()).unwrap();
+    let summary = place.summary(&format!("file:{}?fps=20&loop=1", clip.display()), "2s");
     assert_balanced(&summary);
     assert!(
         summary["frames"]["skipped"]["undecodable"].as_u64() > Some(5),

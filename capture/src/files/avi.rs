@@ -345,7 +345,7 @@ mod tests {
         let pictures: Vec<_> = (0..6u8)
             .map(|n| {
                 let mut jpeg = sample_jpeg(32 + 8 * u32::from(n % 2), 16, 40 * n);
-                if jpeg.len() % 2 == 0 {
+                if jpeg.len().is_multiple_of(2) {
                     jpeg.splice(2..2, *b"\xff\xfe\0\x03x"); // a comment
                 }
                 jpeg

@@ -50,7 +50,7 @@ impl Demux for Mjpeg {
                 Ok(Step::End)
             }
             Ok(None) => Ok(Step::Need(bytes.len() + 1)),
-            Err(()) => {
+            Err(jpeg::NotJpeg) => {
                 // Padding or damage between pictures: on to the next start.
                 self.scan = jpeg::EndScan::default();
                 let next = bytes

@@ -20,24 +20,24 @@ pub(super) const META_OFFSET: u64 = 64;
 /// Header words (64-bit indices). `NEWEST` and `NOTIFY` have cache lines of their own: one is read by every reader
 /// all the time, the other is slept on.
 pub(super) mod header {
-    pub(in super::super) const MAGIC: usize = 0;
-    pub(in super::super) const ABI: usize = 1;
-    pub(in super::super) const TOPIC_SLOTS: usize = 2;
-    pub(in super::super) const GENERATION: usize = 3;
-    pub(in super::super) const SLOT_STRIDE: usize = 4;
-    pub(in super::super) const META_LEN: usize = 5;
-    pub(in super::super) const PAYLOAD_OFFSET: usize = 6;
-    pub(in super::super) const PAYLOAD_CAPACITY: usize = 7;
-    pub(in super::super) const TOTAL_LEN: usize = 8;
-    pub(in super::super) const WRITER_PID: usize = 9;
-    pub(in super::super) const NEWEST: usize = 16;
-    pub(in super::super) const NOTIFY: usize = 24;
+    pub(crate) const MAGIC: usize = 0;
+    pub(crate) const ABI: usize = 1;
+    pub(crate) const TOPIC_SLOTS: usize = 2;
+    pub(crate) const GENERATION: usize = 3;
+    pub(crate) const SLOT_STRIDE: usize = 4;
+    pub(crate) const META_LEN: usize = 5;
+    pub(crate) const PAYLOAD_OFFSET: usize = 6;
+    pub(crate) const PAYLOAD_CAPACITY: usize = 7;
+    pub(crate) const TOTAL_LEN: usize = 8;
+    pub(crate) const WRITER_PID: usize = 9;
+    pub(crate) const NEWEST: usize = 16;
+    pub(crate) const NOTIFY: usize = 24;
 }
 
 /// Slot words, relative to the slot's first word.
 pub(super) mod slot {
-    pub(in super::super) const STATE: usize = 0;
-    pub(in super::super) const PAYLOAD_LEN: usize = 1;
+    pub(crate) const STATE: usize = 0;
+    pub(crate) const PAYLOAD_LEN: usize = 1;
 }
 
 /// A slot's state word: sequence number (56 bits), slot number (7 bits), WRITING (1 bit).

@@ -1,10 +1,5 @@
 //! The runtime of one stage process: its runtime directory, control sockets, signals, readiness, and publishers.
 
-#![expect(
-    clippy::disallowed_types,
-    reason = "flags between the threads of one process"
-)]
-
 use crate::activation;
 use crate::config::Config;
 use hanja_record::{StageName, Topic};

@@ -246,6 +246,11 @@ pub fn has_end(scan: &[u8]) -> bool {
     tail.windows(2).any(|pair| pair == END)
 }
 
+/// Bytes that are no JPEG, or one that is cut before its scan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a JPEG, or cut before its scan")]
+pub struct NotJpeg;
+
 /// State of a search for a picture's end: with a longer buffer it goes on where it stopped in a shorter one.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct EndScan {
@@ -261,11 +266,11 @@ impl EndScan {
     ///
     /// # Errors
     /// This is no JPEG, or it is cut before its scan.
-    pub fn find(&mut self, bytes: &[u8]) -> Result<Option<usize>, ()> {
+    pub fn find(&mut self, bytes: &[u8]) -> Result<Option<usize>, NotJpeg> {
         if self.at == 0 {
             match bytes.get(..2) {
                 Some(b"\xff\xd8") => self.at = 2,
-                Some(_) => return Err(()),
+                Some(_) => return Err(NotJpeg),
                 None => return Ok(None),
             }
         }
@@ -280,7 +285,7 @@ impl EndScan {
                 0xd9 => return Ok(Some(start)),
                 0xd8 if self.scanned => return Ok(Some(self.at)),
                 // Another picture begins, and this one has not.
-                0xd8 => return Err(()),
+                0xd8 => return Err(NotJpeg),
                 0x00 | 0x01 | 0xd0..=0xd7 => self.at = start,
                 _ => {
                     let Some(length) = bytes.get(start..start + 2) else {
@@ -288,7 +293,7 @@ impl EndScan {
                     };
                     let length = usize::from(u16::from_be_bytes([length[0], length[1]]));
                     if length < 2 {
-                        return Err(());
+                        return Err(NotJpeg);
                     }
                     if bytes.len() < start + length {
                         return Ok(None);
@@ -308,13 +313,13 @@ impl EndScan {
     }
 
     /// The next marker of the header, after stray bytes; `Ok(None)` if it is not there yet.
-    fn marker(&mut self, bytes: &[u8]) -> Result<Option<(u8, usize)>, ()> {
+    fn marker(&mut self, bytes: &[u8]) -> Result<Option<(u8, usize)>, NotJpeg> {
         match find_marker(bytes, self.at.min(bytes.len())) {
             Some(begin) => {
                 self.at = begin;
                 Ok(marker(bytes, begin))
             }
-            None if bytes.len().saturating_sub(self.at) > MOST_STRAY => Err(()),
+            None if bytes.len().saturating_sub(self.at) > MOST_STRAY => Err(NotJpeg),
             None => Ok(None),
         }
     }

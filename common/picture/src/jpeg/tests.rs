@@ -43,7 +43,7 @@ fn size_and_end_of_a_real_picture() {
     longer.extend(b"\xff\xd8\xffmore");
     assert_eq!(EndScan::default().find(&longer), Ok(Some(jpeg.len())));
     assert_eq!(EndScan::default().find(&jpeg[..jpeg.len() - 1]), Ok(None));
-    assert_eq!(EndScan::default().find(b"no picture"), Err(()));
+    assert_eq!(EndScan::default().find(b"no picture"), Err(NotJpeg));
 }
 
 #[test]
@@ -53,7 +53,7 @@ fn without_an_end_marker_the_next_picture_ends_it() {
     let two = [bare, &jpeg].concat();
     assert_eq!(EndScan::default().find(&two), Ok(Some(bare.len())));
     let cut_in_header = [&jpeg[..20], &jpeg].concat(); // behind its first segment
-    assert_eq!(EndScan::default().find(&cut_in_header), Err(()));
+    assert_eq!(EndScan::default().find(&cut_in_header), Err(NotJpeg));
 }
 
 #[test]
@@ -133,7 +133,7 @@ fn stray_bytes_and_exif_are_left_out() {
     assert_eq!(EndScan::default().find(&turned), Ok(Some(turned.len())));
     let endless = [&jpeg[..2], &vec![7; MOST_STRAY + 2], &jpeg[2..]].concat();
     assert_eq!((size(&endless), Header::read(&endless)), (None, None));
-    assert_eq!(EndScan::default().find(&endless), Err(()));
+    assert_eq!(EndScan::default().find(&endless), Err(NotJpeg));
 }
 
 proptest! {

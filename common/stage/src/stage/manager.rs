@@ -1,11 +1,6 @@
 //! What a stage says to its service manager: systemd, or `hanja run`, which understands the same words. Without one,
 //! nobody listens.
 
-#![expect(
-    clippy::disallowed_types,
-    reason = "flags between the threads of one process"
-)]
-
 use super::StageName;
 use hanja_ring::now_ns;
 use sd_notify::NotifyState;

@@ -1,11 +1,6 @@
 //! SIGHUP: the configuration is read again, each stage takes what it can take while it runs, and it is said key by key
 //! what was taken and what needs a restart. A configuration with an error is refused as a whole.
 
-#![expect(
-    clippy::disallowed_types,
-    reason = "flags between the threads of one process"
-)]
-
 use super::StageName;
 use crate::config::{Config, ConfigError, Setting};
 use std::fmt;
