@@ -7,6 +7,7 @@ use crate::args::{CaptureArgs, Global, InferArgs, RenderArgs};
 use hanja_capture::{CaptureError, Patience};
 use hanja_common::config::{Config, ConfigError};
 use hanja_common::logging;
+use hanja_common::process::SUPERVISED;
 use hanja_common::stage::{EXIT_CONFIG, Stage, StageError, StageName, is_managed};
 use hanja_common::telemetry::FPS_TARGET;
 use hanja_infer::InferError;
@@ -17,8 +18,6 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-/// Set by `hanja run` for its children: its own process id.
-pub(crate) const SUPERVISED: &str = "HANJA_SUPERVISED";
 /// Set by `hanja run` for its children: their whole configuration, [`Config::to_toml`].
 pub(crate) const HANDED: &str = "HANJA_SUPERVISED_CONFIG";
 

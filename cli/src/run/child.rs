@@ -1,10 +1,10 @@
 //! One supervised stage: spawn, forward its log with its name in front, restart with back-off, stop.
 
 use super::notify::Notice;
-use crate::stage::{HANDED, SUPERVISED};
+use crate::stage::HANDED;
 use anyhow::Context;
 use hanja_common::config::{Config, ConfigError};
-use hanja_common::process::describe;
+use hanja_common::process::{SUPERVISED, describe};
 use hanja_common::stage::{EXIT_CONFIG, StageName};
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Read, Write};
