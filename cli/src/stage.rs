@@ -9,6 +9,7 @@ use hanja_infer::InferError;
 use hanja_record::StageName;
 use hanja_render::RenderError;
 use hanja_stage::config::{Config, ConfigError};
+use hanja_stage::process::SUPERVISED;
 use hanja_stage::telemetry::FPS_TARGET;
 use hanja_stage::{EXIT_CONFIG, Stage, StageError, is_managed, logging};
 use std::ffi::OsString;
@@ -17,8 +18,6 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-/// Set by `hanja run` for its children: its own process id.
-pub(crate) const SUPERVISED: &str = "HANJA_SUPERVISED";
 /// Set by `hanja run` for its children: their whole configuration, [`Config::to_toml`].
 pub(crate) const HANDED: &str = "HANJA_SUPERVISED_CONFIG";
 

@@ -1,12 +1,12 @@
 //! One supervised stage: spawn, forward its log with its name in front, restart with back-off, stop.
 
 use super::notify::Notice;
-use crate::stage::{HANDED, SUPERVISED};
+use crate::stage::HANDED;
 use anyhow::Context;
 use hanja_record::StageName;
 use hanja_stage::EXIT_CONFIG;
 use hanja_stage::config::{Config, ConfigError};
-use hanja_stage::process::describe;
+use hanja_stage::process::{SUPERVISED, describe};
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::process::CommandExt;

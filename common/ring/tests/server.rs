@@ -1,5 +1,6 @@
 //! A server and its readers in one process, over the real sockets.
 
+#![allow(clippy::unwrap_used)] // in a test, a panic is the report
 #![allow(unsafe_code, reason = "looks into memory that was uninitialised")]
 
 use hanja_ring::{

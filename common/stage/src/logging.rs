@@ -4,6 +4,7 @@
 //! A structured field is one whose name begins with `hanja.`: `hanja.fps` becomes `HANJA_FPS` in the journal and is
 //! left out on standard error, where the message says the same.
 
+use crate::process::SUPERVISED;
 use hanja_record::StageName;
 use std::fmt;
 use std::sync::OnceLock;
@@ -50,7 +51,7 @@ pub fn start(filter: Option<&str>, stage: Option<StageName>) -> Result<(), LogEr
         Some(journal) => registry.with(journal).try_init(),
         None => {
             // The journal and `hanja run` put the time in front of every line themselves.
-            let timed = !stderr_is_journal() && std::env::var_os("HANJA_SUPERVISED").is_none();
+            let timed = !stderr_is_journal() && std::env::var_os(SUPERVISED).is_none();
             let layer = tracing_subscriber::fmt::layer()
                 .with_writer(std::io::stderr)
                 .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))

@@ -1,7 +1,10 @@
-//! Child processes: how they ended, in words.
+//! Child processes: how they know their parent, how they ended.
 
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
+
+/// Set by `hanja run` for its children: its own process id.
+pub const SUPERVISED: &str = "HANJA_SUPERVISED";
 
 /// As in `the builder ended with exit status 3`, `capture was killed by signal 9`.
 #[must_use]

@@ -69,7 +69,7 @@ fn damaged_numbers_stay_json() {
 
 #[test]
 fn stats_in_json() {
-    let mut s = StageStats::new(StageName::Infer as u16);
+    let mut s = StageStats::new(2);
     s.set_what("hanja.onnx");
     s.fps_milli = 29_970;
     s.skipped_busy_total = 3;
