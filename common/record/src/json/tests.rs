@@ -2,7 +2,6 @@
 
 use super::*;
 use crate::Metric;
-use crate::StageName;
 use serde_json::{Value, json, to_value};
 
 fn record() -> DetectionRecord {
