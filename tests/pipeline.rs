@@ -278,10 +278,10 @@ fn a_restarted_stage_gets_the_same_configuration() {
     let infer = || {
         let out = place.output(&["tap", "stats", "--json", "--count=6"]);
         let text = String::from_utf8_lossy(&out.stdout).into_owned();
-        let rows = text
+        let mut rows = text
             .lines()
             .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
-        let infer = rows.filter(|row| row["stage"] == "infer").last()?;
+        let infer = rows.rfind(|row| row["stage"] == "infer")?;
         let what = infer["what"].as_str().unwrap();
         assert!(what.contains("hanja-n"), "{infer}");
         infer["pid"].as_i64()
