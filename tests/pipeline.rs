@@ -263,6 +263,38 @@ fn stages_end_with_a_killed_supervisor() {
     assert_balanced(&place.summary("synth:", "1s"));
 }
 
+/// What a file says reaches a stage, at a restart again, whatever became of the file.
+#[test]
+fn a_restarted_stage_gets_the_same_configuration() {
+    let place = Place::new();
+    let file = place.path("hanja.toml");
+    let source = SYNTH.trim_start_matches("--source=");
+    let text = format!(
+        "[capture]\nsource = '{source}'\n[infer]\nmodel = 'hanja-n'\nsize = 160\n[render]\nhttp = 'off'\n"
+    );
+    std::fs::write(&file, text).unwrap();
+    let flag = format!("--config={}", file.display());
+    let running = place.start(&["run", &flag]);
+    let infer = || {
+        let out = place.output(&["tap", "stats", "--json", "--count=6"]);
+        let text = String::from_utf8_lossy(&out.stdout).into_owned();
+        let rows = text
+            .lines()
+            .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+        let mut rows = rows.filter(|row| row["stage"] == "infer");
+        let infer = rows.next_back()?;
+        let what = infer["what"].as_str().unwrap();
+        assert!(what.contains("hanja-n"), "{infer}");
+        infer["pid"].as_i64()
+    };
+    let first = until("infer's word", infer);
+    std::fs::write(&file, "[infer]\nmodel = 'hanja-pico'\n").unwrap();
+    running.signal(first as i32, "KILL");
+    until("another infer's word", || {
+        infer().filter(|pid| *pid != first)
+    });
+}
+
 #[test]
 fn a_stream_on_standard_input_ends_the_pipeline() {
     let place = Place::new();
