@@ -1,7 +1,7 @@
 //! One situation after the other, each as `hanja status` or `/healthz` meets it.
 
 use super::*;
-use hanja_record::{FrameFlags, Status};
+use hanja_record::{DetectionHeader, FrameFlags, FrameMeta, StageStats, Status};
 use zerocopy::FromBytes;
 
 mod silence;
