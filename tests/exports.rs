@@ -182,7 +182,7 @@ fn wait_for_frames(place: &Place, pid: u32) {
         (caught & 1 << 1 != 0).then_some(()) // SIGINT is 2
     });
     until("the trace's tap", || {
-        read("maps")?.contains("hanja-frames").then_some(())
+        read("maps")?.contains("memfd:ring-frames").then_some(())
     });
     let frames = place.output(&["tap", "frames", "--json", "--count=3"]);
     assert!(frames.status.success(), "{}", text(&frames));

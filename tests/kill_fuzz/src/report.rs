@@ -40,7 +40,7 @@ impl Residue {
             .context("no VmRSS")?;
         Ok(Self {
             fds: count_fds(pid)?,
-            mappings: maps.lines().filter(|l| l.contains("memfd:hanja")).count(),
+            mappings: maps.lines().filter(|l| l.contains("memfd:ring-")).count(),
             rss_kib: rss.trim().trim_end_matches("kB").trim().parse()?,
         })
     }

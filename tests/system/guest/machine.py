@@ -157,7 +157,7 @@ def shared_memory():
                 targets += maps.read().splitlines()
         except OSError:
             continue
-        if any("/memfd:hanja" in target for target in targets):
+        if any("/memfd:ring-" in target for target in targets):
             held.append(path)
     return held
 
