@@ -4,7 +4,7 @@ use crate::frames::{GEOMETRY, fault, fill};
 use crate::tally::{Tallies, Tally};
 use anyhow::Context;
 use hanja_record::{StageName, Topic};
-use hanja_ring::{Geometry, Lease, LeaseSubscriber, Sample, Stamp, TapSubscriber};
+use hanja_ring::{Geometry, Lease, Sample, Stamp};
 use hanja_stage::Stage;
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
