@@ -103,7 +103,7 @@ pub struct StageSnapshot {
     pub process: Option<Process>,
 }
 
-/// What is known of a pipeline: what [`judge()`] goes by.
+/// What is known of a pipeline: what [`judge()`](super::judge()) goes by.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
     /// Capture, infer, render.
