@@ -33,8 +33,7 @@ pub(crate) fn engine(global: &Global, args: &EngineArgs) -> anyhow::Result<ExitC
 
 /// The child. It has told its parent why it failed, which tells people.
 fn worker() -> anyhow::Result<ExitCode> {
-    let built =
-        engine::worker(|filter| logging::start(Some(filter), None).map_err(|e| e.to_string()))?;
+    let built = engine::worker(|filter| logging::start(Some(filter), None))?;
     Ok(if built {
         ExitCode::SUCCESS
     } else {

@@ -21,10 +21,12 @@ fn snapshot(address: &str) -> std::io::Result<Vec<u8>> {
     Ok(answer)
 }
 
-fn address(render: &Running) -> String {
+/// Where the web view is, as the log says.
+pub(super) fn address(render: &Running) -> String {
     let line = render.wait_for("view at http://");
     let (_, rest) = line.split_once("http://").expect("an address");
-    rest.trim_end_matches('/').to_owned()
+    let end = rest.find('/').unwrap_or(rest.len()); // more may follow, where there is a token
+    rest[..end].to_owned()
 }
 
 #[test]

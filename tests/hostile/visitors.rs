@@ -1,7 +1,8 @@
 //! Visitors of the web view who say nothing, never finish, never read, or guess: the next one is answered within a second,
 //! and render's memory and descriptors stay bounded.
 
-use crate::harness::{Place, Running, until};
+use super::viewer::address;
+use crate::harness::{Place, until};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -9,13 +10,6 @@ use std::time::{Duration, Instant};
 
 /// More than there are places, and than the process has descriptors by default.
 const CROWD: usize = 1050;
-
-fn address(render: &Running) -> String {
-    let line = render.wait_for("view at http://");
-    let (_, rest) = line.split_once("http://").expect("an address");
-    let end = rest.find('/').unwrap_or(rest.len());
-    rest[..end].to_owned()
-}
 
 /// This process may have as many descriptors as its crowds need; its children inherit the old limit.
 fn allow_crowds() {

@@ -39,14 +39,7 @@ pub(crate) struct TapOptions {
 
 impl TapOptions {
     pub(crate) fn new(stage: i32, topic: i32, order: i32) -> Result<Self, Failure> {
-        let topics = [
-            Topic::Frames,
-            Topic::Detections,
-            Topic::Stats,
-            Topic::Truth,
-            Topic::Presented,
-        ];
-        let topic = topics
+        let topic = Topic::ALL
             .into_iter()
             .find(|t| *t as i32 == topic)
             .ok_or_else(|| {

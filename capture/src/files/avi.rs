@@ -3,7 +3,6 @@
 
 use super::{Demux, MAX_FRAME, Shape, Step};
 use hanja_picture::jpeg;
-use hanja_record::PixelFormat;
 
 /// Largest header list, bytes; usual ones have a few hundred.
 const MAX_HEADER: usize = 1 << 20;
@@ -149,30 +148,25 @@ impl Avi {
                 None => size,
             },
         };
+        self.odd = size % 2 == 1;
         let content = &bytes[8..8 + size];
-        let Some((width, height)) = jpeg::size(content) else {
-            self.odd = size % 2 == 1;
+        let Some(picture) = Shape::of_jpeg(content) else {
             return Step::Lost(8 + size as u64);
         };
         if let Some(end) = end.filter(|end| *end + 2 < size)
-            && jpeg::size(content[end..].trim_ascii_start())
-                .is_some_and(|second| second == (width, height))
+            && Shape::of_jpeg(content[end..].trim_ascii_start()) == Some(picture)
             && !std::mem::replace(&mut self.fields_reported, true)
         {
+            let Shape { width, height, .. } = picture;
             tracing::warn!(
                 "its frames are two fields of {width}x{height} each, of which the first is shown; weave them with: \
                  ffmpeg -i CLIP -vf yadif -c:v mjpeg -q:v 3 clip.avi"
             );
         }
-        self.odd = size % 2 == 1;
         Step::Frame {
             bytes: 8..8 + size,
             consume: 8 + size,
-            picture: Shape {
-                format: PixelFormat::Mjpg,
-                width,
-                height,
-            },
+            picture,
         }
     }
 

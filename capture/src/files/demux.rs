@@ -1,5 +1,6 @@
 //! What taking a clip apart means.
 
+use hanja_picture::jpeg;
 use hanja_record::PixelFormat;
 use std::ops::Range;
 
@@ -30,6 +31,18 @@ pub(super) struct Shape {
     pub(super) format: PixelFormat,
     pub(super) width: u32,
     pub(super) height: u32,
+}
+
+impl Shape {
+    /// Of a JPEG; `None` if its header does not give a size.
+    pub(super) fn of_jpeg(bytes: &[u8]) -> Option<Self> {
+        let (width, height) = jpeg::size(bytes)?;
+        Some(Self {
+            format: PixelFormat::Mjpg,
+            width,
+            height,
+        })
+    }
 }
 
 /// Splits a clip into frames.

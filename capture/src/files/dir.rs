@@ -7,7 +7,6 @@ use crate::source::{Event, Frame, Source, SourceError};
 use hanja_picture::{StillError, jpeg};
 use hanja_record::PixelFormat;
 use hanja_ring::now_ns;
-use image::metadata::Orientation;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -147,11 +146,7 @@ impl Source for Dir {
 /// A JPEG as it is, where every reader makes the same of it; anything else decoded, as `hanja detect` does.
 fn read(path: &Path) -> Result<(Shape, Vec<u8>), StillError> {
     let bytes = hanja_picture::bytes(path)?;
-    let passes = |header: &jpeg::Header| {
-        header.orientation == Orientation::NoTransforms
-            && matches!(header.components, 1 | 3)
-            && jpeg::has_end(&bytes)
-    };
+    let passes = |header: &jpeg::Header| header.is_plain() && jpeg::has_end(&bytes);
     if let Some(header) = jpeg::Header::read(&bytes).filter(passes) {
         let shape = Shape {
             format: PixelFormat::Mjpg,

@@ -2,7 +2,6 @@
 
 use super::{Demux, MAX_FRAME, Shape, Step};
 use hanja_picture::jpeg;
-use hanja_record::PixelFormat;
 
 #[derive(Debug, Default)]
 pub(super) struct Mjpeg {
@@ -13,17 +12,13 @@ pub(super) struct Mjpeg {
 
 /// The picture that is the first `len` bytes.
 fn frame(bytes: &[u8], len: usize) -> Step {
-    let Some((width, height)) = jpeg::size(&bytes[..len]) else {
+    let Some(picture) = Shape::of_jpeg(&bytes[..len]) else {
         return Step::Lost(len as u64);
     };
     Step::Frame {
         bytes: 0..len,
         consume: len,
-        picture: Shape {
-            format: PixelFormat::Mjpg,
-            width,
-            height,
-        },
+        picture,
     }
 }
 

@@ -173,30 +173,12 @@ fn open(uri: SourceUri, patience: Patience) -> Result<Box<dyn Source>, SourceErr
     })
 }
 
-/// What a frame's slot is filled with.
-enum Content<'a> {
-    AsItIs([&'a [u8]; 1]),
-    Jpeg(jpeg::Whole<'a>),
-}
-
-impl<'a> Content<'a> {
-    /// A JPEG is made whole here, before anybody sees it: readers differ in what they forgive.
-    fn of(frame: &Frame<'a>) -> Self {
-        match frame.format {
-            PixelFormat::Mjpg => Self::Jpeg(jpeg::whole(frame.bytes)),
-            _ => Self::AsItIs([frame.bytes]),
-        }
-    }
-
-    fn parts(&self) -> &[&'a [u8]] {
-        match self {
-            Self::AsItIs(one) => one,
-            Self::Jpeg(whole) => whole.parts(),
-        }
-    }
-
-    fn len(&self) -> usize {
-        self.parts().iter().map(|part| part.len()).sum()
+/// What a frame's slot is filled with. A JPEG is made whole here, before anybody sees it: readers differ in what they
+/// forgive.
+fn content<'a>(frame: &Frame<'a>) -> jpeg::Whole<'a> {
+    match frame.format {
+        PixelFormat::Mjpg => jpeg::whole(frame.bytes),
+        _ => jpeg::Whole::untouched(frame.bytes),
     }
 }
 
@@ -315,8 +297,8 @@ impl<'a> FrameSink<'a> {
     }
 
     fn publish(&mut self, frame: &Frame<'_>) -> Result<(), RingError> {
-        let whole = Content::of(frame);
-        self.fit_ring(frame, whole.len())?;
+        let content = content(frame);
+        self.fit_ring(frame, content.len())?;
         self.count_lost(frame.driver_seq);
         let since = self.freshness.update(frame);
         let Some(frames) = &mut self.frames else {
@@ -324,13 +306,13 @@ impl<'a> FrameSink<'a> {
         };
         let mut published = 0;
         let (lost_total, dropped_total) = (self.lost, self.dropped);
-        let stamp = frames.publish(whole.parts(), |stamp| {
+        let stamp = frames.publish(content.parts(), |stamp| {
             published = now_ns();
             FrameMeta {
                 t_new_number: since.number,
                 t_new_time: since.time,
                 t_new_picture: since.picture,
-                bytes_used: whole.len() as u64,
+                bytes_used: content.len() as u64,
                 ..meta(frame, stamp, published, lost_total, dropped_total)
             }
         })?;

@@ -121,7 +121,7 @@ struct Stay {
 impl Stay {
     /// The stage's steps that have happened; `None` if there is none.
     fn new(stage: StageName, index: usize, times: &Times) -> Option<Self> {
-        let steps = times.steps(MetricId::steps_of(stage as u16));
+        let steps = times.steps(MetricId::steps_of(stage));
         let sound = steps.iter().all(|(_, from, to)| from <= to);
         (sound && !steps.is_empty()).then_some(Self {
             stage,

@@ -1,5 +1,6 @@
 //! What a stage measures, and one second of it.
 
+use crate::StageName;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Which latency a [`Metric`] holds.
@@ -61,18 +62,17 @@ impl MetricId {
     /// Those of render.
     pub const RENDER: &'static [Self] = Self::STEPS.split_at(8).1;
 
-    /// The steps of a stage, as [`StageStats::stage`] numbers them; none of an unknown one.
+    /// The steps of a stage.
     #[must_use]
-    pub fn steps_of(stage: u16) -> &'static [Self] {
+    pub fn steps_of(stage: StageName) -> &'static [Self] {
         match stage {
-            1 => Self::CAPTURE,
-            2 => Self::INFER,
-            3 => Self::RENDER,
-            _ => &[],
+            StageName::Capture => Self::CAPTURE,
+            StageName::Infer => Self::INFER,
+            StageName::Render => Self::RENDER,
         }
     }
 
-    /// Where it begins and ends: places in [`Times::stamps`]. Steps are numbered by the stamp that ends them.
+    /// Where it begins and ends: places in [`Times::stamps`](crate::Times::stamps). Steps are numbered by the stamp that ends them.
     #[must_use]
     pub fn ends(self) -> (usize, usize) {
         match self {

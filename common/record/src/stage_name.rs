@@ -16,6 +16,12 @@ impl StageName {
     /// In the order in which a frame passes.
     pub const ALL: [StageName; 3] = [Self::Capture, Self::Infer, Self::Render];
 
+    /// From the number in records and of the C interface.
+    #[must_use]
+    pub fn from_u16(n: u16) -> Option<Self> {
+        Self::ALL.into_iter().find(|stage| *stage as u16 == n)
+    }
+
     /// The name of subcommand, socket and log prefix.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -24,5 +30,21 @@ impl StageName {
             Self::Infer => "infer",
             Self::Render => "render",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::StageStats;
+
+    #[test]
+    fn records_call_the_stages_by_the_same_names() {
+        for stage in StageName::ALL {
+            assert_eq!(StageName::from_u16(stage as u16), Some(stage));
+            assert_eq!(StageStats::new(stage as u16).stage_name(), stage.name());
+        }
+        assert_eq!(StageStats::new(0).stage_name(), "unknown");
+        assert_eq!(StageStats::new(4).stage_name(), "unknown");
     }
 }

@@ -4,6 +4,7 @@
 use crate::Times;
 use crate::{
     ABI_MAJOR, ABI_MINOR, Histogram, HistogramRecord, Histograms, Metric, MetricId, RecordError,
+    StageName,
 };
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -152,12 +153,7 @@ impl StageStats {
     /// Name of the stage that writes, in JSON.
     #[must_use]
     pub fn stage_name(&self) -> &'static str {
-        match self.stage {
-            1 => "capture",
-            2 => "infer",
-            3 => "render",
-            _ => "unknown",
-        }
+        StageName::from_u16(self.stage).map_or("unknown", StageName::name)
     }
 
     /// Frames per second over the last second.

@@ -102,18 +102,11 @@ impl Times {
     }
 
     /// What infer measures of a frame: metric, its beginning, its end. Does not allocate.
-    #[must_use]
-    pub fn infer_metrics(&self) -> [(MetricId, u64, u64); 7] {
-        const { assert!(MetricId::INFER.len() == 6) };
-        let id = |n| {
-            MetricId::INFER
-                .get(n)
-                .copied()
-                .unwrap_or(MetricId::EndToEnd)
-        };
-        [0, 1, 2, 3, 4, 5, 6].map(|n| {
-            let (from, to) = self.span(id(n));
-            (id(n), from, to)
+    pub fn infer_metrics(&self) -> impl Iterator<Item = (MetricId, u64, u64)> {
+        let ids = MetricId::INFER.iter().chain(&[MetricId::EndToEnd]);
+        ids.map(|id| {
+            let (from, to) = self.span(*id);
+            (*id, from, to)
         })
     }
 
@@ -164,6 +157,7 @@ pub fn span_ms(from_ns: u64, to_ns: u64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::StageName;
     use proptest::prelude::*;
 
     const GOOD: Times = Times {
@@ -246,11 +240,11 @@ mod tests {
             (t.sensor, t.detections_published)
         );
         assert_eq!(t.span(MetricId::Show), (t.sensor, t.presented));
-        let [capture, infer, render] = [1, 2, 3].map(MetricId::steps_of);
+        let [capture, infer, render] = StageName::ALL.map(MetricId::steps_of);
         assert_eq!([capture, infer, render].concat(), MetricId::STEPS);
         assert_eq!(infer.first(), Some(&MetricId::Queue));
         assert_eq!(infer.last(), Some(&MetricId::Announce));
-        let measured = t.infer_metrics().map(|(id, ..)| id);
+        let measured: Vec<_> = t.infer_metrics().map(|(id, ..)| id).collect();
         assert_eq!(measured[..6], *infer);
         assert_eq!(measured[6], MetricId::EndToEnd);
         assert_eq!(MetricId::whole(&MetricId::STEPS), MetricId::Show.ends());

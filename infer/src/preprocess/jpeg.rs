@@ -1,6 +1,7 @@
 //! JPEG to YCbCr or grey bytes; the conversion to RGB is part of the common pass.
 
 use super::error::PreprocessError;
+use hanja_picture::jpeg;
 use hanja_record::{Colour, MAX_PIXELS, PixelLayout};
 use zune_core::bytestream::ZCursor;
 use zune_core::colorspace::ColorSpace;
@@ -12,45 +13,16 @@ use zune_jpeg::errors::DecodeErrors;
 #[derive(Debug, Default)]
 pub(super) struct Jpeg {
     pixels: Vec<u8>,
-    completed: Vec<u8>,
+    put_together: Vec<u8>,
 }
 
 impl Jpeg {
     /// Decodes `bytes`; the picture's own header says how large it is.
     pub(super) fn decode(&mut self, bytes: &[u8]) -> Result<(&[u8], PixelLayout), PreprocessError> {
-        if lacks_huffman_tables(bytes) {
-            self.complete(bytes);
-            return into_pixels(&self.completed, &mut self.pixels);
-        }
-        into_pixels(bytes, &mut self.pixels)
+        // Capture has made it whole; the frame may be another writer's.
+        let whole = jpeg::whole(bytes).in_one_piece(&mut self.put_together);
+        into_pixels(whole, &mut self.pixels)
     }
-
-    /// Many cameras leave out the Huffman tables, since they are always the same in Motion JPEG. The decoder adds them by itself
-    /// if the picture claims to come from an AVI file, so a header that claims that is put in front.
-    fn complete(&mut self, bytes: &[u8]) {
-        const AVI: &[u8] = b"\xff\xd8\xff\xe0\x00\x10AVI1\0\0\0\0\0\0\0\0\0\0";
-        self.completed.clear();
-        self.completed.extend_from_slice(AVI);
-        self.completed
-            .extend_from_slice(bytes.get(2..).unwrap_or_default());
-    }
-}
-
-/// Whether the header is sound up to the start of the scan, and has no Huffman table.
-fn lacks_huffman_tables(bytes: &[u8]) -> bool {
-    const TABLES: u8 = 0xc4;
-    const SCAN: u8 = 0xda;
-    const FILL: u8 = 0xff;
-    let mut at = 2;
-    while let Some([0xff, marker, high, low]) = bytes.get(at..).and_then(|b| b.first_chunk()) {
-        match *marker {
-            TABLES => return false,
-            SCAN => return true,
-            FILL => at += 1,
-            _ => at += 2 + usize::from(u16::from_be_bytes([*high, *low])),
-        }
-    }
-    false // damaged: the decoder's error says how
 }
 
 fn into_pixels<'a>(

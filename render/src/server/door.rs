@@ -7,7 +7,7 @@
 //! | a request's head | [`HEAD_BYTES`], all of it within [`HEAD_TIME`] of the connection, or of the answer before |
 //! | an answer that is not read | [`WRITE_TIME`] without a byte taken |
 //!
-//! With all places taken, the connection that has been idle for longest makes room for a new one. One in the middle of an
+//! With all places taken, the oldest connection that is idle makes room for a new one. One in the middle of an
 //! answer is never cut: endless answers are counted where they are given (`stream`, `events`), below the number of places.
 
 use axum::Router;

@@ -84,13 +84,16 @@ impl Guard {
         let Some(token) = &self.token else {
             return Verdict::Welcome;
         };
+        let mut tried = false;
+        let mut is_right = |given: Vec<u8>| {
+            tried = true;
+            same(&given, token.as_bytes())
+        };
         let mut in_query = query
             .split('&')
             .filter_map(|pair| pair.strip_prefix("token="))
-            .map(decode)
-            .peekable();
-        let mut tried = in_query.peek().is_some();
-        if in_query.any(|t| same(&t, token.as_bytes())) {
+            .map(decode);
+        if in_query.any(&mut is_right) {
             return Verdict::WelcomeByAddress;
         }
         let bearer = text(AUTHORIZATION).and_then(|v| v.strip_prefix("Bearer "));
@@ -105,10 +108,8 @@ impl Guard {
         let mut given = bearer
             .map(|t| t.as_bytes().to_vec())
             .into_iter()
-            .chain(cookies)
-            .peekable();
-        tried |= given.peek().is_some();
-        if given.any(|t| same(&t, token.as_bytes())) {
+            .chain(cookies);
+        if given.any(&mut is_right) {
             return Verdict::Welcome;
         }
         if tried {

@@ -186,6 +186,34 @@ impl Header {
             cuts,
         })
     }
+
+    /// Whether every reader shows the same picture: upright as it is stored, and grey or colour.
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        self.orientation == Orientation::NoTransforms && matches!(self.components, 1 | 3)
+    }
+
+    /// See [`whole`]; `bytes` are those that this header was read from.
+    #[must_use]
+    pub fn whole<'a>(&self, bytes: &'a [u8]) -> Whole<'a> {
+        if self.has_tables && self.cuts.iter().all(Range::is_empty) {
+            return Whole::untouched(bytes);
+        }
+        let mut parts: [&[u8]; CUTS + 3] = [&[]; CUTS + 3];
+        let mut at = 0;
+        for (part, cut) in parts.iter_mut().zip(&self.cuts) {
+            if !cut.is_empty() {
+                *part = &bytes[at..cut.start];
+                at = cut.end;
+            }
+        }
+        parts[CUTS] = &bytes[at..self.scan];
+        if !self.has_tables {
+            parts[CUTS + 1] = &tables::STANDARD;
+        }
+        parts[CUTS + 2] = &bytes[self.scan..];
+        Whole { parts }
+    }
 }
 
 /// A picture in parts.
@@ -195,10 +223,34 @@ pub struct Whole<'a> {
 }
 
 impl<'a> Whole<'a> {
+    /// Bytes to which nothing is done.
+    #[must_use]
+    pub fn untouched(bytes: &'a [u8]) -> Self {
+        let mut parts: [&[u8]; CUTS + 3] = [&[]; CUTS + 3];
+        parts[0] = bytes;
+        Self { parts }
+    }
+
     /// To be written one after the other; some may be empty.
     #[must_use]
     pub fn parts(&self) -> &[&'a [u8]] {
         &self.parts
+    }
+
+    /// The picture in one piece: where it lies if nothing was done to it, else put together in `buffer`.
+    pub fn in_one_piece<'b>(&self, buffer: &'b mut Vec<u8>) -> &'b [u8]
+    where
+        'a: 'b,
+    {
+        let [first, rest @ ..] = &self.parts;
+        if rest.iter().all(|part| part.is_empty()) {
+            return first;
+        }
+        buffer.clear();
+        for part in &self.parts {
+            buffer.extend_from_slice(part);
+        }
+        buffer
     }
 
     /// Bytes of all parts.
@@ -209,7 +261,7 @@ impl<'a> Whole<'a> {
     }
 }
 
-/// The picture with Huffman tables, and without stray bytes and EXIF data that would turn it; just as it is
+/// The picture with Huffman tables, and without stray bytes and EXIF data that would turn it; [untouched](Whole::untouched)
 /// where all of that is in order, or its header cannot be read.
 ///
 /// ```
@@ -219,24 +271,7 @@ impl<'a> Whole<'a> {
 /// ```
 #[must_use]
 pub fn whole(bytes: &[u8]) -> Whole<'_> {
-    let mut parts: [&[u8]; CUTS + 3] = [&[]; CUTS + 3];
-    let Some(header) = Header::read(bytes) else {
-        parts[0] = bytes;
-        return Whole { parts };
-    };
-    let mut at = 0;
-    for (part, cut) in parts.iter_mut().zip(&header.cuts) {
-        if !cut.is_empty() {
-            *part = &bytes[at..cut.start];
-            at = cut.end;
-        }
-    }
-    parts[CUTS] = &bytes[at..header.scan];
-    if !header.has_tables {
-        parts[CUTS + 1] = &tables::STANDARD;
-    }
-    parts[CUTS + 2] = &bytes[header.scan..];
-    Whole { parts }
+    Header::read(bytes).map_or_else(|| Whole::untouched(bytes), |header| header.whole(bytes))
 }
 
 /// Whether there is an end marker at the end, or not far before it.

@@ -3,7 +3,7 @@
 use crate::jpeg;
 use hanja_record::{FrameRef, MAX_PIXELS, PixelFormat};
 use image::{DynamicImage, ImageDecoder, ImageReader, RgbImage, RgbaImage};
-use std::io::{BufReader, Cursor};
+use std::io::Cursor;
 use std::path::{Path, PathBuf};
 use zune_core::bytestream::ZCursor;
 use zune_core::options::DecoderOptions;
@@ -97,13 +97,12 @@ pub fn decode(path: &Path, bytes: &[u8], most: u64) -> Result<Picture, StillErro
     let fail = |reason: String| StillError::new(path, &reason);
     let most = most.min(MAX_PIXELS);
     let jpeg = jpeg::Header::read(bytes);
-    let whole = jpeg.as_ref().map(|_| jpeg::whole(bytes).parts().concat());
-    let cut = jpeg.is_some() && !jpeg::has_end(bytes);
-    let mut reader = ImageReader::new(BufReader::new(Cursor::new(
-        whole.as_deref().unwrap_or(bytes),
-    )))
-    .with_guessed_format()
-    .map_err(|e| fail(e.to_string()))?;
+    let mut put_together = Vec::new();
+    let whole = jpeg.as_ref().map(|header| header.whole(bytes));
+    let whole = whole.map_or(bytes, |whole| whole.in_one_piece(&mut put_together));
+    let mut reader = ImageReader::new(Cursor::new(whole))
+        .with_guessed_format()
+        .map_err(|e| fail(e.to_string()))?;
     let mut limits = image::Limits::default();
     limits.max_alloc = Some(MOST_MEMORY);
     reader.limits(limits);
@@ -119,7 +118,7 @@ pub fn decode(path: &Path, bytes: &[u8], most: u64) -> Result<Picture, StillErro
         Some(header) => header.orientation, // its EXIF data are not in `whole`
         None => decoder.orientation().map_err(|e| fail(e.to_string()))?,
     };
-    if cut && whole.as_deref().is_some_and(|whole| !is_complete(whole)) {
+    if jpeg.is_some() && !jpeg::has_end(bytes) && !is_complete(whole) {
         return Err(fail("the JPEG is cut short".into()));
     }
     let mut picture = DynamicImage::from_decoder(decoder).map_err(|e| fail(e.to_string()))?;
